@@ -1,0 +1,193 @@
+# libgraceclose: the whole build.  `make help` lists the targets.
+
+VERSION	= 1.0.0
+SOVERSION = 1
+
+PREFIX	?= /usr/local
+LIBDIR	?= $(PREFIX)/lib
+INCLUDEDIR ?= $(PREFIX)/include
+MANDIR	?= $(PREFIX)/share/man
+PKGCONFIGDIR ?= $(LIBDIR)/pkgconfig
+
+CC	?= cc
+AR	?= ar
+INSTALL	?= install
+PKG_CONFIG ?= pkg-config
+CFLAGS	?= -O2 -g
+BUILD	?= build
+# PORTABLE=1 builds what plain POSIX allows: no epoll, no SIOCOUTQ, no TCP_INFO.
+PORTABLE ?=
+
+WARNINGS = -Wall -Wextra -Wpedantic -Wconversion -Wshadow
+BASE	= -std=c11 -D_GNU_SOURCE -Iinclude -MMD -MP $(WARNINGS) \
+	  $(if $(PORTABLE),-DGRACECLOSE_PORTABLE)
+CHECK_CFLAGS = $(shell $(PKG_CONFIG) --cflags check libbsd 2>/dev/null)
+CHECK_LIBS = $(shell $(PKG_CONFIG) --libs check libbsd 2>/dev/null) -pthread
+BSD_CFLAGS = $(shell $(PKG_CONFIG) --cflags libbsd 2>/dev/null)
+BSD_LIBS = $(shell $(PKG_CONFIG) --libs libbsd 2>/dev/null) -pthread
+
+HEADER	= include/graceclose.h
+STATIC	= $(BUILD)/libgraceclose.a
+SONAME	= libgraceclose.so.$(SOVERSION)
+SHARED	= $(BUILD)/libgraceclose.so.$(VERSION)
+LIB_SRC	= $(wildcard lib/*.c)
+MAP	= lib/libgraceclose.map
+PAGES	= $(sort $(wildcard man/*.3 man/*.7))
+
+EXAMPLES = one_way_loss forced_reset early_reply
+SHARED_EXAMPLE_SRC = $(filter-out $(EXAMPLES:%=examples/%.c),$(wildcard examples/*.c))
+BENCHES	= $(patsubst bench/bench_%.c,bench_%,$(wildcard bench/bench_*.c))
+SUITES	= $(patsubst test/%.c,%,$(sort $(wildcard test/check_*.c)))
+SCRIPTS	= $(sort $(wildcard test/check_*.sh))
+
+EXAMPLE_BIN = $(EXAMPLES:%=$(BUILD)/examples/%)
+BENCH_BIN = $(BENCHES:%=$(BUILD)/bench/%)
+SUITE_BIN = $(SUITES:%=$(BUILD)/test/%)
+
+STATIC_OBJ = $(LIB_SRC:%.c=$(BUILD)/static/%.o)
+SHARED_OBJ = $(LIB_SRC:%.c=$(BUILD)/shared/%.o)
+EXAMPLE_OBJ = $(SHARED_EXAMPLE_SRC:%.c=$(BUILD)/obj/%.o)
+UTIL_OBJ = $(BUILD)/obj/test/util.o
+
+.PHONY: all lib examples tests benches check check-programs demo bench
+.PHONY: install uninstall clean dist help
+.SECONDARY:
+
+all: lib
+
+help:
+	@echo 'make            the library: shared and static'
+	@echo 'make demo       the cases and their cures on real sockets'
+	@echo 'make check      every promise tested (CK_FORK=no: in one process)'
+	@echo 'make bench      what it costs, as ratios'
+	@echo 'make examples   the programs of examples/, not run'
+	@echo 'make install    to DESTDIR, PREFIX [$(PREFIX)], LIBDIR, INCLUDEDIR, MANDIR'
+	@echo 'make uninstall  what install put there, away again'
+	@echo 'make dist       $(BUILD)/libgraceclose-$(VERSION).tar.gz from the last commit'
+	@echo 'make clean      remove $(BUILD)/'
+	@echo 'Honoured as well: CC CFLAGS LDFLAGS BUILD PORTABLE=1'
+
+# --- the library ---------------------------------------------------------
+
+lib: $(STATIC) $(SHARED)
+
+$(BUILD)/static/%.o: %.c Makefile
+	@mkdir -p $(@D)
+	$(CC) $(BASE) $(CPPFLAGS) $(CFLAGS) -c -o $@ $<
+
+$(BUILD)/shared/%.o: %.c Makefile
+	@mkdir -p $(@D)
+	$(CC) $(BASE) -fPIC $(CPPFLAGS) $(CFLAGS) -c -o $@ $<
+
+$(STATIC): $(STATIC_OBJ)
+	@rm -f $@
+	$(AR) rcs $@ $^
+
+$(SHARED): $(SHARED_OBJ) $(MAP)
+	$(CC) -shared -Wl,-soname,$(SONAME) -Wl,--version-script=$(MAP) \
+	    $(UNDEFINED) $(CFLAGS) $(LDFLAGS) -o $@ $(SHARED_OBJ)
+	ln -sf libgraceclose.so.$(VERSION) $(BUILD)/$(SONAME)
+	ln -sf $(SONAME) $(BUILD)/libgraceclose.so
+
+# A sanitizer's own symbols stay open in a shared library.
+UNDEFINED = $(if $(findstring -fsanitize,$(CFLAGS)),,-Wl,-z,defs)
+
+# --- programs ------------------------------------------------------------
+
+# $(call need,pkg-config module,Debian package): one clear line, or nothing.
+define need
+@command -v $(PKG_CONFIG) >/dev/null || { \
+    echo 'error: $(PKG_CONFIG) is missing: apt-get install pkg-config' >&2; \
+    exit 1; }
+@$(PKG_CONFIG) --exists $(1) || { \
+    echo 'error: $(1) is missing: apt-get install $(2)' >&2; exit 1; }
+endef
+
+.PHONY: need-check need-bsd
+need-check: need-bsd
+	$(call need,check,check)
+need-bsd:
+	$(call need,libbsd,libbsd-dev)
+
+$(BUILD)/obj/examples/%.o: examples/%.c Makefile | need-bsd
+	@mkdir -p $(@D)
+	$(CC) $(BASE) $(BSD_CFLAGS) $(CPPFLAGS) $(CFLAGS) -c -o $@ $<
+
+$(BUILD)/obj/bench/%.o: bench/%.c Makefile | need-bsd
+	@mkdir -p $(@D)
+	$(CC) $(BASE) $(BSD_CFLAGS) $(CPPFLAGS) $(CFLAGS) -c -o $@ $<
+
+$(BUILD)/obj/test/%.o: test/%.c Makefile | need-check
+	@mkdir -p $(@D)
+	$(CC) $(BASE) $(CHECK_CFLAGS) $(CPPFLAGS) $(CFLAGS) -c -o $@ $<
+
+$(BUILD)/examples/%: $(BUILD)/obj/examples/%.o $(EXAMPLE_OBJ) $(STATIC)
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(BSD_LIBS)
+
+$(BUILD)/bench/%: $(BUILD)/obj/bench/%.o $(STATIC)
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(BSD_LIBS)
+
+$(BUILD)/test/%: $(BUILD)/obj/test/%.o $(UTIL_OBJ) $(STATIC)
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(CHECK_LIBS)
+
+examples: $(EXAMPLE_BIN)
+benches: $(BENCH_BIN)
+tests: $(SUITE_BIN)
+
+demo: $(EXAMPLE_BIN)
+	@for e in $(EXAMPLE_BIN); do $$e || exit 1; echo; done
+
+bench: $(BENCH_BIN)
+	@for b in $(BENCH_BIN); do $$b || exit 1; done
+
+# --- tests ---------------------------------------------------------------
+
+check: lib tests examples
+	@MAKE='$(MAKE)' CC='$(CC)' BUILD='$(BUILD)' \
+	    test/run.sh $(SUITE_BIN) $(SCRIPTS)
+
+# The suites alone, as under a sanitizer.
+check-programs: tests
+	@test/run.sh $(SUITE_BIN)
+
+# --- install -------------------------------------------------------------
+
+# What install makes and uninstall removes: one list.
+LIB_FILES = libgraceclose.a libgraceclose.so.$(VERSION)
+LIB_LINKS = $(SONAME) libgraceclose.so
+INSTALLED = $(HEADER:include/%=$(INCLUDEDIR)/%) \
+	$(LIB_FILES:%=$(LIBDIR)/%) $(LIB_LINKS:%=$(LIBDIR)/%) \
+	$(PKGCONFIGDIR)/libgraceclose.pc \
+	$(foreach p,$(PAGES:man/%=%),$(MANDIR)/man$(subst .,,$(suffix $(p)))/$(p))
+
+install: lib
+	$(INSTALL) -d $(sort $(dir $(INSTALLED:%=$(DESTDIR)%)))
+	$(INSTALL) -m 644 $(HEADER) $(DESTDIR)$(INCLUDEDIR)/
+	$(INSTALL) -m 644 $(LIB_FILES:%=$(BUILD)/%) $(DESTDIR)$(LIBDIR)/
+	ln -sf libgraceclose.so.$(VERSION) $(DESTDIR)$(LIBDIR)/$(SONAME)
+	ln -sf $(SONAME) $(DESTDIR)$(LIBDIR)/libgraceclose.so
+	sed -e 's|@prefix@|$(PREFIX)|' -e 's|@libdir@|$(LIBDIR)|' \
+	    -e 's|@includedir@|$(INCLUDEDIR)|' -e 's|@version@|$(VERSION)|' \
+	    pkgconfig/libgraceclose.pc.in \
+	    > $(DESTDIR)$(PKGCONFIGDIR)/libgraceclose.pc
+	chmod 644 $(DESTDIR)$(PKGCONFIGDIR)/libgraceclose.pc
+	for p in $(PAGES); do \
+	    $(INSTALL) -m 644 $$p $(DESTDIR)$(MANDIR)/man$${p##*.}/ || exit 1; \
+	done
+
+uninstall:
+	rm -f $(INSTALLED:%=$(DESTDIR)%)
+
+dist:
+	@mkdir -p $(BUILD)
+	git archive --prefix=libgraceclose-$(VERSION)/ HEAD | \
+	    gzip -n > $(BUILD)/libgraceclose-$(VERSION).tar.gz
+	@echo $(BUILD)/libgraceclose-$(VERSION).tar.gz
+
+clean:
+	rm -rf $(BUILD)
+
+-include $(shell find $(BUILD) -name '*.d' 2>/dev/null)

@@ -1,0 +1,536 @@
+/*
+ * forced_reset - what an RST does, who sends one, and who only seems to
+ *
+ * An echo server answers "Hi, gopher?" and closes the connection after a
+ * while, although nobody asked for that: a client sits in a blocking read, and
+ * the server's own reader thread in another.  The closing thread can call
+ * close(), with SO_LINGER off, {1,0} (Go's SetLinger(0)) or {1,1} (Go's
+ * SetLinger(1)), or abort_close() or linger_close().  Three parts:
+ *
+ *	1. with the server's own reader blocked in recv: close() does nothing
+ *	   at all then, because that recv still holds the connection;
+ *	2. with nobody blocked at the server's end, as in Go, whose runtime
+ *	   wakes the reader before it closes;
+ *	3. with a client that does not read, and bytes in the send queue: here
+ *	   the ways differ in what arrives.
+ *
+ * The last lines answer, from what was measured, the question with which many
+ * a text on SetLinger(0) ends: and what if it were SetLinger(1)?
+ *
+ * Usage: forced_reset [--after ms] [--data bytes] [--help]
+ */
+#include <sys/socket.h>
+
+#include <netinet/tcp.h>
+
+#include <err.h>
+#include <errno.h>
+#include <getopt.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <bsd/stdlib.h>
+
+#include <graceclose.h>
+
+#include "ends.h"
+#include "show.h"
+#include "watch.h"
+
+#define HELLO		"Hi, gopher?"
+#define HELLO_SIZE	(sizeof(HELLO) - 1)
+#define PATIENCE_MS	300		/* for somebody who may never wake */
+#define LINGER_MS	300		/* what linger_close() is given */
+#define CLIENT_RCVBUF	16384
+#define DATA_MIN	(128 * 1024)	/* more than the client has room for */
+#define DATA_MAX	(1024 * 1024)
+
+static int	after_ms = 200;
+static size_t	data_size = 256 * 1024;
+static char	data[DATA_MAX];
+
+static int
+so_linger(int fd, int on, int seconds)
+{
+	struct linger linger = { .l_onoff = on, .l_linger = seconds };
+
+	if (setsockopt(fd, SOL_SOCKET, SO_LINGER, &linger,
+	    sizeof(linger)) == -1)
+		err(1, "setsockopt SO_LINGER");
+	return (close(fd));
+}
+
+static int
+linger_off(int fd)
+{
+	return (so_linger(fd, 0, 0));
+}
+
+static int
+linger_0(int fd)
+{
+	return (so_linger(fd, 1, 0));
+}
+
+static int
+linger_1(int fd)
+{
+	return (so_linger(fd, 1, 1));
+}
+
+static int
+linger_verb(int fd)
+{
+	return (linger_close(fd, LINGER_MS));
+}
+
+enum { CLOSE, OFF, LINGER_0, LINGER_1, ABORT, LINGER_VERB, WAYS };
+
+static const struct way {
+	const char	*name;
+	int		(*go)(int fd);
+} ways[WAYS] = {
+	[CLOSE] = { "close(), nothing set", close },
+	[OFF] = { "SO_LINGER off, close()", linger_off },
+	[LINGER_0] = { "SO_LINGER {1,0}, close()", linger_0 },
+	[LINGER_1] = { "SO_LINGER {1,1}, close()", linger_1 },
+	[ABORT] = { "abort_close()", abort_close },
+	[LINGER_VERB] = { "linger_close(), 300 ms", linger_verb },
+};
+
+/* What one way of closing did. */
+struct outcome {
+	int		 rv;
+	int		 error;
+	double		 took;		/* ms, of the closing call */
+	const char	*client_got;	/* EOF or an errno, at the end */
+	double		 client_after;	/* ms after the call was made */
+	bool		 client_stuck;	/* only its own SHUT_WR moved things */
+	const char	*reader_got;	/* the server's own reader, part 1 */
+	bool		 reader_stuck;
+	size_t		 sent;		/* part 3: what send() took */
+	size_t		 queued;	/* of it, not yet with the client */
+	size_t		 arrived;
+	bool		 went_on;	/* the kernel still had it afterwards */
+};
+
+static struct outcome	with_reader[WAYS], alone[WAYS], full[WAYS];
+
+static const char *
+returned(const struct outcome *o)
+{
+	return (o->rv == 0 ? "0" : show_errno(o->error));
+}
+
+/* The closing call of this way, timed. */
+static double
+call_it(const struct way *way, struct ends *ends, struct outcome *o)
+{
+	int fd = ends->server.fd;
+	double began = show_now();
+
+	ends->server.fd = -1;
+	show_step(ends, began, "server", "...", "%s", way->name);
+	began = show_now();
+	o->rv = way->go(fd);
+	o->error = errno;
+	o->took = show_now() - began;
+	show_step(ends, began + o->took, "server", returned(o),
+	    "^ that call took %.1f ms", o->took);
+	return (began);
+}
+
+/* "Hi, gopher?" to the server; its echo comes from the reader, or from us. */
+static void
+greet(const struct ends *ends, bool server_has_reader)
+{
+	char buf[HELLO_SIZE];
+	double at = show_now();
+	ssize_t n = send(ends->client.fd, HELLO, HELLO_SIZE, MSG_NOSIGNAL);
+
+	show_step(ends, at, "client", show_got(n), "send() \"%s\"", HELLO);
+	if (!server_has_reader) {
+		n = recv(ends->server.fd, buf, sizeof(buf), MSG_WAITALL);
+		if (n > 0)
+			ends_send(ends->server.fd, buf, (size_t)n);
+	}
+	n = recv(ends->client.fd, buf, sizeof(buf), MSG_WAITALL);
+	show_step(ends, show_now(), "client", show_got(n),
+	    "recv(), the echo of it");
+	show_expect(n == (ssize_t)HELLO_SIZE, "the echo: %s", show_got(n));
+}
+
+static void
+idle(const struct ends *ends)
+{
+	poll(NULL, 0, after_ms);
+	show_step(ends, show_now(), "server", "-", "%d ms later: enough",
+	    after_ms);
+}
+
+/* Who has not been woken gets unstuck by the client's end of its side. */
+static void
+client_gives_up(const struct ends *ends)
+{
+	double at = show_now();
+	int rv;
+
+	show_step(ends, at, "client", "-", "still blocked after %d ms",
+	    PATIENCE_MS);
+	at = show_now();
+	rv = shutdown(ends->client.fd, SHUT_WR);
+	show_step(ends, at, "client", show_got(rv), "shutdown(SHUT_WR), to "
+	    "end it");
+}
+
+static void
+client_is_done(struct ends *ends, struct watch *client, double began,
+    struct outcome *o)
+{
+	double at;
+
+	watch_join(client);
+	o->client_got = watch_end(client);
+	o->client_after = client->at - began;
+	at = show_now();
+	close(ends->client.fd);
+	ends->client.fd = -1;
+	show_step(ends, at, "client", "0", "close()");
+}
+
+static void
+close_on_reader(const struct way *way, struct outcome *o)
+{
+	struct ends ends, client_view, server_view;
+	struct watch client, reader;
+	double began;
+
+	show_scene(way->name);
+	ends_open(&ends, 0);
+	client_view = ends_client_view(&ends);
+	server_view = ends_server_view(&ends);
+	server_view.server.fd = -1;	/* the number is not the reader's */
+	watch_start(&reader, "reader", &server_view, ends.server.fd, true);
+	greet(&ends, true);
+	watch_start(&client, "client", &client_view, ends.client.fd, false);
+	idle(&ends);
+
+	began = call_it(way, &ends, o);
+	o->client_stuck = !watch_over(&client, PATIENCE_MS);
+	o->reader_stuck = !watch_over(&reader, 0);
+	if (o->client_stuck)
+		client_gives_up(&ends);
+	client_is_done(&ends, &client, began, o);
+	watch_join(&reader);
+	o->reader_got = watch_end(&reader);
+	show_scene_end();
+	ends_close(&ends);
+}
+
+static void
+close_alone(const struct way *way, struct outcome *o)
+{
+	struct ends ends, client_view;
+	struct watch client;
+	double began;
+
+	show_scene(way->name);
+	ends_open(&ends, 0);
+	client_view = ends_client_view(&ends);
+	greet(&ends, false);
+	watch_start(&client, "client", &client_view, ends.client.fd, false);
+	idle(&ends);
+
+	began = call_it(way, &ends, o);
+	o->client_stuck = !watch_over(&client, PATIENCE_MS);
+	if (o->client_stuck)
+		client_gives_up(&ends);
+	client_is_done(&ends, &client, began, o);
+	show_scene_end();
+	ends_close(&ends);
+}
+
+/* The client does not read: what its queue does not hold stays in ours. */
+static void
+fill(const struct ends *ends, struct outcome *o)
+{
+	struct look client, server;
+	double at = show_now();
+	ssize_t n = send(ends->server.fd, data, data_size,
+	    MSG_NOSIGNAL | MSG_DONTWAIT);
+
+	if (n == -1)
+		err(1, "send");
+	do {
+		show_nap();
+		ends_look(ends, &client, &server);
+	} while (client.unread + server.unacked != n);
+	show_step(ends, at, "server", show_got(n), "send() %zu bytes",
+	    data_size);
+	o->sent = (size_t)n;
+	o->queued = (size_t)server.unacked;
+}
+
+static void
+close_full(const struct way *way, struct outcome *o)
+{
+	struct ends ends, client_view;
+	struct look client_look, server_look;
+	struct watch client;
+	double began;
+
+	show_scene(way->name);
+	ends_open(&ends, CLIENT_RCVBUF);
+	fill(&ends, o);
+	began = call_it(way, &ends, o);
+	ends_look(&ends, &client_look, &server_look);
+	o->went_on = server_look.unacked > 0;
+	show_step(&ends, show_now(), "client", "-", "begins to read only now");
+	client_view = ends_client_view(&ends);
+	watch_start(&client, "client", &client_view, ends.client.fd, false);
+	client_is_done(&ends, &client, began, o);
+	o->arrived = client.bytes;
+	show_scene_end();
+	ends_close(&ends);
+}
+
+static void
+print_with_reader(void)
+{
+	show_text("\n%-26s %9s %-9s %-22s %s\n", "server calls", "took ms",
+	    " returned", "client's read got", "its own reader got");
+	show_rule(98);
+	for (int i = 0; i < WAYS; i++) {
+		const struct outcome *o = &with_reader[i];
+		char client[40], reader[40];
+
+		snprintf(client, sizeof(client), o->client_stuck ?
+		    "nothing (%s later)" : "%s", o->client_got);
+		snprintf(reader, sizeof(reader), o->reader_stuck ?
+		    "nothing, until the client ended" : "%s", o->reader_got);
+		show_text("%-26s %9.1f  %-8s %-22s %s\n", ways[i].name,
+		    o->took, returned(o), client, reader);
+	}
+}
+
+static void
+print_alone(void)
+{
+	show_text("\n%-26s %9s %-11s %-19s %s\n", "server calls", "took ms",
+	    " returned", "client's read got", "after ms");
+	show_rule(80);
+	for (int i = 0; i < WAYS; i++) {
+		const struct outcome *o = &alone[i];
+
+		show_text("%-26s %9.1f  %-10s %-19s %8.1f\n", ways[i].name,
+		    o->took, returned(o), o->client_got, o->client_after);
+	}
+}
+
+static void
+print_full(void)
+{
+	show_text("\n%-26s %9s %-10s %9s %9s %9s  %s\n", "server calls",
+	    "took ms", " returned", "unsent", "arrived", "lost",
+	    "client got at end");
+	show_rule(98);
+	for (int i = 0; i < WAYS; i++) {
+		const struct outcome *o = &full[i];
+
+		show_text("%-26s %9.1f  %-9s %9zu %9zu %9zu  %s\n",
+		    ways[i].name, o->took, returned(o), o->queued, o->arrived,
+		    o->sent - o->arrived, o->client_got);
+	}
+}
+
+static bool
+is(const char *got, const char *name)
+{
+	return (strcmp(got, name) == 0);
+}
+
+/* Part 1: only what acts on the connection reaches it. */
+static void
+expect_with_reader(void)
+{
+	for (int i = 0; i < WAYS; i++) {
+		const struct outcome *o = &with_reader[i];
+		bool by_descriptor = i <= LINGER_1;
+
+		show_expect(o->rv == 0, "%s: %s", ways[i].name, returned(o));
+		show_expect(o->client_stuck == by_descriptor,
+		    "%s: the client was %sstuck", ways[i].name,
+		    o->client_stuck ? "" : "not ");
+		show_expect(is(o->client_got, i == LINGER_0 || i == ABORT ?
+		    "ECONNRESET" : "EOF"), "%s: the client got %s",
+		    ways[i].name, o->client_got);
+	}
+	show_expect(!with_reader[ABORT].reader_stuck,
+	    "abort_close() left the reader blocked");
+}
+
+static void
+expect_alone(void)
+{
+	for (int i = 0; i < WAYS; i++) {
+		const struct outcome *o = &alone[i];
+
+		show_expect(o->rv == 0, "%s: %s", ways[i].name, returned(o));
+		show_expect(!o->client_stuck && is(o->client_got,
+		    i == LINGER_0 || i == ABORT ? "ECONNRESET" : "EOF"),
+		    "%s: the client got %s", ways[i].name, o->client_got);
+		show_expect(o->took < 900, "%s: took %.1f ms", ways[i].name,
+		    o->took);
+	}
+}
+
+static void
+expect_full(void)
+{
+	for (int i = 0; i < WAYS; i++) {
+		const struct outcome *o = &full[i];
+		bool resets = i == LINGER_0 || i == ABORT || i == LINGER_VERB;
+
+		show_expect(o->queued > 0, "%s: empty queue", ways[i].name);
+		show_expect((o->arrived < o->sent) == resets,
+		    "%s: %zu of %zu arrived", ways[i].name, o->arrived,
+		    o->sent);
+		show_expect(is(o->client_got, resets ? "ECONNRESET" : "EOF"),
+		    "%s: the client got %s", ways[i].name, o->client_got);
+		show_expect(is(returned(o), i == LINGER_VERB ? "ETIMEDOUT" :
+		    "0"), "%s: returned %s", ways[i].name, returned(o));
+	}
+	show_expect(full[LINGER_1].took > 900 && full[LINGER_1].took < 1900,
+	    "{1,1} took %.1f ms", full[LINGER_1].took);
+	show_expect(full[LINGER_VERB].took >= LINGER_MS - 10,
+	    "linger_close() took %.1f ms", full[LINGER_VERB].took);
+}
+
+/* The question, answered from the runs above. */
+static void
+answer(void)
+{
+	const struct outcome *a = &alone[LINGER_1], *f = &full[LINGER_1];
+	bool reset = is(a->client_got, "ECONNRESET") ||
+	    is(f->client_got, "ECONNRESET");
+
+	show_title("And what if SetLinger(0) were SetLinger(1)?");
+	show_text("\n"
+	    "With nothing to send, close() returned %s after %.1f ms, and the "
+	    "client's read got %s:\nwith SO_LINGER off it got %s, with "
+	    "SetLinger(0) %s.\n", returned(a), a->took, a->client_got,
+	    alone[OFF].client_got, alone[LINGER_0].client_got);
+	show_text("With %zu bytes that the client had no room for, close() "
+	    "blocked for %.0f ms and then\nreturned %s, as if all were well, "
+	    "%s.  The client\nread later, and got %zu of %zu bytes, then "
+	    "%s.\n", f->queued, f->took, returned(f), f->went_on ?
+	    "while the kernel was still trying" :
+	    "and the kernel had nothing left", f->arrived, f->sent,
+	    f->client_got);
+	show_text("So SetLinger(1) %s: it waits a second, %s, and\n"
+	    "does not say whether that was enough.  linger_close() does: it "
+	    "returned %s after %.0f ms.\n", reset ? "does send an RST" :
+	    "is no slower SetLinger(0)", reset ? "then cuts" :
+	    "cuts nothing", returned(&full[LINGER_VERB]),
+	    full[LINGER_VERB].took);
+}
+
+static void
+part_1(void)
+{
+	show_title("Part 1: the server's own reader sits in recv()");
+	for (int i = 0; i < WAYS; i++)
+		close_on_reader(&ways[i], &with_reader[i]);
+	print_with_reader();
+	expect_with_reader();
+	show_text("\n"
+	    "close() takes away the descriptor, but the recv() under way "
+	    "keeps the connection: no FIN,\nno RST, whatever SO_LINGER says, "
+	    "until the reader wakes for another reason.  The verbs\nact on "
+	    "the connection.  (A thread that reads again would use a "
+	    "descriptor number that is\nno longer its own: stop your readers "
+	    "before you close.)\n");
+}
+
+static void
+part_2(void)
+{
+	show_title("Part 2: nobody at the server's end is blocked");
+	for (int i = 0; i < WAYS; i++)
+		close_alone(&ways[i], &alone[i]);
+	print_alone();
+	expect_alone();
+}
+
+static void
+part_3(void)
+{
+	show_title("Part 3: the client does not read, the server has bytes "
+	    "in its send queue");
+	for (int i = 0; i < WAYS; i++)
+		close_full(&ways[i], &full[i]);
+	print_full();
+	expect_full();
+}
+
+static _Noreturn void
+usage(FILE *out, int status)
+{
+	fprintf(out, "usage: %s [--after ms] [--data bytes] [--help]\n"
+	    "  --after ms    how long the server waits before it closes (%d)\n"
+	    "  --data bytes  what the server sends in part 3 (%zu)\n",
+	    getprogname(), after_ms, data_size);
+	exit(status);
+}
+
+static void
+parse_options(int argc, char *argv[])
+{
+	static const struct option options[] = {
+		{ "after", required_argument, NULL, 'a' },
+		{ "data", required_argument, NULL, 'd' },
+		{ "help", no_argument, NULL, 'h' },
+		{ NULL, 0, NULL, 0 }
+	};
+	int c;
+
+	while ((c = getopt_long(argc, argv, "", options, NULL)) != -1) {
+		switch (c) {
+		case 'a':
+			after_ms = show_number("--after", optarg, 1, 60000);
+			break;
+		case 'd':
+			data_size = (size_t)show_number("--data", optarg,
+			    DATA_MIN, DATA_MAX);
+			break;
+		case 'h':
+			usage(stdout, 0);
+		default:
+			exit(2);	/* getopt_long said why */
+		}
+	}
+	if (optind < argc)
+		errx(2, "unexpected argument: %s", argv[optind]);
+}
+
+int
+main(int argc, char *argv[])
+{
+	setprogname(argv[0]);
+	parse_options(argc, argv);
+
+	show_title("Closing by force: FIN, RST, or nothing at all");
+	show_text("\n"
+	    "A client says \"%s\" to an echo server, reads the answer, and "
+	    "sits in the next read.\n%d ms later the server closes.  What "
+	    "does that read get?\n", HELLO, after_ms);
+	show_legend();
+	part_1();
+	part_2();
+	part_3();
+	answer();
+	return (show_verdict());
+}

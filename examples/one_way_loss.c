@@ -1,0 +1,542 @@
+/*
+ * one_way_loss - how a write that succeeded is lost, and three remedies
+ *
+ * A server only reads, and closes a connection on which nothing came for a
+ * while.  A client only writes, and never looks at what comes back.  Nobody
+ * makes a mistake that a compiler or a manual would point out, and yet:
+ *
+ *	the server's close() sends a FIN;
+ *	the client's next write succeeds, because a FIN says "I have nothing
+ *	more to send", not "I no longer listen";
+ *	the server's kernel has nobody to give the bytes to and answers RST;
+ *	the write after that one fails with EPIPE.
+ *
+ * The first of these two writes is lost, and its writer was told that it was
+ * sent.  Shown once as it goes wrong, then with each remedy: the server drains
+ * before it closes, the client asks before it writes, the client counts what
+ * was lost and sends it again.  At the end, the probe that is often advised
+ * instead, a recv of no bytes, is asked the same questions as peer_closed().
+ *
+ * Usage: one_way_loss [--idle ms] [--size bytes] [--help]
+ */
+#include <sys/socket.h>
+
+#include <netinet/tcp.h>
+
+#include <err.h>
+#include <errno.h>
+#include <getopt.h>
+#include <inttypes.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <bsd/stdlib.h>
+
+#include <graceclose.h>
+
+#include "ends.h"
+#include "show.h"
+
+#define SIZE_MAX_MESSAGE 32768
+#define MESSAGES	3		/* one before the idle time, two after */
+
+static int	idle_ms = 200;
+static size_t	size = 1000;
+static char	message[SIZE_MAX_MESSAGE];
+
+/* What came of one way to do it. */
+struct outcome {
+	const char	*way;
+	size_t		 wrote;		/* send() said: taken */
+	size_t		 read;		/* the server's program got it */
+	char		 found[80];	/* who found out, and how */
+};
+
+enum { ARTICLE, GRACEFUL, HALF_CLOSE, ASK, RESEND, WAYS };
+static struct outcome	outcomes[WAYS];
+
+static void
+open_scene(struct ends *ends, const char *title)
+{
+	show_scene(title);
+	ends_open(ends, 0);
+	show_step(ends, show_now(), "client", "0", "connect()");
+}
+
+/* A write of one message: whether the kernel took it. */
+static bool
+client_writes(struct ends *ends, struct outcome *o, int number)
+{
+	double at = show_now();
+	ssize_t n = send(ends->client.fd, message, size, MSG_NOSIGNAL);
+
+	show_step(ends, at, "client", show_got(n),
+	    "send() message %d, %zu bytes", number, size);
+	if (n > 0)
+		o->wrote += (size_t)n;
+	return (n == (ssize_t)size);
+}
+
+static void
+server_reads(struct ends *ends, struct outcome *o)
+{
+	static char buf[SIZE_MAX_MESSAGE];
+	ssize_t n = recv(ends->server.fd, buf, size, MSG_WAITALL);
+
+	show_step(ends, show_now(), "server", n == 0 ? "0 (EOF)" :
+	    show_got(n), "recv()");
+	if (n > 0)
+		o->read += (size_t)n;
+}
+
+/* The server has waited long enough for a client with nothing to say. */
+static void
+server_idles(struct ends *ends)
+{
+	struct pollfd pfd = { .fd = ends->server.fd, .events = POLLIN };
+	int n = poll(&pfd, 1, idle_ms);
+
+	show_step(ends, show_now(), "server", n == 0 ? "0 (timeout)" :
+	    show_got(n), "poll() for input, %d ms", idle_ms);
+}
+
+static void
+server_closes(struct ends *ends)
+{
+	double at = show_now();
+	int rv = close(ends->server.fd);
+
+	ends->server.fd = -1;
+	ends_await(ends, ENDS_IN(TCP_CLOSE_WAIT), ENDS_IN(TCP_FIN_WAIT2));
+	show_step(ends, at, "server", show_got(rv), "close()");
+}
+
+static void
+client_meets_eof(struct ends *ends)
+{
+	char byte;
+	ssize_t n = recv(ends->client.fd, &byte, 1, MSG_DONTWAIT);
+
+	show_step(ends, show_now(), "client", n == 0 ? "0 (EOF)" :
+	    show_got(n), "recv(), does not wait");
+	show_expect(n == 0, "the client's recv got %s", show_got(n));
+}
+
+static void
+client_closes(struct ends *ends)
+{
+	double at = show_now();
+	int rv = close(ends->client.fd);
+
+	ends->client.fd = -1;
+	show_step(ends, at, "client", show_got(rv), "close()");
+}
+
+/* Message 1 arrives; then nothing, until the server has had enough. */
+static void
+first_message(struct ends *ends, struct outcome *o)
+{
+	client_writes(ends, o, 1);
+	server_reads(ends, o);
+	server_idles(ends);
+}
+
+/* The loss itself: a write that succeeds for nothing, then EPIPE. */
+static int
+lose_one(struct ends *ends, struct outcome *o)
+{
+	first_message(ends, o);
+	server_closes(ends);
+	show_expect(client_writes(ends, o, 2), "message 2 was not taken");
+	ends_await(ends, ENDS_IN(TCP_CLOSE), ENDS_ANY);
+	show_expect(!client_writes(ends, o, 3), "message 3 was taken");
+	return (errno);
+}
+
+static void
+as_in_the_article(struct outcome *o)
+{
+	struct ends ends;
+	int error;
+
+	o->way = "server: close()";
+	open_scene(&ends, "0. As it goes wrong: the server calls close()");
+	error = lose_one(&ends, o);
+	show_scene_end();
+	ends_close(&ends);
+	show_expect(error == EPIPE, "message 3 got %s", show_errno(error));
+	show_text("\n"
+	    "send() took %zu bytes, the server's program got %zu: %zu bytes "
+	    "are lost.\nThe write that lost them succeeded; the next one "
+	    "failed with %s, too late.\n", o->wrote, o->read,
+	    o->wrote - o->read, show_errno(error));
+	snprintf(o->found, sizeof(o->found), "client: %s, one write too late",
+	    show_errno(error));
+}
+
+/* graceful_close() blocks until the client ends, so it has its own thread. */
+struct closer {
+	struct ends		 ends;
+	struct graceclose_report report;
+	int			 rv;
+};
+
+static void *
+close_gracefully(void *arg)
+{
+	struct closer *c = arg;
+	int fd = c->ends.server.fd;
+
+	c->ends.server.fd = -1;
+	show_step(&c->ends, show_now(), "server", "...",
+	    "graceclose(fd, NULL, &report)");
+	c->rv = graceclose(fd, NULL, &c->report);
+	show_step(&c->ends, show_now(), "server", show_got(c->rv),
+	    "graceclose() is over");
+	return (NULL);
+}
+
+static void
+server_closes_gracefully(struct outcome *o)
+{
+	struct ends ends;
+	struct closer closer;
+	pthread_t thread;
+
+	o->way = "server: graceful_close()";
+	open_scene(&ends, "1a. The server calls graceful_close() (here with a "
+	    "report)");
+	first_message(&ends, o);
+	closer = (struct closer){ .ends = ends_server_view(&ends) };
+	ends.server.fd = -1;
+	if ((errno = pthread_create(&thread, NULL, close_gracefully,
+	    &closer)) != 0)
+		err(1, "pthread_create");
+	ends_await(&ends, ENDS_IN(TCP_CLOSE_WAIT), ENDS_IN(TCP_FIN_WAIT2));
+	show_expect(client_writes(&ends, o, 2), "message 2 was not taken");
+	ends_await_acked(&ends);
+	show_expect(client_writes(&ends, o, 3), "message 3 was not taken");
+	ends_await_acked(&ends);
+	client_meets_eof(&ends);
+	client_closes(&ends);
+	pthread_join(thread, NULL);
+	show_scene_end();
+	show_expect(closer.rv == 0, "graceclose() returned %d", closer.rv);
+	show_expect(closer.report.discarded == 2 * size,
+	    "report.discarded is %" PRIu64, closer.report.discarded);
+	show_text("\n"
+	    "No RST, no EPIPE: the server's FIN tells the client, who may "
+	    "look (EOF) and stops.\nBut graceful_close() is for a server that "
+	    "is not interested in more: what still came\nwas acknowledged and "
+	    "thrown away, and counted: report.discarded is %" PRIu64 ".\n",
+	    closer.report.discarded);
+	snprintf(o->found, sizeof(o->found),
+	    "server: discarded %" PRIu64 "; client: EOF",
+	    closer.report.discarded);
+}
+
+static void
+server_half_closes(struct outcome *o)
+{
+	struct ends ends;
+	double at;
+	int rv;
+
+	o->way = "server: SHUT_WR, read to EOF";
+	open_scene(&ends, "1b. The server half-closes, reads on to the end, "
+	    "then calls graceful_close()");
+	first_message(&ends, o);
+	at = show_now();
+	rv = shutdown(ends.server.fd, SHUT_WR);
+	ends_await(&ends, ENDS_IN(TCP_CLOSE_WAIT), ENDS_IN(TCP_FIN_WAIT2));
+	show_step(&ends, at, "server", show_got(rv),
+	    "shutdown(SHUT_WR)");
+	for (int i = 2; i <= MESSAGES; i++) {
+		client_writes(&ends, o, i);
+		server_reads(&ends, o);
+	}
+	client_meets_eof(&ends);
+	client_closes(&ends);
+	server_reads(&ends, o);
+	rv = graceful_close(ends.server.fd);
+	ends.server.fd = -1;
+	show_step(&ends, show_now(), "server", show_got(rv),
+	    "graceful_close()");
+	show_scene_end();
+	show_expect(rv == 0, "graceful_close() returned %d", rv);
+	show_text("\n"
+	    "A half-close says \"I will send nothing more\" and goes on "
+	    "listening: nothing is lost.\ngraceful_close() returned %d: "
+	    "all was acknowledged, and the client ended its side too.\n", rv);
+	snprintf(o->found, sizeof(o->found),
+	    "client: EOF; server: graceful_close() %d", rv);
+}
+
+/* The rest of the messages, over a new connection. */
+static void
+deliver_again(struct outcome *o, int from)
+{
+	struct ends ends;
+
+	ends_open(&ends, 0);
+	show_step(&ends, show_now(), "client", "0", "connect() once more");
+	for (int i = from; i <= MESSAGES; i++) {
+		client_writes(&ends, o, i);
+		server_reads(&ends, o);
+	}
+	show_scene_end();
+	ends_close(&ends);
+}
+
+static int
+client_asks(struct ends *ends, int number)
+{
+	int rv = peer_closed(ends->client.fd);
+
+	show_step(ends, show_now(), "client", show_got(rv),
+	    "peer_closed(), before message %d", number);
+	return (rv);
+}
+
+static void
+client_asks_first(struct outcome *o)
+{
+	struct ends ends;
+	int before, after;
+
+	o->way = "client: peer_closed() first";
+	open_scene(&ends, "2. The client calls peer_closed() before each "
+	    "write");
+	before = client_asks(&ends, 1);
+	first_message(&ends, o);
+	server_closes(&ends);
+	after = client_asks(&ends, 2);
+	client_closes(&ends);
+	deliver_again(o, 2);
+	show_expect(before == 0, "peer_closed() before: %d", before);
+	show_expect(after == 1, "peer_closed() after: %d", after);
+	show_text("\n"
+	    "peer_closed() is %d before the server's close and %d after it: "
+	    "the client did not write\ninto the void but connected anew.  A "
+	    "FIN that is still on its way cannot be seen:\nthe question "
+	    "narrows the gap, only a server that drains (1b) closes it.\n",
+	    before, after);
+	snprintf(o->found, sizeof(o->found),
+	    "client: peer_closed() %d, before the write", after);
+}
+
+static void
+client_counts_and_resends(struct outcome *o)
+{
+	struct ends ends;
+	int64_t unacked;
+	int error;
+
+	o->way = "client: send the lost again";
+	open_scene(&ends, "3. After the loss: the client asks how much was "
+	    "lost, and sends it again");
+	error = lose_one(&ends, o);
+	unacked = graceclose_unacked(ends.client.fd);
+	show_step(&ends, show_now(), "client", show_got(unacked),
+	    "graceclose_unacked()");
+	client_closes(&ends);
+	show_expect(error == EPIPE, "message 3 got %s", show_errno(error));
+	show_expect(unacked == (int64_t)size, "unacked is %" PRId64, unacked);
+	if (unacked > 0 && (size_t)unacked <= o->wrote)
+		o->wrote -= (size_t)unacked;	/* these are written anew */
+	deliver_again(o, unacked > 0 ? 2 : 3);
+	show_text("\n"
+	    "The kernel remembers: of what send() took, the last %" PRId64
+	    " bytes were never acknowledged.\nThey went out again on a new "
+	    "connection, with the message that had failed.\n", unacked);
+	snprintf(o->found, sizeof(o->found),
+	    "client: %s, then unacked %" PRId64 ": sent again",
+	    show_errno(error), unacked);
+}
+
+static void
+print_outcomes(void)
+{
+	show_title("What came of it");
+	show_text("\n%-29s %8s %8s %6s  %s\n", "who does what", "written",
+	    "read", "lost", "who found out, and how");
+	show_rule(96);
+	for (int i = 0; i < WAYS; i++) {
+		const struct outcome *o = &outcomes[i];
+
+		show_text("%-29s %8zu %8zu %6zu  %s\n", o->way, o->wrote,
+		    o->read, o->wrote - o->read, o->found);
+	}
+	show_expect(outcomes[ARTICLE].wrote == 2 * size &&
+	    outcomes[ARTICLE].read == size, "no loss with close()");
+	show_expect(outcomes[GRACEFUL].wrote == MESSAGES * size &&
+	    outcomes[GRACEFUL].read == size, "graceful_close()");
+	for (int i = HALF_CLOSE; i < WAYS; i++)
+		show_expect(outcomes[i].wrote == MESSAGES * size &&
+		    outcomes[i].read == MESSAGES * size, "%s lost something",
+		    outcomes[i].way);
+}
+
+/*
+ * The probe of the article, CheckFdCloseWait, in C.  A recv of no bytes returns
+ * 0 whenever something is there to be read, a FIN or not.
+ */
+static bool
+check_fd_close_wait(int fd)
+{
+	char none;
+
+	return (recv(fd, &none, 0, MSG_DONTWAIT) == 0);
+}
+
+/* Make the connection look so, for the two probes to judge. */
+static void
+server_sends(struct ends *ends)
+{
+	struct pollfd pfd = { .fd = ends->client.fd, .events = POLLIN };
+
+	if (ends_send(ends->server.fd, "news!", 5) != 5)
+		err(1, "send");
+	poll(&pfd, 1, -1);
+}
+
+static void
+server_fins(struct ends *ends)
+{
+	shutdown(ends->server.fd, SHUT_WR);
+	ends_await(ends, ENDS_IN(TCP_CLOSE_WAIT), ENDS_ANY);
+}
+
+static void
+server_sends_and_fins(struct ends *ends)
+{
+	server_sends(ends);
+	server_fins(ends);
+}
+
+static void
+server_resets(struct ends *ends)
+{
+	abort_close(ends->server.fd);
+	ends->server.fd = -1;
+	ends_await(ends, ENDS_IN(TCP_CLOSE), ENDS_ANY);
+}
+
+static const struct {
+	const char	*situation;
+	void		(*make)(struct ends *);
+	bool		 closed;
+	bool		 check_is_right;
+	int		 asked;		/* what peer_closed() should return */
+} situations[] = {
+	{ "open, nothing to read", NULL, false, true, 0 },
+	{ "open, 5 bytes to read", server_sends, false, false, 0 },
+	{ "closed (FIN)", server_fins, true, true, 1 },
+	{ "closed (FIN) behind 5 unread bytes", server_sends_and_fins, true,
+	    true, 1 },
+	{ "dead (RST)", server_resets, true, false, -1 },
+};
+
+/* The careful one first: it consumes nothing, the other eats a pending error. */
+static void
+compare_in(size_t i)
+{
+	struct ends ends;
+	bool check;
+	int rv, error;
+
+	ends_open(&ends, 0);
+	if (situations[i].make != NULL)
+		situations[i].make(&ends);
+	rv = peer_closed(ends.client.fd);
+	error = errno;
+	check = check_fd_close_wait(ends.client.fd);
+	ends_close(&ends);
+	show_text("%-37s %-26s %d%s%s\n", situations[i].situation,
+	    check == situations[i].closed ? (check ? "closed" : "open") :
+	    (check ? "closed   <-- WRONG" : "open     <-- WRONG"), rv,
+	    rv == -1 ? ", " : "", rv == -1 ? show_errno(error) : "");
+	show_expect((check == situations[i].closed) ==
+	    situations[i].check_is_right && rv == situations[i].asked,
+	    "%s", situations[i].situation);
+}
+
+static void
+compare_probes(void)
+{
+	show_title("The article's probe, recv(fd, buf, 0, MSG_DONTWAIT), beside "
+	    "peer_closed()");
+	show_text("\n%-37s %-26s %s\n", "the connection is",
+	    "CheckFdCloseWait says", "peer_closed()");
+	show_rule(80);
+	for (size_t i = 0; i < sizeof(situations) / sizeof(situations[0]); i++)
+		compare_in(i);
+}
+
+static _Noreturn void
+usage(FILE *out, int status)
+{
+	fprintf(out, "usage: %s [--idle ms] [--size bytes] [--help]\n"
+	    "  --idle ms     how long the server waits before it closes (%d)\n"
+	    "  --size bytes  of one message (%zu)\n", getprogname(), idle_ms,
+	    size);
+	exit(status);
+}
+
+static void
+parse_options(int argc, char *argv[])
+{
+	static const struct option options[] = {
+		{ "idle", required_argument, NULL, 'i' },
+		{ "size", required_argument, NULL, 's' },
+		{ "help", no_argument, NULL, 'h' },
+		{ NULL, 0, NULL, 0 }
+	};
+	int c;
+
+	while ((c = getopt_long(argc, argv, "", options, NULL)) != -1) {
+		switch (c) {
+		case 'i':
+			idle_ms = show_number("--idle", optarg, 1, 60000);
+			break;
+		case 's':
+			size = (size_t)show_number("--size", optarg, 1,
+			    SIZE_MAX_MESSAGE);
+			break;
+		case 'h':
+			usage(stdout, 0);
+		default:
+			exit(2);	/* getopt_long said why */
+		}
+	}
+	if (optind < argc)
+		errx(2, "unexpected argument: %s", argv[optind]);
+}
+
+int
+main(int argc, char *argv[])
+{
+	setprogname(argv[0]);
+	parse_options(argc, argv);
+	memset(message, 'm', sizeof(message));
+
+	show_title("One-way traffic: a write that succeeds, and is lost");
+	show_text("\n"
+	    "The client only writes: %d messages of %zu bytes.  The server "
+	    "only reads, and closes the\nconnection when nothing came for "
+	    "%d ms; that happens after message 1.\n", MESSAGES, size,
+	    idle_ms);
+	show_legend();
+	as_in_the_article(&outcomes[ARTICLE]);
+	server_closes_gracefully(&outcomes[GRACEFUL]);
+	server_half_closes(&outcomes[HALF_CLOSE]);
+	client_asks_first(&outcomes[ASK]);
+	client_counts_and_resends(&outcomes[RESEND]);
+	print_outcomes();
+	compare_probes();
+	return (show_verdict());
+}

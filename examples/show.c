@@ -1,0 +1,234 @@
+/* show.c - see show.h */
+#include <err.h>
+#include <errno.h>
+#include <pthread.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include <bsd/stdlib.h>
+
+#include "ends.h"
+#include "show.h"
+
+#define STEPS_MAX	64
+#define WIDTH		90
+
+struct step {
+	double	at;
+	char	text[320];
+};
+
+static struct step	steps[STEPS_MAX];
+static size_t		nsteps;
+static bool		on_stage;
+static double		began;
+static pthread_mutex_t	steps_lock = PTHREAD_MUTEX_INITIALIZER;
+
+static int		expected, missed;
+
+static double
+clock_ms(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return ((double)ts.tv_sec * 1e3 + (double)ts.tv_nsec / 1e6);
+}
+
+double
+show_now(void)
+{
+	return (clock_ms() - began);
+}
+
+void
+show_nap(void)
+{
+	nanosleep(&(struct timespec){ .tv_nsec = 200000 }, NULL);
+}
+
+void
+show_scene(const char *title)
+{
+	printf("\n%s\n\n%8s  %-6s  %-34s  %-12s  %-11s  %s\n", title,
+	    "ms", "who", "did", "got", "client TCP", "server TCP");
+	show_rule(WIDTH);
+	on_stage = true;
+	began = clock_ms();
+}
+
+/* A second line, only where something waits in a queue. */
+static void
+add_queues(char *text, size_t size, const char *who, const struct look *look)
+{
+	size_t used = strlen(text);
+
+	if (look->unacked > 0) {
+		snprintf(text + used, size - used,
+		    "\n%18s^ %s's send queue: %ld bytes not acknowledged", "",
+		    who, look->unacked);
+		used = strlen(text);
+	}
+	if (look->unread > 0)
+		snprintf(text + used, size - used,
+		    "\n%18s^ %s's receive queue: %ld bytes not read", "",
+		    who, look->unread);
+}
+
+void
+show_step(const struct ends *ends, double at, const char *who,
+    const char *got, const char *fmt, ...)
+{
+	struct look client, server;
+	struct step step = { .at = at };
+	char did[80];
+	va_list ap;
+
+	if (!on_stage)
+		return;
+	va_start(ap, fmt);
+	vsnprintf(did, sizeof(did), fmt, ap);
+	va_end(ap);
+	ends_look(ends, &client, &server);
+	snprintf(step.text, sizeof(step.text),
+	    "%8.1f  %-6s  %-34s  %-12s  %-11s  %s", at, who, did, got,
+	    ends_state_name(client.state), ends_state_name(server.state));
+	add_queues(step.text, sizeof(step.text), "client", &client);
+	add_queues(step.text, sizeof(step.text), "server", &server);
+
+	pthread_mutex_lock(&steps_lock);
+	if (nsteps < STEPS_MAX)
+		steps[nsteps++] = step;
+	pthread_mutex_unlock(&steps_lock);
+}
+
+static int
+by_time(const void *a, const void *b)
+{
+	double x = ((const struct step *)a)->at;
+	double y = ((const struct step *)b)->at;
+
+	return ((x > y) - (x < y));
+}
+
+void
+show_scene_end(void)
+{
+	qsort(steps, nsteps, sizeof(steps[0]), by_time);
+	for (size_t i = 0; i < nsteps; i++)
+		puts(steps[i].text);
+	fflush(stdout);
+	nsteps = 0;
+	on_stage = false;
+}
+
+const char *
+show_errno(int error)
+{
+	const char *name = strerrorname_np(error);
+
+	return (name != NULL ? name : "unknown errno");
+}
+
+const char *
+show_got(ssize_t rv)
+{
+	static _Thread_local char number[24];
+
+	if (rv == -1)
+		return (show_errno(errno));
+	snprintf(number, sizeof(number), "%zd", rv);
+	return (number);
+}
+
+void
+show_title(const char *title)
+{
+	printf("\n%s\n", title);
+	for (size_t n = strlen(title); n > 0; n--)
+		putchar('=');
+	putchar('\n');
+}
+
+void
+show_text(const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	vprintf(fmt, ap);
+	va_end(ap);
+}
+
+void
+show_legend(void)
+{
+	printf("\n"
+	    "  FIN          \"I will send nothing more\": the other side reads "
+	    "to the end, then gets 0 (EOF)\n"
+	    "  RST          \"I know nothing of this connection\": it is dead "
+	    "at once on both sides\n"
+	    "  ESTABLISHED  open both ways\n"
+	    "  FIN_WAIT1/2  its FIN went out, not yet / already acknowledged; "
+	    "it may still receive\n"
+	    "  CLOSE_WAIT   the other side's FIN came; it may still send\n"
+	    "  LAST_ACK     both FINs went out, its own is not yet "
+	    "acknowledged\n"
+	    "  TIME_WAIT    ended in order; the kernel remembers it a while\n"
+	    "  CLOSE, gone  nothing is left of it (the program still holds the "
+	    "descriptor, or not)\n\n"
+	    "ms: when the call was made or, of a call that waits, when it "
+	    "returned.  got: what it\nreturned, or its errno.  TCP: the state "
+	    "of each end just after.\n");
+}
+
+void
+show_rule(int width)
+{
+	while (width-- > 0)
+		putchar('-');
+	putchar('\n');
+}
+
+void
+show_expect(bool ok, const char *fmt, ...)
+{
+	va_list ap;
+
+	expected++;
+	if (ok)
+		return;
+	missed++;
+	printf("%s: came out differently: ", getprogname());
+	va_start(ap, fmt);
+	vprintf(fmt, ap);
+	va_end(ap);
+	putchar('\n');
+}
+
+int
+show_verdict(void)
+{
+	if (missed > 0)
+		printf("\n%s: %d of %d observations came out differently\n",
+		    getprogname(), missed, expected);
+	else
+		printf("\n%s: all %d observations came out as described\n",
+		    getprogname(), expected);
+	return (missed > 0 ? EXIT_FAILURE : EXIT_SUCCESS);
+}
+
+int
+show_number(const char *option, const char *arg, int min, int max)
+{
+	const char *error;
+	long long n = strtonum(arg, min, max, &error);
+
+	if (error != NULL)
+		errx(2, "%s %s: %s, expected %d to %d", option, arg, error,
+		    min, max);
+	return ((int)n);
+}

@@ -1,0 +1,68 @@
+/*
+ * internal.h - what the verbs, the closer and tcp.c share
+ *
+ * The arrow points one way: verbs -> closer -> tcp.  Only tcp.c knows how this
+ * kernel answers a question; a port to another kernel is another tcp.c.  The
+ * map hides these names from users of the shared library, the prefix keeps
+ * them clear of the names of those who link the static one.
+ */
+#ifndef GRACECLOSE_INTERNAL_H
+#define GRACECLOSE_INTERNAL_H
+
+#include <sys/types.h>
+
+#include <poll.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* What kind of stream a descriptor is. */
+enum {
+	GRACECLOSE_KIND_TCP = 1,	/* acknowledges, and shows its state */
+	GRACECLOSE_KIND_MPTCP,		/* acknowledges, and hides its state */
+	GRACECLOSE_KIND_LOCAL		/* AF_UNIX and such: hands over at once */
+};
+
+/* How a connection stands, as far as this host knows. */
+enum {
+	GRACECLOSE_STATE_OPEN,		/* the peer may still send */
+	GRACECLOSE_STATE_FINISHED,	/* the peer's FIN is here */
+	GRACECLOSE_STATE_ENDED,		/* both FINs are acknowledged */
+	GRACECLOSE_STATE_DEAD		/* reset, or given up by the kernel */
+};
+
+/* The epoll descriptor of a blocking wait, made when there is one. */
+struct graceclose_waiter {
+	int	epfd;
+};
+#define GRACECLOSE_WAITER_UNTRIED	(-1)
+#define GRACECLOSE_WAITER_REFUSED	(-2)
+
+/* Questions: none consumes anything. */
+int	graceclose_tcp_kind(int fd, bool *finished);
+extern const short graceclose_tcp_events;
+int	graceclose_tcp_poll(struct pollfd *fds, size_t n);
+int	graceclose_tcp_state(int fd, short revents);
+bool	graceclose_tcp_gone(int fd);
+bool	graceclose_tcp_finished(int fd, int kind);
+bool	graceclose_tcp_opening(int fd, int kind);
+bool	graceclose_tcp_unread(int fd);
+int64_t	graceclose_tcp_outq(int fd, int kind);
+bool	graceclose_tcp_fin_unacked(int fd, int kind);
+
+int	graceclose_probe_bits(int fd, short revents);
+
+/* Deeds. */
+ssize_t	graceclose_tcp_discard(int fd, size_t max);
+int	graceclose_tcp_take_error(int fd);
+void	graceclose_tcp_unlinger(int fd);
+void	graceclose_tcp_abort(int fd);
+int	graceclose_tcp_close(int fd);
+
+/* Time, in microseconds, and waiting. */
+int64_t	graceclose_tcp_clock(void);
+void	graceclose_tcp_wait(struct graceclose_waiter *w, int fd, short events,
+	    int timeout_ms);
+void	graceclose_tcp_wait_end(struct graceclose_waiter *w);
+
+#endif /* GRACECLOSE_INTERNAL_H */

@@ -1,0 +1,36 @@
+/*
+ * peer_closed.c - ask before a write whether it can still arrive
+ */
+#include <errno.h>
+#include <poll.h>
+
+#include "graceclose.h"
+#include "internal.h"
+
+static int
+look_closer(int fd)
+{
+	int bits = graceclose_probe(fd);
+
+	if (bits == -1)
+		return -1;
+	if ((bits & GRACECLOSE_RST) != 0) {
+		errno = ECONNRESET;
+		return -1;
+	}
+	return (bits & GRACECLOSE_FIN) != 0;
+}
+
+/*
+ * Called before each write, so the common answer has a path of its own that
+ * is one poll(2) and nothing else.
+ */
+int
+peer_closed(int fd)
+{
+	struct pollfd p = { fd, graceclose_tcp_events, 0 };
+
+	if (poll(&p, 1, 0) == 1 && p.revents == POLLOUT)
+		return 0;
+	return look_closer(fd);
+}

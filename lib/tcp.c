@@ -1,0 +1,563 @@
+/*
+ * tcp.c - everything that asks the kernel
+ *
+ * What plain POSIX does not have stands in LINUX sections with a portable way
+ * beside it; -DGRACECLOSE_PORTABLE builds that way on Linux too.  The habits
+ * of Linux that this file rests on are each shown by a test in check_facts.c.
+ */
+#include <sys/types.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+
+#include <netinet/in.h>
+
+#if defined(__linux__) && !defined(GRACECLOSE_PORTABLE)
+#define LINUX
+#include <sys/epoll.h>
+
+#include <linux/mptcp.h>
+#include <linux/sockios.h>
+#include <netinet/tcp.h>
+#endif
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stddef.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "graceclose.h"
+#include "internal.h"
+
+#ifndef IPPROTO_MPTCP
+#define IPPROTO_MPTCP	262
+#endif
+#ifndef SOL_MPTCP
+#define SOL_MPTCP	284
+#endif
+#ifndef TCP_ZEROCOPY_RECEIVE
+#define TCP_ZEROCOPY_RECEIVE	35
+#endif
+
+#ifdef LINUX
+#define NEWS		(POLLIN | POLLRDHUP)
+#define HANGUP		POLLRDHUP
+#define DISCARD		MSG_TRUNC
+#else
+#define NEWS		POLLIN
+#define HANGUP		0
+#define DISCARD		0
+#endif
+
+static int
+get_int(int fd, int level, int name)
+{
+	int value;
+	socklen_t len = sizeof(value);
+
+	return getsockopt(fd, level, name, &value, &len) == -1 ? -1 : value;
+}
+
+#ifdef LINUX
+/* The head of the kernel's struct tcp_zerocopy_receive; libcs have less. */
+struct zerocopy {
+	uint64_t	address;
+	uint32_t	length;
+	uint32_t	recv_skip_hint;
+	uint32_t	inq;
+};
+
+/*
+ * TCP_ZEROCOPY_RECEIVE with nowhere to map to moves no byte, takes no pending
+ * error and answers three questions in one call: this is TCP, it is not
+ * listening (ENOTCONN), and whether the peer's FIN is here with nothing unread
+ * before it (EIO).  Unlike a recv of 0 or POLLRDHUP the last is not fooled by
+ * our own SHUT_RD or by a reset, because it looks at SOCK_DONE, which only
+ * tcp_fin() sets (tcp_zerocopy_receive() in net/ipv4/tcp.c, Linux 4.18).
+ * Returns 0 or the errno value.  *inq is what is unread, where that is less
+ * than a page; a FIN behind it counts as one byte more.
+ */
+static int
+zerocopy_look(int fd, uint32_t *inq)
+{
+	struct zerocopy zc;
+	socklen_t len = offsetof(struct zerocopy, inq) + sizeof(zc.inq);
+
+	memset(&zc, 0, sizeof(zc));
+	if (getsockopt(fd, IPPROTO_TCP, TCP_ZEROCOPY_RECEIVE, &zc, &len) == -1)
+		return errno;
+	*inq = zc.inq;
+	return 0;
+}
+
+/* A TCP state of <netinet/tcp.h>, or -1 where the kernel shows none. */
+static int
+tcp_state(int fd, bool *was_connected)
+{
+	struct tcp_info info;
+	socklen_t len = sizeof(info);
+
+	memset(&info, 0, sizeof(info));
+	if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &len) == -1)
+		return -1;
+	/* Set when a connection is established, and never again (Linux 2.6). */
+	*was_connected = info.tcpi_rcv_space != 0;
+	return info.tcpi_state;
+}
+#else
+static int
+zerocopy_look(int fd, uint32_t *inq)
+{
+	(void)fd;
+	(void)inq;
+	return ENOPROTOOPT;
+}
+#endif
+
+/* The kind by what every socket can tell; -1 and errno where it is none. */
+static int
+kind_of_socket(int fd)
+{
+	struct sockaddr_storage ss;
+	socklen_t len = sizeof(ss);
+	int type;
+
+	if ((type = get_int(fd, SOL_SOCKET, SO_TYPE)) == -1)
+		return -1;
+	if (type != SOCK_STREAM) {
+		errno = EOPNOTSUPP;
+		return -1;
+	}
+	if (get_int(fd, SOL_SOCKET, SO_ACCEPTCONN) == 1) {
+		errno = ENOTCONN;
+		return -1;
+	}
+#ifdef LINUX
+	switch (get_int(fd, SOL_SOCKET, SO_PROTOCOL)) {
+	case IPPROTO_TCP:
+		return GRACECLOSE_KIND_TCP;
+	case IPPROTO_MPTCP:
+		return GRACECLOSE_KIND_MPTCP;
+	}
+#else
+	memset(&ss, 0, sizeof(ss));
+	if (getsockname(fd, (struct sockaddr *)&ss, &len) == 0 &&
+	    (ss.ss_family == AF_INET || ss.ss_family == AF_INET6))
+		return GRACECLOSE_KIND_TCP;
+	len = sizeof(ss);
+#endif
+	/* shutdown(2) of an AF_UNIX socket succeeds unconnected, too. */
+	if (getpeername(fd, (struct sockaddr *)&ss, &len) == -1)
+		return -1;
+	return GRACECLOSE_KIND_LOCAL;
+}
+
+/*
+ * The kind of a stream socket that is, or may be, connected.  *finished says
+ * whether it is known already that the peer's FIN is here and nothing unread.
+ * -1: EBADF, ENOTSOCK, EOPNOTSUPP, or ENOTCONN for a listening one.
+ */
+int
+graceclose_tcp_kind(int fd, bool *finished)
+{
+	uint32_t inq;
+	int look = zerocopy_look(fd, &inq);
+
+	*finished = look == EIO;
+	switch (look) {
+	case EIO:
+	case 0:
+	case EINVAL:		/* a page or more is unread */
+		return GRACECLOSE_KIND_TCP;
+	case EBADF:		/* O_PATH is no socket, but it is open */
+		errno = fcntl(fd, F_GETFD) == -1 ? EBADF : ENOTSOCK;
+		return -1;
+	case ENOTSOCK:
+	case ENOTCONN:
+		errno = look;
+		return -1;
+	}
+	return kind_of_socket(fd);
+}
+
+/*
+ * What to ask poll about a connection.  POLLOUT, because one that is quiet and
+ * writable is then told by this one call from a listener, a pipe's read end
+ * and the like, which report nothing; POLLWRBAND, because TCP never reports
+ * it, while datagram sockets do.
+ */
+const short graceclose_tcp_events = NEWS | POLLOUT | POLLWRBAND;
+
+/* A pending signal interrupts even a poll that would not wait. */
+int
+graceclose_tcp_poll(struct pollfd *fds, size_t n)
+{
+	int r, saved = errno;
+
+	while ((r = poll(fds, (nfds_t)n, 0)) == -1 && errno == EINTR)
+		errno = saved;
+	return r;
+}
+
+/*
+ * Whether nothing is left of a connection: TCP state CLOSE, by a reset or by
+ * an orderly end, TIME_WAIT included.  LAST_ACK and CLOSING still have a peer.
+ */
+bool
+graceclose_tcp_gone(int fd)
+{
+	struct sockaddr_storage ss;
+	socklen_t len = sizeof(ss);
+
+	return getpeername(fd, (struct sockaddr *)&ss, &len) == -1 &&
+	    errno == ENOTCONN;
+}
+
+bool
+graceclose_tcp_unread(int fd)
+{
+	int n;
+
+	return ioctl(fd, FIONREAD, &n) == 0 && n > 0;
+}
+
+
+/*
+ * Whether a recv of 0 on an emptied queue is the peer's FIN.  It may be our
+ * own SHUT_RD instead, or a reset whose error somebody has taken already.
+ * MPTCP shows no difference; on AF_UNIX our SHUT_RD ends the peer's side too.
+ */
+bool
+graceclose_tcp_finished(int fd, int kind)
+{
+	uint32_t inq;
+
+	if (kind != GRACECLOSE_KIND_TCP)
+		return true;
+	switch (zerocopy_look(fd, &inq)) {
+	case EIO:
+		return true;
+	case 0:
+	case EINVAL:
+		return false;
+	}
+#ifdef LINUX
+	{
+		bool was_connected;
+
+		switch (tcp_state(fd, &was_connected)) {
+		case TCP_ESTABLISHED:
+		case TCP_FIN_WAIT1:
+		case TCP_FIN_WAIT2:
+			return false;
+		}
+	}
+#endif
+	return true;
+}
+
+#ifdef LINUX
+/*
+ * Of a connection whose TCP state is CLOSE: did it end in order?  A pending
+ * error, or output that was never acknowledged, says that it did not; where
+ * neither is left, it did if the peer's FIN ever came.
+ */
+static int
+state_of_closed(int fd, int kind, short revents)
+{
+	struct mptcp_info mptcp;
+	socklen_t len = sizeof(mptcp);
+	uint32_t inq = 0;
+	int unread = 0;
+
+	if ((revents & POLLERR) != 0 || graceclose_tcp_outq(fd, kind) > 0)
+		return GRACECLOSE_STATE_DEAD;
+	if (kind == GRACECLOSE_KIND_MPTCP) {
+		/* A reset takes the token away, an orderly end does not. */
+		if (getsockopt(fd, SOL_MPTCP, MPTCP_INFO, &mptcp, &len) == 0 &&
+		    mptcp.mptcpi_token == 0)
+			return GRACECLOSE_STATE_DEAD;
+	} else if (zerocopy_look(fd, &inq) == 0) {
+		/* FIONREAD leaves the FIN out, zerocopy_look() counts it. */
+		if (ioctl(fd, FIONREAD, &unread) == -1 || inq == (uint32_t)unread)
+			return GRACECLOSE_STATE_DEAD;
+	}
+	return GRACECLOSE_STATE_ENDED;
+}
+
+/* How a stream that is not gone stands, by what poll said of it. */
+static int
+state_of_stream(int fd, int kind, short revents)
+{
+	bool was_connected;
+
+	if ((revents & POLLRDHUP) == 0)
+		return GRACECLOSE_STATE_OPEN;
+	if (kind != GRACECLOSE_KIND_TCP)
+		return GRACECLOSE_STATE_FINISHED;
+	switch (tcp_state(fd, &was_connected)) {
+	case TCP_SYN_RECV:
+	case TCP_ESTABLISHED:
+	case TCP_FIN_WAIT1:
+	case TCP_FIN_WAIT2:
+		return GRACECLOSE_STATE_OPEN;	/* our own SHUT_RD */
+	}
+	return GRACECLOSE_STATE_FINISHED;
+}
+
+/*
+ * How a connection stands, given what poll says of it.  -1: as
+ * graceclose_tcp_kind() says, and ENOTCONN where there never was a connection.
+ */
+int
+graceclose_tcp_state(int fd, short revents)
+{
+	bool finished, was_connected = false;
+	int kind;
+
+	if ((kind = graceclose_tcp_kind(fd, &finished)) == -1)
+		return -1;
+	if (kind == GRACECLOSE_KIND_LOCAL) {
+		if ((revents & POLLERR) != 0 && (revents & POLLHUP) != 0)
+			return GRACECLOSE_STATE_DEAD;
+		return state_of_stream(fd, kind, revents);
+	}
+	if (!graceclose_tcp_gone(fd))
+		return finished ? GRACECLOSE_STATE_FINISHED :
+		    state_of_stream(fd, kind, revents);
+	(void)tcp_state(fd, &was_connected);
+	if (!was_connected) {
+		errno = ENOTCONN;
+		return -1;
+	}
+	return state_of_closed(fd, kind, revents);
+}
+#else
+int
+graceclose_tcp_state(int fd, short revents)
+{
+	bool finished, gone;
+	char c;
+
+	if (graceclose_tcp_kind(fd, &finished) == -1)
+		return -1;
+	if ((revents & POLLERR) != 0 && (revents & POLLHUP) != 0)
+		return GRACECLOSE_STATE_DEAD;
+	gone = graceclose_tcp_gone(fd);
+	switch (recv(fd, &c, 1, MSG_PEEK | MSG_DONTWAIT)) {
+	case 0:
+		return gone ? GRACECLOSE_STATE_ENDED :
+		    GRACECLOSE_STATE_FINISHED;
+	case 1:
+		return GRACECLOSE_STATE_OPEN;
+	}
+	if (errno == ENOTCONN)
+		return -1;
+	return errno == EAGAIN || errno == EWOULDBLOCK ?
+	    GRACECLOSE_STATE_OPEN : GRACECLOSE_STATE_DEAD;
+}
+#endif
+
+/*
+ * Bytes sent and not acknowledged, an unacknowledged FIN counted as one; a
+ * reset leaves the number as it was.  -1 where this host cannot tell, though
+ * it can tell the end of it all: both FINs are acknowledged then.
+ */
+int64_t
+graceclose_tcp_outq(int fd, int kind)
+{
+#ifdef LINUX
+	int n;
+
+	if (kind == GRACECLOSE_KIND_LOCAL)
+		return 0;
+	return ioctl(fd, SIOCOUTQ, &n) == -1 ? -1 : n;
+#else
+	if (kind == GRACECLOSE_KIND_LOCAL || graceclose_tcp_gone(fd))
+		return 0;
+	errno = ENOTSUP;
+	return -1;
+#endif
+}
+
+/* Whether the last of the unacknowledged bytes is our FIN. */
+bool
+graceclose_tcp_fin_unacked(int fd, int kind)
+{
+#ifdef LINUX
+	bool was_connected;
+
+	if (kind == GRACECLOSE_KIND_MPTCP)
+		return send(fd, "", 0, MSG_DONTWAIT | MSG_NOSIGNAL) == -1 &&
+		    errno == EPIPE;
+	switch (tcp_state(fd, &was_connected)) {
+	case TCP_FIN_WAIT1:
+	case TCP_CLOSING:
+	case TCP_LAST_ACK:
+		return true;
+	}
+#endif
+	(void)fd;
+	(void)kind;
+	return false;
+}
+
+/*
+ * Whether the handshake is still going on, as on the accepting side of TCP
+ * Fast Open: SIOCOUTQ is 0 then whatever was written (tcp_ioctl()).
+ */
+bool
+graceclose_tcp_opening(int fd, int kind)
+{
+#ifdef LINUX
+	bool was_connected;
+
+	if (kind == GRACECLOSE_KIND_TCP)
+		return tcp_state(fd, &was_connected) == TCP_SYN_RECV;
+#endif
+	(void)fd;
+	(void)kind;
+	return false;
+}
+
+/*
+ * Throws away at most max bytes of input: their number, 0 for EOF, or -1 and
+ * errno.  MSG_TRUNC does not copy them (tcp(7)); AF_UNIX answers EFAULT to it
+ * and keeps its bytes.
+ */
+ssize_t
+graceclose_tcp_discard(int fd, size_t max)
+{
+	char sink[8192];
+
+#ifdef LINUX
+	ssize_t n = recv(fd, NULL, max, MSG_TRUNC | MSG_DONTWAIT);
+
+	if (n != -1 || errno != EFAULT)
+		return n;
+#endif
+	return recv(fd, sink, max < sizeof(sink) ? max : sizeof(sink),
+	    MSG_DONTWAIT);
+}
+
+/* The pending error, which is then no longer pending; 0: none. */
+int
+graceclose_tcp_take_error(int fd)
+{
+	return get_int(fd, SOL_SOCKET, SO_ERROR);
+}
+
+static void
+set_linger(int fd, int onoff)
+{
+	struct linger l;
+
+	memset(&l, 0, sizeof(l));
+	l.l_onoff = onoff;
+	(void)setsockopt(fd, SOL_SOCKET, SO_LINGER, &l, sizeof(l));
+}
+
+/* An SO_LINGER that earlier code left would make close block, or reset. */
+void
+graceclose_tcp_unlinger(int fd)
+{
+	set_linger(fd, 0);
+}
+
+/*
+ * connect(AF_UNSPEC) acts on the connection: the RST leaves at once, whoever
+ * else holds the descriptor, and a thread blocked on it wakes.  Kernels with
+ * commit 4faeee0cf8a5 and without 419ce133ab92 (6.4 to 6.6) say EBUSY while a
+ * thread waits: SHUT_RD wakes it and sends nothing.  Linger 0 does the rest at
+ * close, which MPTCP needs after SHUT_WR.  AF_UNIX has none of this, but both
+ * of its directions can be shut.
+ */
+void
+graceclose_tcp_abort(int fd)
+{
+	struct sockaddr sa;
+
+	memset(&sa, 0, sizeof(sa));
+	sa.sa_family = AF_UNSPEC;
+	if (connect(fd, &sa, sizeof(sa)) == -1)
+		(void)shutdown(fd, errno == EBUSY ? SHUT_RD : SHUT_RDWR);
+	set_linger(fd, 1);
+}
+
+/* The descriptor is gone also after EINTR: close(2) is never retried. */
+int
+graceclose_tcp_close(int fd)
+{
+	return close(fd) == -1 && errno != EINTR ? errno : 0;
+}
+
+int64_t
+graceclose_tcp_clock(void)
+{
+	struct timespec ts;
+
+	(void)clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (int64_t)ts.tv_sec * 1000000 + ts.tv_nsec / 1000;
+}
+
+#ifdef LINUX
+/*
+ * Level-triggered poll cannot wait for an acknowledgement: after SHUT_WR
+ * POLLOUT is always ready.  An edge of epoll comes exactly when the FIN is
+ * acknowledged, as every change of state wakes the waiters.
+ */
+static int
+wait_edge(struct graceclose_waiter *w, int fd, int timeout_ms)
+{
+	struct epoll_event ev;
+
+	if (w->epfd == GRACECLOSE_WAITER_UNTRIED) {
+		w->epfd = epoll_create1(EPOLL_CLOEXEC);
+		memset(&ev, 0, sizeof(ev));
+		ev.events = GRACECLOSE_EPOLL;
+		if (w->epfd != -1 &&
+		    epoll_ctl(w->epfd, EPOLL_CTL_ADD, fd, &ev) == -1)
+			graceclose_tcp_wait_end(w);
+		if (w->epfd == -1)
+			w->epfd = GRACECLOSE_WAITER_REFUSED;
+	}
+	if (w->epfd == GRACECLOSE_WAITER_REFUSED)
+		return -1;
+	(void)epoll_wait(w->epfd, &ev, 1, timeout_ms);
+	return 0;
+}
+#else
+static int
+wait_edge(struct graceclose_waiter *w, int fd, int timeout_ms)
+{
+	(void)w;
+	(void)fd;
+	(void)timeout_ms;
+	return -1;
+}
+#endif
+
+/* Waits for news of fd, a signal, or the time, and need not say which. */
+void
+graceclose_tcp_wait(struct graceclose_waiter *w, int fd, short events,
+    int timeout_ms)
+{
+	struct pollfd p;
+
+	if (wait_edge(w, fd, timeout_ms) == 0)
+		return;
+	p.fd = events != 0 ? fd : -1;
+	p.events = events;
+	p.revents = 0;
+	(void)poll(&p, 1, timeout_ms);
+}
+
+void
+graceclose_tcp_wait_end(struct graceclose_waiter *w)
+{
+	if (w->epfd >= 0)
+		(void)close(w->epfd);
+	w->epfd = -1;
+}

@@ -1,0 +1,31 @@
+/*
+ * unacked.c - how much of what was sent is not known to have arrived
+ */
+#include <errno.h>
+#include <poll.h>
+
+#include "graceclose.h"
+#include "internal.h"
+
+/*
+ * The state is read before the count: an acknowledgement between the two then
+ * makes the answer newer, not wrong.
+ */
+int64_t
+graceclose_unacked(int fd)
+{
+	struct pollfd p = { fd, graceclose_tcp_events, 0 };
+	bool fin, finished;
+	int64_t n;
+	int kind, saved = errno;
+
+	if (graceclose_tcp_poll(&p, 1) == -1 ||
+	    graceclose_tcp_state(fd, p.revents) == -1 ||
+	    (kind = graceclose_tcp_kind(fd, &finished)) == -1)
+		return -1;
+	fin = graceclose_tcp_fin_unacked(fd, kind);
+	if ((n = graceclose_tcp_outq(fd, kind)) == -1)
+		return -1;
+	errno = saved;
+	return fin && n > 0 ? n - 1 : n;
+}

@@ -1,0 +1,753 @@
+/*
+ * check_facts.c - what this kernel lets a program see of a connection
+ *
+ * No function of the library is called here: each test shows one habit of
+ * the kernel that the library rests on, so that a kernel with other habits is
+ * noticed before its users are.  check_facts_close.c and check_facts_linger.c
+ * do the same for closing and for resets.
+ */
+#include <sys/types.h>
+#include <sys/socket.h>
+
+#include <linux/mptcp.h>
+#include <linux/tcp.h>
+#include <netinet/in.h>
+
+#include <poll.h>
+#include <unistd.h>
+
+#include "util.h"
+
+#ifndef SOL_MPTCP
+#define SOL_MPTCP	284
+#endif
+
+#define PAGE		4096
+
+/* A connection that was reset, as our side finds it. */
+static void
+reset_pair(struct t_pair *p, int family)
+{
+	t_pair(p, family);
+	t_reset(p->peer);
+	t_wait_dead(p->us);
+}
+
+/* Everything that poll knows, without waiting. */
+static int
+events(int fd)
+{
+	struct pollfd pfd;
+
+	pfd.fd = fd;
+	pfd.events = POLLIN | POLLRDHUP | POLLOUT | POLLWRBAND;
+	ck_assert_int_ge(poll(&pfd, 1, 0), 0);
+	return pfd.revents;
+}
+
+static ssize_t
+peek(int fd)
+{
+	char c;
+
+	return recv(fd, &c, 1, MSG_PEEK | MSG_DONTWAIT);
+}
+
+static int
+pending_error(int fd)
+{
+	int error;
+	socklen_t len;
+
+	len = sizeof(error);
+	ck_assert_int_eq(getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &len),
+	    0);
+	return error;
+}
+
+/* 0 or the errno value; *inq may be NULL. */
+static int
+zerocopy(int fd, unsigned *inq)
+{
+	struct tcp_zerocopy_receive zc;
+	socklen_t len;
+
+	memset(&zc, 0, sizeof(zc));
+	len = inq == NULL ? offsetof(struct tcp_zerocopy_receive, inq) :
+	    offsetof(struct tcp_zerocopy_receive, inq) + sizeof(zc.inq);
+	if (getsockopt(fd, IPPROTO_TCP, TCP_ZEROCOPY_RECEIVE, &zc, &len) == -1)
+		return errno;
+	if (inq != NULL)
+		*inq = zc.inq;
+	return 0;
+}
+
+static int
+peername(int fd)
+{
+	struct sockaddr_storage ss;
+	socklen_t len;
+
+	len = sizeof(ss);
+	return getpeername(fd, (struct sockaddr *)&ss, &len) == -1 ? errno : 0;
+}
+
+static void
+tcp_info(int fd, struct tcp_info *ti)
+{
+	socklen_t len;
+
+	memset(ti, 0, sizeof(*ti));
+	len = sizeof(*ti);
+	ck_assert_int_eq(getsockopt(fd, IPPROTO_TCP, TCP_INFO, ti, &len), 0);
+}
+
+#define t_error_is(e, expected) \
+	ck_assert_str_eq(t_errno(e), t_errno(expected))
+
+/*
+ * recv(2) as a probe
+ */
+
+/* tcp_recvmsg_locked() is satisfied with 0 bytes as soon as one is queued. */
+START_TEST(zero_length_recv_returns_0_on_an_open_connection_with_input)
+{
+	struct t_pair p;
+	char c;
+
+	t_pair(&p, _i);
+	t_write(p.peer, 1);
+	t_wait_readable(p.us);
+	ck_assert_int_eq(recv(p.us, &c, 0, MSG_DONTWAIT), 0);
+	ck_assert_int_eq(recv(p.us, &c, 1, MSG_DONTWAIT), 1);
+	t_close(p.us);
+	t_close(p.peer);
+}
+END_TEST
+
+/* tcp_recvmsg_locked() looks at the queue before it looks at the state. */
+START_TEST(peek_is_blind_to_a_fin_behind_data_but_poll_is_not)
+{
+	struct t_pair p;
+
+	t_pair(&p, _i);
+	t_write(p.peer, 1);
+	t_fin(p.peer);
+	ck_assert_int_eq(t_wait_poll(p.us, POLLRDHUP) & POLLERR, 0);
+	ck_assert_int_eq(peek(p.us), 1);
+	t_close(p.us);
+	t_close(p.peer);
+}
+END_TEST
+
+/* The same for a reset: tcp_reset() leaves the receive queue alone. */
+START_TEST(peek_is_blind_to_a_reset_behind_data_but_poll_is_not)
+{
+	struct t_pair p;
+
+	t_pair(&p, _i);
+	t_write(p.peer, 1);
+	t_wait_readable(p.us);
+	t_reset(p.peer);
+	t_wait_dead(p.us);
+	ck_assert_int_eq(peek(p.us), 1);
+	ck_assert_int_eq(events(p.us) & (POLLERR | POLLHUP),
+	    POLLERR | POLLHUP);
+	t_close(p.us);
+}
+END_TEST
+
+/* tcp_fin() sets SOCK_DONE, at which recv returns 0 before any error. */
+START_TEST(peek_takes_a_reset_after_the_fin_for_the_end)
+{
+	struct t_pair p;
+
+	t_pair(&p, _i);
+	t_fin(p.peer);
+	t_wait_readable(p.us);
+	t_reset(p.peer);
+	t_wait_dead(p.us);
+	ck_assert_int_eq(peek(p.us), 0);
+	ck_assert_int_eq(events(p.us) & (POLLERR | POLLHUP),
+	    POLLERR | POLLHUP);
+	t_close(p.us);
+}
+END_TEST
+
+/* sock_error() hands sk_err out once, MSG_PEEK or not: then a false EOF. */
+START_TEST(peek_consumes_the_pending_error)
+{
+	struct t_pair p;
+
+	reset_pair(&p, _i);
+	t_fails((int)peek(p.us), ECONNRESET);
+	ck_assert_int_eq(peek(p.us), 0);
+	t_error_is(t_try_write(p.us), EPIPE);
+	t_close(p.us);
+}
+END_TEST
+
+START_TEST(so_error_consumes_the_pending_error)
+{
+	struct t_pair p;
+
+	reset_pair(&p, _i);
+	t_error_is(pending_error(p.us), ECONNRESET);
+	t_error_is(pending_error(p.us), 0);
+	ck_assert_int_eq(peek(p.us), 0);
+	t_error_is(t_try_write(p.us), EPIPE);
+	t_close(p.us);
+}
+END_TEST
+
+/* tcp_poll() and getpeername read sk_err and the state, they take nothing. */
+START_TEST(poll_and_getpeername_consume_nothing)
+{
+	struct t_pair p;
+	int i;
+
+	reset_pair(&p, _i);
+	for (i = 0; i < 3; i++) {
+		ck_assert_int_ne(events(p.us) & POLLERR, 0);
+		t_error_is(peername(p.us), ENOTCONN);
+	}
+	t_error_is(pending_error(p.us), ECONNRESET);
+	t_close(p.us);
+}
+END_TEST
+
+/* RCV_SHUTDOWN is one bit for both: our own SHUT_RD looks like a FIN. */
+START_TEST(own_shut_rd_looks_like_the_peers_fin)
+{
+	struct t_pair p;
+
+	t_pair(&p, _i);
+	ck_assert_int_eq(shutdown(p.us, SHUT_RD), 0);
+	ck_assert_int_eq(peek(p.us), 0);
+	ck_assert_int_eq(events(p.us) & (POLLIN | POLLRDHUP),
+	    POLLIN | POLLRDHUP);
+	t_write(p.us, 1);
+	t_read(p.peer, 1);
+	t_close(p.us);
+	t_close(p.peer);
+}
+END_TEST
+
+/* tcp_rcv_established() does not ask RCV_SHUTDOWN: input is still taken. */
+START_TEST(input_still_arrives_after_own_shut_rd)
+{
+	struct t_pair p;
+
+	t_pair(&p, _i);
+	ck_assert_int_eq(shutdown(p.us, SHUT_RD), 0);
+	t_write(p.peer, 1);
+	t_wait_inq(p.us, 1);
+	ck_assert_int_eq(peek(p.us), 1);
+	t_close(p.us);
+	t_close(p.peer);
+}
+END_TEST
+
+/* A datagram may be empty (RFC 768): a recv of 0 bytes is no end of file. */
+START_TEST(peek_takes_an_empty_datagram_for_the_end)
+{
+	int type, sv[2];
+
+	for (type = SOCK_DGRAM; type != 0;
+	    type = type == SOCK_DGRAM ? SOCK_SEQPACKET : 0) {
+		ck_assert_int_eq(socketpair(AF_UNIX, type, 0, sv), 0);
+		ck_assert_int_eq(send(sv[1], "", 0, MSG_NOSIGNAL), 0);
+		t_wait_readable(sv[0]);
+		ck_assert_int_eq(peek(sv[0]), 0);
+		t_close(sv[0]);
+		t_close(sv[1]);
+	}
+}
+END_TEST
+
+/*
+ * poll(2) as a probe
+ */
+
+/* sock_queue_err_skb() raises EPOLLERR for a notification as for an error. */
+START_TEST(pollerr_alone_may_be_a_zerocopy_notification)
+{
+	static char block[32768];
+	struct t_pair p;
+	int on = 1;
+
+	t_pair(&p, _i);
+	if (setsockopt(p.us, SOL_SOCKET, SO_ZEROCOPY, &on, sizeof(on)) == -1)
+		goto out;
+	ck_assert_int_gt(send(p.us, block, sizeof(block),
+	    MSG_ZEROCOPY | MSG_NOSIGNAL), 0);
+	ck_assert_int_eq(t_wait_poll(p.us, 0) & (POLLERR | POLLHUP), POLLERR);
+	t_fails((int)peek(p.us), EAGAIN);
+	t_error_is(pending_error(p.us), 0);
+	t_write(p.us, 1);
+out:
+	t_close(p.us);
+	t_close(p.peer);
+}
+END_TEST
+
+/* tcp_poll(): POLLHUP is both directions shut, which LAST_ACK is, too. */
+START_TEST(pollhup_in_last_ack_still_delivers)
+{
+	struct t_reader reader;
+	struct t_pair p;
+	size_t n;
+
+	t_pair_small(&p, _i);
+	t_fin(p.peer);
+	t_wait_readable(p.us);
+	n = t_fill(p.us);
+	t_fin(p.us);
+	ck_assert_int_eq(events(p.us) & (POLLHUP | POLLERR), POLLHUP);
+	ck_assert_int_gt(t_outq(p.us), 0);
+	t_reader(&reader, p.peer, 1);
+	t_saw(t_reader_join(&reader), n, 0);
+	t_wait_outq(p.us, 0);
+	t_close(p.us);
+}
+END_TEST
+
+/* tcp_poll() knows no EPOLLWRBAND; datagram_poll() and unix_poll() do. */
+START_TEST(tcp_never_reports_pollwrband)
+{
+	struct t_pair p;
+
+	t_pair(&p, _i);
+	ck_assert_int_eq(events(p.us), POLLOUT);
+	t_write(p.peer, 1);
+	t_wait_readable(p.us);
+	ck_assert_int_eq(events(p.us), POLLIN | POLLOUT);
+	t_close(p.peer);
+	t_wait_poll(p.us, POLLRDHUP);
+	ck_assert_int_eq(events(p.us), POLLIN | POLLRDHUP | POLLOUT);
+	t_close(p.us);
+}
+END_TEST
+
+START_TEST(udp_and_unix_report_pollwrband)
+{
+	int fd, type, sv[2];
+
+	ck_assert_int_ne(fd = socket(AF_INET, SOCK_DGRAM, 0), -1);
+	ck_assert_int_eq(events(fd), POLLOUT | POLLWRBAND);
+	t_close(fd);
+	for (type = SOCK_STREAM; type <= SOCK_DGRAM; type++) {
+		ck_assert_int_eq(socketpair(AF_UNIX, type, 0, sv), 0);
+		ck_assert_int_eq(events(sv[0]), POLLOUT | POLLWRBAND);
+		t_close(sv[0]);
+		t_close(sv[1]);
+	}
+}
+END_TEST
+
+/* tcp_poll(): a listener asks only its queue, TCP_CLOSE is POLLHUP. */
+START_TEST(unconnected_sockets_and_pipes_never_look_quiet_and_writable)
+{
+	int fd, fds[2];
+
+	fd = t_listen(_i);
+	ck_assert_int_eq(events(fd), 0);
+	t_fails((int)peek(fd), ENOTCONN);
+	t_close(fd);
+	fd = t_socket(_i);
+	ck_assert_int_eq(events(fd), POLLOUT | POLLHUP);
+	t_fails((int)peek(fd), ENOTCONN);
+	t_close(fd);
+	ck_assert_int_eq(pipe(fds), 0);
+	ck_assert_int_eq(events(fds[0]), 0);
+	t_close(fds[0]);
+	t_close(fds[1]);
+}
+END_TEST
+
+static void
+ignore(int sig)
+{
+	(void)sig;
+}
+
+/* do_poll() asks signal_pending() before it looks at the time-out. */
+START_TEST(poll_without_a_timeout_may_still_fail_with_eintr)
+{
+	const struct timespec now = { 0, 0 };
+	struct sigaction sa, old;
+	sigset_t usr1, mask;
+	struct pollfd pfd;
+	struct t_pair p;
+
+	t_pair(&p, _i);
+	memset(&sa, 0, sizeof(sa));
+	sa.sa_handler = ignore;
+	ck_assert_int_eq(sigaction(SIGUSR1, &sa, &old), 0);
+	sigemptyset(&usr1);
+	sigaddset(&usr1, SIGUSR1);
+	ck_assert_int_eq(pthread_sigmask(SIG_BLOCK, &usr1, &mask), 0);
+	sigdelset(&mask, SIGUSR1);
+	pfd.fd = p.us;
+	pfd.events = POLLIN;
+	ck_assert_int_eq(raise(SIGUSR1), 0);
+	t_fails(ppoll(&pfd, 1, &now, &mask), EINTR);
+	pfd.events = POLLIN | POLLOUT;	/* what is ready goes before */
+	ck_assert_int_eq(raise(SIGUSR1), 0);
+	ck_assert_int_eq(ppoll(&pfd, 1, &now, &mask), 1);
+	ck_assert_int_eq(pthread_sigmask(SIG_SETMASK, &mask, NULL), 0);
+	ck_assert_int_eq(sigaction(SIGUSR1, &old, NULL), 0);
+	t_close(p.us);
+	t_close(p.peer);
+}
+END_TEST
+
+/*
+ * TCP_ZEROCOPY_RECEIVE with nowhere to map to
+ */
+
+/* tcp_zerocopy_receive(): -EIO for SOCK_DONE, which only tcp_fin() sets. */
+START_TEST(zerocopy_says_eio_for_the_peers_fin_with_nothing_unread)
+{
+	struct t_pair p;
+
+	t_pair(&p, _i);
+	t_error_is(zerocopy(p.us, NULL), 0);
+	t_write(p.peer, 1);
+	t_fin(p.peer);
+	t_wait_poll(p.us, POLLRDHUP);
+	t_error_is(zerocopy(p.us, NULL), 0);
+	t_read(p.us, 1);
+	t_error_is(zerocopy(p.us, NULL), EIO);
+	t_fin(p.us);
+	t_wait_outq(p.us, 0);		/* LAST_ACK became CLOSE */
+	t_error_is(zerocopy(p.us, NULL), EIO);
+	t_close(p.us);
+	t_close(p.peer);
+}
+END_TEST
+
+/* tcp_inq_hint() takes one off for a FIN, tcp_inq() does not count it ... */
+START_TEST(zerocopy_counts_a_fin_behind_data_as_a_byte)
+{
+	struct t_pair p;
+	unsigned inq;
+
+	t_pair(&p, _i);
+	t_write(p.peer, 3);
+	t_wait_inq(p.us, 3);
+	t_error_is(zerocopy(p.us, &inq), 0);
+	ck_assert_uint_eq(inq, 3);
+	t_fin(p.peer);
+	t_wait_poll(p.us, POLLRDHUP);
+	t_error_is(zerocopy(p.us, &inq), 0);
+	ck_assert_uint_eq(inq, 4);
+	ck_assert_int_eq(t_inq(p.us), 3);
+	t_close(p.us);
+	t_close(p.peer);
+}
+END_TEST
+
+/* From a page on it wants a mapping (find_tcp_vma()): EINVAL, unread input. */
+START_TEST(zerocopy_says_einval_for_a_page_of_input)
+{
+	struct t_pair p;
+
+	t_pair(&p, _i);
+	t_write(p.peer, PAGE);
+	t_wait_inq(p.us, PAGE);
+	t_error_is(zerocopy(p.us, NULL), EINVAL);
+	ck_assert_int_eq(t_inq(p.us), PAGE);
+	t_close(p.us);
+	t_close(p.peer);
+}
+END_TEST
+
+START_TEST(zerocopy_is_not_fooled_by_own_shutdowns)
+{
+	struct t_pair p;
+
+	t_pair(&p, _i);
+	ck_assert_int_eq(shutdown(p.us, SHUT_RD), 0);
+	t_error_is(zerocopy(p.us, NULL), 0);
+	t_fin(p.us);
+	t_wait_outq(p.us, 0);		/* FIN_WAIT2 */
+	t_error_is(zerocopy(p.us, NULL), 0);
+	t_close(p.us);
+	t_close(p.peer);
+}
+END_TEST
+
+START_TEST(zerocopy_is_not_fooled_by_a_reset_and_consumes_no_error)
+{
+	struct t_pair p;
+
+	reset_pair(&p, _i);
+	t_error_is(zerocopy(p.us, NULL), 0);
+	t_error_is(pending_error(p.us), ECONNRESET);
+	t_error_is(zerocopy(p.us, NULL), 0);
+	ck_assert_int_eq(peek(p.us), 0);
+	t_close(p.us);
+}
+END_TEST
+
+/* A reset after the FIN does not take SOCK_DONE back. */
+START_TEST(zerocopy_says_eio_for_a_reset_after_the_fin)
+{
+	struct t_pair p;
+
+	t_pair(&p, _i);
+	t_fin(p.peer);
+	t_wait_readable(p.us);
+	t_reset(p.peer);
+	t_wait_dead(p.us);
+	t_error_is(zerocopy(p.us, NULL), EIO);
+	t_error_is(pending_error(p.us), EPIPE);
+	t_close(p.us);
+}
+END_TEST
+
+START_TEST(zerocopy_knows_a_listener)
+{
+	int fd;
+
+	fd = t_listen(_i);
+	t_error_is(zerocopy(fd, NULL), ENOTCONN);
+	t_close(fd);
+}
+END_TEST
+
+/* do_tcp_getsockopt() is TCP's own: elsewhere there is no such option. */
+START_TEST(zerocopy_is_unknown_but_to_tcp)
+{
+	static const int domains[] = { AF_INET, AF_INET6, AF_UNIX };
+	struct t_pair p;
+	size_t i;
+	int fd;
+
+	for (i = 0; i < sizeof(domains) / sizeof(domains[0]); i++) {
+		if ((fd = socket(domains[i], SOCK_DGRAM, 0)) == -1)
+			continue;
+		ck_assert(zerocopy(fd, NULL) == EOPNOTSUPP ||
+		    errno == ENOPROTOOPT);
+		t_close(fd);
+	}
+	t_pair(&p, T_UNIX);
+	t_error_is(zerocopy(p.us, NULL), EOPNOTSUPP);
+	t_close(p.us);
+	t_close(p.peer);
+	t_need(T_MPTCP);
+	t_pair(&p, T_MPTCP);
+	t_error_is(zerocopy(p.us, NULL), EOPNOTSUPP);
+	t_close(p.us);
+	t_close(p.peer);
+}
+END_TEST
+
+/*
+ * getpeername(2): inet_getname() says ENOTCONN in TCPF_CLOSE and TCPF_SYN_SENT
+ */
+
+START_TEST(getpeername_works_until_the_last_fin_is_acknowledged)
+{
+	struct t_reader reader;
+	struct t_pair p;
+	size_t n;
+
+	t_pair_small(&p, _i);
+	t_fin(p.peer);
+	t_wait_readable(p.us);		/* CLOSE_WAIT */
+	t_error_is(peername(p.us), 0);
+	n = t_fill(p.us);
+	t_fin(p.us);			/* LAST_ACK, but FIN_WAIT2 for peer */
+	t_error_is(peername(p.us), 0);
+	t_error_is(peername(p.peer), 0);
+	t_reader(&reader, p.peer, 1);
+	t_saw(t_reader_join(&reader), n, 0);
+	t_wait_outq(p.us, 0);
+	t_error_is(peername(p.us), ENOTCONN);
+	t_close(p.us);
+}
+END_TEST
+
+START_TEST(getpeername_fails_after_an_orderly_end_on_either_side)
+{
+	struct t_pair p;
+
+	t_pair(&p, _i);
+	t_fin(p.us);
+	t_wait_readable(p.peer);
+	t_fin(p.peer);
+	t_wait_dead(p.us);
+	t_wait_outq(p.peer, 0);
+	t_error_is(peername(p.us), ENOTCONN);	/* TIME_WAIT */
+	t_error_is(peername(p.peer), ENOTCONN);
+	t_close(p.us);
+	t_close(p.peer);
+}
+END_TEST
+
+START_TEST(getpeername_fails_after_a_reset)
+{
+	struct t_pair p;
+
+	reset_pair(&p, _i);
+	t_error_is(peername(p.us), ENOTCONN);
+	t_error_is(pending_error(p.us), ECONNRESET);
+	t_error_is(peername(p.us), ENOTCONN);
+	t_close(p.us);
+}
+END_TEST
+
+/*
+ * TCP_INFO
+ */
+
+/* tcp_init_buffer_space() sets it as the handshake ends, for good. */
+START_TEST(rcv_space_is_set_by_the_first_connection_and_stays)
+{
+	const struct sockaddr unspec = { .sa_family = AF_UNSPEC };
+	struct tcp_info ti;
+	struct t_pair p;
+	int fd;
+
+	fd = t_socket(_i);
+	tcp_info(fd, &ti);
+	ck_assert_uint_eq(ti.tcpi_rcv_space, 0);
+	t_close(fd);
+	reset_pair(&p, _i);
+	tcp_info(p.us, &ti);
+	ck_assert_uint_gt(ti.tcpi_rcv_space, 0);
+	ck_assert_uint_gt(ti.tcpi_segs_in, 0);
+	t_close(p.us);
+	t_pair(&p, _i);
+	/* tcp_disconnect() keeps that, and starts the counters anew. */
+	ck_assert_int_eq(connect(p.us, &unspec, sizeof(unspec)), 0);
+	tcp_info(p.us, &ti);
+	ck_assert_uint_gt(ti.tcpi_rcv_space, 0);
+	ck_assert_uint_eq(ti.tcpi_segs_in, 0);
+	t_close(p.us);
+	t_close(p.peer);
+}
+END_TEST
+
+START_TEST(rcv_space_is_0_after_a_refused_connect)
+{
+	struct sockaddr_storage ss;
+	struct tcp_info ti;
+	socklen_t len;
+	int bound, fd;
+
+	bound = t_listen(_i);
+	len = sizeof(ss);
+	ck_assert_int_eq(getsockname(bound, (struct sockaddr *)&ss, &len), 0);
+	t_close(bound);
+	fd = t_socket(_i);
+	t_fails(connect(fd, (struct sockaddr *)&ss, len), ECONNREFUSED);
+	tcp_info(fd, &ti);
+	ck_assert_uint_eq(ti.tcpi_rcv_space, 0);
+	ck_assert_uint_eq(ti.tcpi_segs_in, 0);
+	t_close(fd);
+}
+END_TEST
+
+/*
+ * MPTCP_INFO: mptcp_destroy_common() and MP_FASTCLOSE forget the token
+ */
+
+static unsigned
+token(int fd)
+{
+	struct mptcp_info mi;
+	socklen_t len;
+
+	memset(&mi, 0, sizeof(mi));
+	len = sizeof(mi);
+	ck_assert_int_eq(getsockopt(fd, SOL_MPTCP, MPTCP_INFO, &mi, &len), 0);
+	return mi.mptcpi_token;
+}
+
+START_TEST(mptcp_token_outlives_an_orderly_end)
+{
+	struct t_pair p;
+
+	t_need(T_MPTCP);
+	t_pair(&p, T_MPTCP);
+	ck_assert_uint_ne(token(p.us), 0);
+	t_fin(p.us);
+	t_wait_readable(p.peer);
+	t_fin(p.peer);
+	t_wait_dead(p.us);
+	t_wait_outq(p.us, 0);
+	ck_assert_uint_ne(token(p.us), 0);
+	t_close(p.us);
+	t_close(p.peer);
+}
+END_TEST
+
+START_TEST(mptcp_token_is_0_after_a_reset)
+{
+	struct t_pair p;
+
+	t_need(T_MPTCP);
+	reset_pair(&p, T_MPTCP);
+	ck_assert_uint_eq(token(p.us), 0);
+	t_error_is(pending_error(p.us), ECONNRESET);
+	ck_assert_uint_eq(token(p.us), 0);
+	t_close(p.us);
+}
+END_TEST
+
+#define plain(tc, test)	tcase_add_loop_test(tc, test, 0, T_PLAIN)
+#define any_tcp(tc, test) tcase_add_loop_test(tc, test, 0, T_TCP)
+
+int
+main(void)
+{
+	Suite *s;
+	TCase *tc;
+
+	s = suite_create("facts");
+	tc = t_case(s, "recv");
+	plain(tc, zero_length_recv_returns_0_on_an_open_connection_with_input);
+	any_tcp(tc, peek_is_blind_to_a_fin_behind_data_but_poll_is_not);
+	plain(tc, peek_is_blind_to_a_reset_behind_data_but_poll_is_not);
+	plain(tc, peek_takes_a_reset_after_the_fin_for_the_end);
+	any_tcp(tc, peek_consumes_the_pending_error);
+	any_tcp(tc, so_error_consumes_the_pending_error);
+	any_tcp(tc, poll_and_getpeername_consume_nothing);
+	any_tcp(tc, own_shut_rd_looks_like_the_peers_fin);
+	plain(tc, input_still_arrives_after_own_shut_rd);
+	tcase_add_test(tc, peek_takes_an_empty_datagram_for_the_end);
+
+	tc = t_case(s, "poll");
+	plain(tc, pollerr_alone_may_be_a_zerocopy_notification);
+	any_tcp(tc, pollhup_in_last_ack_still_delivers);
+	any_tcp(tc, tcp_never_reports_pollwrband);
+	tcase_add_test(tc, udp_and_unix_report_pollwrband);
+	any_tcp(tc, unconnected_sockets_and_pipes_never_look_quiet_and_writable);
+	tcase_add_test(tc, poll_without_a_timeout_may_still_fail_with_eintr);
+
+	tc = t_case(s, "zerocopy");
+	plain(tc, zerocopy_says_eio_for_the_peers_fin_with_nothing_unread);
+	plain(tc, zerocopy_counts_a_fin_behind_data_as_a_byte);
+	plain(tc, zerocopy_says_einval_for_a_page_of_input);
+	plain(tc, zerocopy_is_not_fooled_by_own_shutdowns);
+	plain(tc, zerocopy_is_not_fooled_by_a_reset_and_consumes_no_error);
+	plain(tc, zerocopy_says_eio_for_a_reset_after_the_fin);
+	plain(tc, zerocopy_knows_a_listener);
+	tcase_add_test(tc, zerocopy_is_unknown_but_to_tcp);
+
+	tc = t_case(s, "getpeername");
+	any_tcp(tc, getpeername_works_until_the_last_fin_is_acknowledged);
+	any_tcp(tc, getpeername_fails_after_an_orderly_end_on_either_side);
+	any_tcp(tc, getpeername_fails_after_a_reset);
+
+	tc = t_case(s, "info");
+	plain(tc, rcv_space_is_set_by_the_first_connection_and_stays);
+	plain(tc, rcv_space_is_0_after_a_refused_connect);
+	tcase_add_test(tc, mptcp_token_outlives_an_orderly_end);
+	tcase_add_test(tc, mptcp_token_is_0_after_a_reset);
+
+	return t_main(s);
+}

@@ -1,0 +1,59 @@
+#!/bin/sh
+# make install, a C and a C++ program built by what pkg-config says, shared and
+# static, run; make uninstall leaves nothing.
+cc=${CC:-cc}
+command -v pkg-config >/dev/null || {
+	echo "SKIP check_install: no pkg-config (apt-get install pkg-config)"
+	exit 77
+}
+dir=$(mktemp -d) || exit 1
+trap 'rm -rf "$dir"' EXIT
+root=$dir/root
+die() { echo "check_install: $*"; exit 1; }
+
+# The flags of this very make, so that what is installed is what was built.
+make_() { "${MAKE:-make}" -s BUILD="${BUILD:-build}" "$@"; }
+
+make_ install DESTDIR="$root" PREFIX=/opt/gc LIBDIR=/opt/gc/lib/arch \
+    >"$dir/log" 2>&1 || { cat "$dir/log"; die "make install failed"; }
+export PKG_CONFIG_LIBDIR="$root/opt/gc/lib/arch/pkgconfig"
+[ "$(pkg-config --variable=prefix libgraceclose)" = /opt/gc ] ||
+    die "the .pc file has another prefix than make install"
+[ "$(pkg-config --variable=libdir libgraceclose)" = /opt/gc/lib/arch ] ||
+    die "the .pc file has another libdir than make install"
+export PKG_CONFIG_SYSROOT_DIR="$root"
+
+cat >"$dir/use.c" <<'EOF'
+#include <errno.h>
+#include <graceclose.h>
+int
+main(void)
+{
+	return !(graceful_close(-1) == -1 && errno == EBADF);
+}
+EOF
+cp "$dir/use.c" "$dir/use.cc"
+flags=$(pkg-config --cflags --libs libgraceclose) || die "pkg-config failed"
+lib=$root/opt/gc/lib/arch
+# A sanitized library needs its run-time library in the program as well.
+case ${CFLAGS-} in *-fsanitize=*) san=$CFLAGS ;; *) san= ;; esac
+"$cc" $san -o "$dir/shared" "$dir/use.c" $flags || die "does not link shared"
+LD_LIBRARY_PATH=$lib "$dir/shared" || die "the shared program failed"
+ldd "$dir/shared" | grep -q libgraceclose.so.1 ||
+    die "the program does not ask for libgraceclose.so.1"
+"$cc" $san -o "$dir/static" "$dir/use.c" ${flags%-lgraceclose*} \
+    -Wl,-Bstatic -lgraceclose -Wl,-Bdynamic || die "does not link statically"
+"$dir/static" || die "the static program failed"
+if command -v g++ >/dev/null && [ -z "$san" ]; then
+	g++ -o "$dir/cxx" "$dir/use.cc" $flags || die "does not link from C++"
+	LD_LIBRARY_PATH=$lib "$dir/cxx" || die "the C++ program failed"
+fi
+if command -v man >/dev/null; then
+	man -M "$root/opt/gc/share/man" -w graceclose_step >/dev/null ||
+	    die "man does not find graceclose_step"
+fi
+
+make_ uninstall DESTDIR="$root" PREFIX=/opt/gc LIBDIR=/opt/gc/lib/arch \
+    >/dev/null || die "make uninstall failed"
+left=$(find "$root" ! -type d)
+[ -z "$left" ] || die "make uninstall left $left"

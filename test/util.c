@@ -1,0 +1,991 @@
+/*
+ * util.c - what the suites share; util.h says what each helper is for
+ */
+#include <sys/types.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+
+#include <linux/filter.h>
+#include <linux/sockios.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "util.h"
+
+#ifndef IPPROTO_MPTCP
+#define IPPROTO_MPTCP	262
+#endif
+
+#define TEST_SECONDS	25
+
+const struct t_family t_families[T_FAMILIES] = {
+	{ "IPv4",	AF_INET,	IPPROTO_TCP },
+	{ "IPv6",	AF_INET6,	IPPROTO_TCP },
+	{ "MPTCP",	AF_INET,	IPPROTO_MPTCP },
+	{ "AF_UNIX",	AF_UNIX,	0 }
+};
+
+union address {
+	struct sockaddr		sa;
+	struct sockaddr_in	in;
+	struct sockaddr_in6	in6;
+	struct sockaddr_un	un;
+};
+
+/* Shared with the forked tests, so that their skips are counted as well. */
+static int *skips;
+
+static int fds_before;
+static uint64_t mask_before;
+static volatile sig_atomic_t sigpipes;
+static volatile sig_atomic_t storm_signals;
+static timer_t storm_timer;
+
+/*
+ * Runner
+ */
+
+static void
+count_sigpipe(int sig)
+{
+	(void)sig;
+	sigpipes++;
+}
+
+static uint64_t
+blocked_signals(void)
+{
+	sigset_t mask;
+	uint64_t set;
+	int sig;
+
+	sigprocmask(SIG_SETMASK, NULL, &mask);
+	set = 0;
+	for (sig = 1; sig < 64; sig++)
+		if (sigismember(&mask, sig) == 1)
+			set |= (uint64_t)1 << sig;
+	return set;
+}
+
+/*
+ * CK_FORK=no knows no time limits, hence the alarm.
+ */
+static void
+setup(void)
+{
+	struct sigaction sa;
+
+	memset(&sa, 0, sizeof(sa));
+	sa.sa_handler = count_sigpipe;
+	ck_assert_int_eq(sigaction(SIGPIPE, &sa, NULL), 0);
+	sigpipes = 0;
+	mask_before = blocked_signals();
+	fds_before = t_fd_count();
+	alarm(TEST_SECONDS);
+}
+
+static void
+teardown(void)
+{
+	alarm(0);
+	t_clock(1);
+	ck_assert_uint_eq(blocked_signals(), mask_before);
+	ck_assert_msg(sigpipes == 0, "%d SIGPIPE raised", (int)sigpipes);
+	ck_assert_msg(t_fd_count() == fds_before,
+	    "%d descriptors before the test, %d after it", fds_before,
+	    t_fd_count());
+}
+
+TCase *
+t_case(Suite *s, const char *name)
+{
+	TCase *tc;
+
+	tc = tcase_create(name);
+	tcase_set_timeout(tc, TEST_SECONDS);
+	tcase_add_checked_fixture(tc, setup, teardown);
+	suite_add_tcase(s, tc);
+	return tc;
+}
+
+int
+t_main(Suite *s)
+{
+	SRunner *sr;
+	int failed;
+
+	skips = mmap(NULL, sizeof(*skips), PROT_READ | PROT_WRITE,
+	    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (skips == MAP_FAILED)
+		return 1;
+	sr = srunner_create(s);
+	srunner_run_all(sr, CK_ENV);
+	failed = srunner_ntests_failed(sr);
+	srunner_free(sr);
+	if (*skips > 0)
+		printf("Skipped: %d\n", *skips);
+	munmap(skips, sizeof(*skips));
+	return failed == 0 ? 0 : 1;
+}
+
+void
+t_skipped(const char *func, const char *why)
+{
+	size_t len;
+
+	/* START_TEST(name) makes a function name_fn. */
+	len = strlen(func);
+	if (len > 3 && strcmp(func + len - 3, "_fn") == 0)
+		len -= 3;
+	printf("SKIP %.*s: %s\n", (int)len, func, why);
+	fflush(stdout);
+	__atomic_add_fetch(skips, 1, __ATOMIC_RELAXED);
+}
+
+/*
+ * Connections
+ */
+
+static socklen_t
+loopback(int family, union address *a)
+{
+	memset(a, 0, sizeof(*a));
+	a->sa.sa_family = (sa_family_t)t_families[family].domain;
+	switch (a->sa.sa_family) {
+	case AF_INET:
+		a->in.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+		return sizeof(a->in);
+	case AF_INET6:
+		a->in6.sin6_addr = in6addr_loopback;
+		return sizeof(a->in6);
+	default:
+		/* No name: the kernel invents an abstract one. */
+		return sizeof(a->un.sun_family);
+	}
+}
+
+static int
+open_socket(int family)
+{
+	return socket(t_families[family].domain, SOCK_STREAM | SOCK_CLOEXEC,
+	    t_families[family].protocol);
+}
+
+const char *
+t_missing(int family)
+{
+	static char why[96];
+	union address a;
+	int fd;
+
+	if ((fd = open_socket(family)) == -1 ||
+	    bind(fd, &a.sa, loopback(family, &a)) == -1)
+		snprintf(why, sizeof(why), "no %s here: %s",
+		    t_families[family].name, strerror(errno));
+	else
+		why[0] = '\0';
+	if (fd != -1)
+		close(fd);
+	return why[0] == '\0' ? NULL : why;
+}
+
+int
+t_socket(int family)
+{
+	int fd;
+
+	fd = open_socket(family);
+	ck_assert_msg(fd != -1, "socket: %s", strerror(errno));
+	return fd;
+}
+
+static void
+start_listening(int fd, int family)
+{
+	union address a;
+	socklen_t len;
+
+	len = loopback(family, &a);
+	ck_assert_int_eq(bind(fd, &a.sa, len), 0);
+	ck_assert_int_eq(listen(fd, 128), 0);
+}
+
+int
+t_listen(int family)
+{
+	int fd;
+
+	fd = t_socket(family);
+	start_listening(fd, family);
+	return fd;
+}
+
+static void
+connect_to(int fd, int lfd)
+{
+	union address a;
+	socklen_t len;
+
+	len = sizeof(a);
+	ck_assert_int_eq(getsockname(lfd, &a.sa, &len), 0);
+	ck_assert_msg(connect(fd, &a.sa, len) == 0, "connect: %s",
+	    strerror(errno));
+}
+
+int
+t_connect(int family, int lfd)
+{
+	int fd;
+
+	fd = t_socket(family);
+	connect_to(fd, lfd);
+	return fd;
+}
+
+int
+t_accept(int lfd)
+{
+	int fd;
+
+	fd = accept4(lfd, NULL, NULL, SOCK_CLOEXEC);
+	ck_assert_msg(fd != -1, "accept: %s", strerror(errno));
+	return fd;
+}
+
+void
+t_pair(struct t_pair *p, int family)
+{
+	int lfd;
+
+	lfd = t_listen(family);
+	p->peer = t_connect(family, lfd);
+	p->us = t_accept(lfd);
+	t_close(lfd);
+}
+
+void
+t_pair_connecting(struct t_pair *p, int family)
+{
+	int lfd;
+
+	lfd = t_listen(family);
+	p->us = t_connect(family, lfd);
+	p->peer = t_accept(lfd);
+	t_close(lfd);
+}
+
+void
+t_pair_any(struct t_pair *p, int i)
+{
+	if (i % 2 == 0)
+		t_pair(p, i / 2);
+	else
+		t_pair_connecting(p, i / 2);
+}
+
+static void
+buffer(int fd, int opt, int size)
+{
+	ck_assert_int_eq(setsockopt(fd, SOL_SOCKET, opt, &size, sizeof(size)),
+	    0);
+}
+
+void
+t_pair_small(struct t_pair *p, int family)
+{
+	int lfd;
+
+	lfd = t_listen(family);
+	p->peer = t_socket(family);
+	buffer(p->peer, SO_RCVBUF, 4096);
+	connect_to(p->peer, lfd);
+	p->us = t_accept(lfd);
+	buffer(p->us, SO_SNDBUF, 65536);
+	t_close(lfd);
+}
+
+void
+t_sndbuf(int fd, int size)
+{
+	buffer(fd, SO_SNDBUFFORCE, size);
+}
+
+void
+t_close(int fd)
+{
+	ck_assert_msg(close(fd) == 0, "close: %s", strerror(errno));
+}
+
+/*
+ * Waiting for a state
+ */
+
+static void
+pause_ms(int ms)
+{
+	struct timespec ts;
+
+	ts.tv_sec = ms / 1000;
+	ts.tv_nsec = ms % 1000 * 1000000L;
+	while (nanosleep(&ts, &ts) == -1 && errno == EINTR)
+		;
+}
+
+int
+t_state(int fd)
+{
+	struct tcp_info ti;
+	socklen_t len;
+
+	memset(&ti, 0, sizeof(ti));
+	len = sizeof(ti);
+	ck_assert_int_eq(getsockopt(fd, IPPROTO_TCP, TCP_INFO, &ti, &len), 0);
+	return ti.tcpi_state;
+}
+
+int
+t_outq(int fd)
+{
+	int n;
+
+	ck_assert_int_eq(ioctl(fd, SIOCOUTQ, &n), 0);
+	return n;
+}
+
+int
+t_inq(int fd)
+{
+	int n;
+
+	ck_assert_int_eq(ioctl(fd, SIOCINQ, &n), 0);
+	return n;
+}
+
+static void
+wait_value(const char *what, int (*get)(int), int fd, int value, int or_more)
+{
+	int64_t end;
+	int now;
+
+	end = t_now_ms() + T_LIMIT_MS;
+	while ((now = get(fd)) != value && !(or_more && now > value)) {
+		ck_assert_msg(t_now_ms() < end, "%s stays %d, not %d", what,
+		    now, value);
+		pause_ms(1);
+	}
+}
+
+void
+t_wait_state(int fd, int state)
+{
+	wait_value("TCP state", t_state, fd, state, 0);
+}
+
+void
+t_wait_outq(int fd, int n)
+{
+	wait_value("SIOCOUTQ", t_outq, fd, n, 0);
+}
+
+void
+t_wait_inq(int fd, int n)
+{
+	wait_value("SIOCINQ", t_inq, fd, n, 1);
+}
+
+int
+t_wait_poll(int fd, int events)
+{
+	struct pollfd pfd;
+	int64_t end;
+	int n;
+
+	end = t_now_ms() + T_LIMIT_MS;
+	pfd.fd = fd;
+	pfd.events = (short)events;
+	do {
+		n = poll(&pfd, 1, 100);
+		ck_assert_msg(t_now_ms() < end, "no event of 0x%x came",
+		    (unsigned)events);
+	} while (n == 0 || (n == -1 && errno == EINTR));
+	ck_assert_int_eq(n, 1);
+	return pfd.revents;
+}
+
+void
+t_wait_readable(int fd)
+{
+	t_wait_poll(fd, POLLIN);
+}
+
+void
+t_wait_dead(int fd)
+{
+	t_wait_poll(fd, 0);
+}
+
+/*
+ * Transfer
+ */
+
+static const char payload[65536];
+
+static int
+ready(int fd, short events, int64_t end)
+{
+	struct pollfd pfd;
+	int64_t left;
+
+	if ((left = end - t_now_ms()) <= 0)
+		return 0;
+	pfd.fd = fd;
+	pfd.events = events;
+	return poll(&pfd, 1, (int)left) == 1;
+}
+
+void
+t_write(int fd, size_t n)
+{
+	int64_t end;
+	size_t chunk;
+	ssize_t sent;
+
+	end = t_now_ms() + T_LIMIT_MS;
+	while (n > 0) {
+		chunk = n < sizeof(payload) ? n : sizeof(payload);
+		sent = send(fd, payload, chunk, MSG_NOSIGNAL | MSG_DONTWAIT);
+		if (sent == -1 && errno == EAGAIN)
+			ck_assert_msg(ready(fd, POLLOUT, end),
+			    "%zu bytes cannot be written", n);
+		else
+			ck_assert_msg(sent > 0, "send: %s", strerror(errno));
+		if (sent > 0)
+			n -= (size_t)sent;
+	}
+}
+
+int
+t_try_write(int fd)
+{
+	if (send(fd, payload, 1, MSG_NOSIGNAL | MSG_DONTWAIT) == -1)
+		return errno;
+	return 0;
+}
+
+/*
+ * The peer's kernel may take some more after the first EAGAIN: full is what
+ * stays full for 30 ms.
+ */
+size_t
+t_fill(int fd)
+{
+	ssize_t sent;
+	size_t n;
+
+	n = 0;
+	do {
+		while ((sent = send(fd, payload, sizeof(payload),
+		    MSG_NOSIGNAL | MSG_DONTWAIT)) > 0)
+			n += (size_t)sent;
+		ck_assert_int_eq(errno, EAGAIN);
+	} while (ready(fd, POLLOUT, t_now_ms() + 30));
+	return n;
+}
+
+/* Called by threads too: asserts nothing. */
+struct t_got
+t_read_all(int fd)
+{
+	static __thread char buf[65536];
+	struct t_got got;
+	int64_t end;
+	ssize_t n;
+
+	memset(&got, 0, sizeof(got));
+	end = t_now_ms() + T_LIMIT_MS;
+	for (;;) {
+		n = recv(fd, buf, sizeof(buf), MSG_DONTWAIT);
+		if (n == 0)
+			return got;
+		if (n > 0)
+			got.bytes += (size_t)n;
+		else if (errno != EAGAIN) {
+			got.error = errno;
+			return got;
+		} else if (!ready(fd, POLLIN, end)) {
+			got.error = ETIMEDOUT;
+			return got;
+		}
+	}
+}
+
+void
+t_read(int fd, size_t n)
+{
+	char buf[4096];
+	ssize_t got;
+
+	while (n > 0) {
+		t_wait_readable(fd);
+		got = recv(fd, buf, n < sizeof(buf) ? n : sizeof(buf), 0);
+		ck_assert_msg(got > 0, "recv: %s",
+		    got == 0 ? "EOF" : strerror(errno));
+		n -= (size_t)got;
+	}
+}
+
+void
+t_fin(int fd)
+{
+	shutdown(fd, SHUT_WR);
+}
+
+/*
+ * Trouble
+ */
+
+void
+t_linger(int fd, int seconds)
+{
+	struct linger l;
+
+	l.l_onoff = 1;
+	l.l_linger = seconds;
+	setsockopt(fd, SOL_SOCKET, SO_LINGER, &l, sizeof(l));
+}
+
+void
+t_reset(int fd)
+{
+	t_linger(fd, 0);
+	close(fd);
+}
+
+void
+t_vanish(int fd)
+{
+	int on;
+
+	on = 1;
+	ck_assert_msg(setsockopt(fd, IPPROTO_TCP, TCP_REPAIR, &on,
+	    sizeof(on)) == 0, "TCP_REPAIR: %s", strerror(errno));
+	t_close(fd);
+}
+
+/*
+ * A filter sees a segment from its TCP header on, on the receiving side.
+ * There is payload when the segment is longer than its header says.
+ */
+#define KEEP	0xffffffffU
+#define DROP	0U
+
+static void
+attach(int fd, struct sock_filter *code, size_t n)
+{
+	struct sock_fprog prog;
+
+	prog.filter = code;
+	prog.len = (unsigned short)n;
+	ck_assert_msg(setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &prog,
+	    sizeof(prog)) == 0, "SO_ATTACH_FILTER: %s", strerror(errno));
+}
+
+void
+t_drop(int fd, int what)
+{
+	unsigned flags = (unsigned)what & 0x3f;
+	unsigned all = what & T_DROP_ALL ? DROP : KEEP;
+	unsigned data = what & T_DROP_DATA ? DROP : all;
+	unsigned ack = what & T_DROP_ACK ? DROP : all;
+	struct sock_filter code[] = {
+		BPF_STMT(BPF_LD | BPF_B | BPF_ABS, 13),
+		BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, flags, 11, 0),
+		BPF_STMT(BPF_LD | BPF_B | BPF_ABS, 12),
+		BPF_STMT(BPF_ALU | BPF_AND | BPF_K, 0xf0),
+		BPF_STMT(BPF_ALU | BPF_RSH | BPF_K, 2),
+		BPF_STMT(BPF_MISC | BPF_TAX, 0),
+		BPF_STMT(BPF_LD | BPF_W | BPF_LEN, 0),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_X, 0, 1, 0),
+		BPF_STMT(BPF_RET | BPF_K, data),
+		BPF_STMT(BPF_LD | BPF_B | BPF_ABS, 13),
+		BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, 0x07, 1, 0),
+		BPF_STMT(BPF_RET | BPF_K, ack),
+		BPF_STMT(BPF_RET | BPF_K, all),
+		BPF_STMT(BPF_RET | BPF_K, DROP)
+	};
+
+	attach(fd, code, sizeof(code) / sizeof(code[0]));
+}
+
+void
+t_heal(int fd)
+{
+	int none;
+
+	none = 0;
+	setsockopt(fd, SOL_SOCKET, SO_DETACH_FILTER, &none, sizeof(none));
+}
+
+void
+t_nonblock(int fd)
+{
+	int fl;
+
+	fl = fcntl(fd, F_GETFL);
+	ck_assert_int_eq(fcntl(fd, F_SETFL, fl | O_NONBLOCK), 0);
+}
+
+/*
+ * Threads and signals
+ */
+
+void
+t_thread(pthread_t *t, void *(*fn)(void *), void *arg)
+{
+	ck_assert_int_eq(pthread_create(t, NULL, fn, arg), 0);
+}
+
+void
+t_join(pthread_t t)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_REALTIME, &ts);
+	ts.tv_sec += 2 * T_LIMIT_MS / 1000;
+	ck_assert_msg(pthread_timedjoin_np(t, NULL, &ts) == 0,
+	    "a thread of the test hangs");
+}
+
+static void *
+read_all_thread(void *arg)
+{
+	struct t_reader *r = arg;
+
+	r->got = t_read_all(r->fd);
+	if (r->close)
+		close(r->fd);
+	return NULL;
+}
+
+void
+t_reader(struct t_reader *r, int fd, int close_too)
+{
+	memset(r, 0, sizeof(*r));
+	r->fd = fd;
+	r->close = close_too;
+	t_thread(&r->thread, read_all_thread, r);
+}
+
+struct t_got
+t_reader_join(struct t_reader *r)
+{
+	t_join(r->thread);
+	return r->got;
+}
+
+static void *
+later_thread(void *arg)
+{
+	struct t_later *l = arg;
+
+	pause_ms(l->after_ms);
+	l->done_ms = t_now_ms();
+	l->what(l->fd);
+	return NULL;
+}
+
+void
+t_later(struct t_later *l, int after_ms, void (*what)(int), int fd)
+{
+	memset(l, 0, sizeof(*l));
+	l->what = what;
+	l->fd = fd;
+	l->after_ms = after_ms;
+	t_thread(&l->thread, later_thread, l);
+}
+
+int64_t
+t_later_join(struct t_later *l)
+{
+	t_join(l->thread);
+	return l->done_ms;
+}
+
+static void
+count_storm(int sig)
+{
+	(void)sig;
+	storm_signals++;
+}
+
+/*
+ * The signals go to this thread alone, which is the one in the library.
+ */
+void
+t_storm(void)
+{
+	struct itimerspec its;
+	struct sigaction sa;
+	struct sigevent se;
+
+	memset(&sa, 0, sizeof(sa));
+	sa.sa_handler = count_storm;
+	ck_assert_int_eq(sigaction(SIGUSR2, &sa, NULL), 0);
+	storm_signals = 0;
+	memset(&se, 0, sizeof(se));
+	se.sigev_notify = SIGEV_THREAD_ID;
+	se.sigev_signo = SIGUSR2;
+	se._sigev_un._tid = gettid();
+	ck_assert_int_eq(timer_create(CLOCK_MONOTONIC, &se, &storm_timer), 0);
+	memset(&its, 0, sizeof(its));
+	its.it_value.tv_nsec = 1000000;
+	its.it_interval.tv_nsec = 1000000;
+	ck_assert_int_eq(timer_settime(storm_timer, 0, &its, NULL), 0);
+}
+
+int
+t_storm_end(void)
+{
+	timer_delete(storm_timer);
+	return storm_signals;
+}
+
+/*
+ * Other processes and threads
+ */
+
+pid_t
+t_hold(void)
+{
+	pid_t pid;
+
+	pid = fork();
+	ck_assert_int_ne(pid, -1);
+	if (pid == 0) {
+		alarm(TEST_SECONDS);
+		for (;;)
+			pause();
+	}
+	return pid;
+}
+
+void
+t_hold_end(pid_t pid)
+{
+	ck_assert_int_eq(kill(pid, SIGKILL), 0);
+	ck_assert_int_eq(waitpid(pid, NULL, 0), pid);
+}
+
+void
+t_wait_blocked(volatile pid_t *tid, long call)
+{
+	char path[64];
+	FILE *f;
+	int64_t end;
+	long now;
+
+	end = t_now_ms() + T_LIMIT_MS;
+	for (now = -1; now != call; pause_ms(1)) {
+		ck_assert_msg(t_now_ms() < end, "thread does not sleep");
+		snprintf(path, sizeof(path), "/proc/self/task/%d/syscall",
+		    (int)*tid);
+		if (*tid == 0 || (f = fopen(path, "re")) == NULL)
+			continue;
+		if (fscanf(f, "%ld", &now) != 1)
+			now = -1;
+		fclose(f);
+	}
+}
+
+/*
+ * No connections
+ */
+
+static int
+open_pipe(void)
+{
+	int fds[2];
+
+	ck_assert_int_eq(pipe2(fds, O_CLOEXEC), 0);
+	t_close(fds[1]);
+	return fds[0];
+}
+
+static int
+open_file(void)
+{
+	return open("/dev/null", O_RDWR | O_CLOEXEC);
+}
+
+static int
+open_udp(void)
+{
+	return socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+}
+
+/* Connected to itself, with an empty datagram waiting. */
+static int
+open_udp_with_empty_datagram(void)
+{
+	union address a;
+	socklen_t len;
+	int fd;
+
+	fd = open_udp();
+	len = loopback(T_IPV4, &a);
+	ck_assert_int_eq(bind(fd, &a.sa, len), 0);
+	connect_to(fd, fd);
+	ck_assert_int_eq(send(fd, "", 0, 0), 0);
+	t_wait_readable(fd);
+	return fd;
+}
+
+static int
+open_half(int type)
+{
+	int fds[2];
+
+	ck_assert_int_eq(socketpair(AF_UNIX, type | SOCK_CLOEXEC, 0, fds), 0);
+	t_close(fds[1]);
+	return fds[0];
+}
+
+static int
+open_unix_dgram(void)
+{
+	return open_half(SOCK_DGRAM);
+}
+
+static int
+open_unix_seqpacket(void)
+{
+	return open_half(SOCK_SEQPACKET);
+}
+
+static int open_fresh4(void) { return t_socket(T_IPV4); }
+static int open_fresh6(void) { return t_socket(T_IPV6); }
+static int open_freshm(void) { return t_socket(T_MPTCP); }
+static int open_freshu(void) { return t_socket(T_UNIX); }
+static int open_listen4(void) { return t_listen(T_IPV4); }
+static int open_listen6(void) { return t_listen(T_IPV6); }
+static int open_listenm(void) { return t_listen(T_MPTCP); }
+static int open_listenu(void) { return t_listen(T_UNIX); }
+
+const struct t_odd t_odds[T_ODDS] = {
+	{ "pipe", open_pipe, T_UNIX, ENOTSOCK },
+	{ "file", open_file, T_UNIX, ENOTSOCK },
+	{ "UDP", open_udp, T_IPV4, EOPNOTSUPP },
+	{ "UDP, empty datagram", open_udp_with_empty_datagram, T_IPV4,
+	    EOPNOTSUPP },
+	{ "AF_UNIX datagram", open_unix_dgram, T_UNIX, EOPNOTSUPP },
+	{ "AF_UNIX seqpacket", open_unix_seqpacket, T_UNIX, EOPNOTSUPP },
+	{ "fresh IPv4", open_fresh4, T_IPV4, ENOTCONN },
+	{ "fresh IPv6", open_fresh6, T_IPV6, ENOTCONN },
+	{ "fresh MPTCP", open_freshm, T_MPTCP, ENOTCONN },
+	{ "fresh AF_UNIX", open_freshu, T_UNIX, ENOTCONN },
+	{ "listening IPv4", open_listen4, T_IPV4, ENOTCONN },
+	{ "listening IPv6", open_listen6, T_IPV6, ENOTCONN },
+	{ "listening MPTCP", open_listenm, T_MPTCP, ENOTCONN },
+	{ "listening AF_UNIX", open_listenu, T_UNIX, ENOTCONN }
+};
+
+/*
+ * Time.  The library's calls of clock_gettime end here: a symbol of the
+ * program comes before that of the C library.
+ */
+
+static int clock_speed = 1;
+static int64_t clock_base;
+
+static int64_t
+real_ns(clockid_t id)
+{
+	struct timespec ts;
+
+	syscall(SYS_clock_gettime, id, &ts);
+	return (int64_t)ts.tv_sec * 1000000000 + ts.tv_nsec;
+}
+
+int
+clock_gettime(clockid_t id, struct timespec *ts)
+{
+	int64_t ns;
+
+	if (id != CLOCK_MONOTONIC || clock_speed == 1)
+		return (int)syscall(SYS_clock_gettime, id, ts);
+	ns = real_ns(id);
+	ns += (ns - clock_base) * (clock_speed - 1);
+	ts->tv_sec = (time_t)(ns / 1000000000);
+	ts->tv_nsec = (long)(ns % 1000000000);
+	return 0;
+}
+
+void
+t_clock(int speed)
+{
+	clock_base = real_ns(CLOCK_MONOTONIC);
+	clock_speed = speed;
+}
+
+int64_t
+t_now_ms(void)
+{
+	return real_ns(CLOCK_MONOTONIC) / 1000000;
+}
+
+static int64_t
+ms(const struct timeval *tv)
+{
+	return (int64_t)tv->tv_sec * 1000 + tv->tv_usec / 1000;
+}
+
+int64_t
+t_cpu_ms(void)
+{
+	struct rusage ru;
+
+	getrusage(RUSAGE_THREAD, &ru);
+	return ms(&ru.ru_utime) + ms(&ru.ru_stime);
+}
+
+/* The directory's own descriptor and the two dots are not counted. */
+int
+t_fd_count(void)
+{
+	DIR *d;
+	int n;
+
+	d = opendir("/proc/self/fd");
+	ck_assert_ptr_nonnull(d);
+	n = -3;
+	while (readdir(d) != NULL)
+		n++;
+	closedir(d);
+	return n;
+}
+
+const char *
+t_errno(int e)
+{
+	static char unknown[32];
+	const char *name;
+
+	if (e == 0)
+		return "0";
+	if ((name = strerrorname_np(e)) != NULL)
+		return name;
+	snprintf(unknown, sizeof(unknown), "errno %d", e);
+	return unknown;
+}

@@ -1,0 +1,240 @@
+/*
+ * util.h - what the suites share: connected pairs of every family, a peer
+ * to be nasty with, and assertions that say errno by name
+ *
+ * Every suite runs with CK_FORK=yes and CK_FORK=no.  Threads only record what
+ * they see; the test itself asserts, after it joined them.
+ */
+#ifndef TEST_UTIL_H
+#define TEST_UTIL_H
+
+#include <sys/types.h>
+#include <sys/socket.h>
+
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+#include <time.h>
+
+#include <check.h>
+
+#define T_LIMIT_MS	8000	/* patience for what must come in the end */
+
+/* Families, as an index for tcase_add_loop_test; the TCP ones come first. */
+enum {
+	T_IPV4,
+	T_IPV6,
+	T_MPTCP,
+	T_UNIX,
+	T_FAMILIES,
+	T_PLAIN = T_MPTCP,	/* loop end: plain TCP, filters work there */
+	T_TCP = T_UNIX		/* loop end: whatever has acknowledgements */
+};
+
+/*
+ * The same with each side connecting in turn: even indices accept, odd ones
+ * connect.
+ */
+#define T_ANY_PLAIN	(2 * T_PLAIN)
+#define T_ANY_TCP	(2 * T_TCP)
+#define T_ANY		(2 * T_FAMILIES)
+
+struct t_family {
+	const char	*name;
+	int		 domain;
+	int		 protocol;
+};
+
+extern const struct t_family t_families[T_FAMILIES];
+
+/*
+ * A connection: our side, which the library closes, and the peer's.
+ */
+struct t_pair {
+	int	us;
+	int	peer;
+};
+
+/* Runner.  t_case: with a time limit and the fixture that finds leaks. */
+int		 t_main(Suite *);
+TCase		*t_case(Suite *, const char *);
+
+/*
+ * Leave the test, say why, be counted.  Usable in the test function only,
+ * as it returns.
+ */
+#define t_skip(why) do {						\
+	t_skipped(__func__, (why));					\
+	return;								\
+} while (0)
+void		 t_skipped(const char *, const char *);
+
+/* Why the family is absent here, or NULL. */
+const char	*t_missing(int);
+#define t_need(family) do {						\
+	if (t_missing(family) != NULL)					\
+		t_skip(t_missing(family));				\
+} while (0)
+#define t_need_any(i) t_need((i) / 2)
+
+/*
+ * Connections over 127.0.0.1, ::1 or an abstract AF_UNIX name.  t_pair: the
+ * peer connected to us; t_pair_connecting: we connected; t_pair_any: by an index
+ * below T_ANY; t_pair_small: the peer's receive buffer is 4096 bytes and our
+ * send buffer is small, so that t_fill soon meets a window of zero.
+ */
+int		 t_socket(int);
+int		 t_listen(int);			/* port 0 */
+int		 t_connect(int, int);		/* family, listener */
+int		 t_accept(int);
+void		 t_pair(struct t_pair *, int);
+void		 t_pair_connecting(struct t_pair *, int);
+void		 t_pair_any(struct t_pair *, int);
+void		 t_pair_small(struct t_pair *, int);
+void		 t_sndbuf(int, int);		/* beyond wmem_max, too */
+void		 t_close(int);			/* must succeed */
+
+/* Waiting for a state rather than for a time; fail beyond T_LIMIT_MS. */
+int		 t_state(int);			/* tcpi_state */
+void		 t_wait_state(int, int);	/* TCP_CLOSE_WAIT and so on */
+int		 t_wait_poll(int, int);		/* revents, at least one asked */
+void		 t_wait_readable(int);
+void		 t_wait_dead(int);		/* RST or FINs: POLLHUP */
+void		 t_wait_outq(int, int);		/* SIOCOUTQ at this value */
+void		 t_wait_inq(int, int);		/* SIOCINQ at least this */
+int		 t_outq(int);
+int		 t_inq(int);
+
+/* Transfer.  No SIGPIPE, no endless wait. */
+struct t_got {
+	size_t	bytes;
+	int	error;		/* 0: EOF; ETIMEDOUT: neither within limit */
+};
+
+void		 t_write(int, size_t);		/* all of it */
+int		 t_try_write(int);		/* errno of one byte, or 0 */
+size_t		 t_fill(int);			/* until EAGAIN stays */
+struct t_got	 t_read_all(int);		/* until EOF or errno */
+void		 t_read(int, size_t);		/* exactly so much */
+void		 t_fin(int);			/* shutdown(SHUT_WR) */
+
+/* Trouble. */
+#define T_DROP_ALL	0x100	/* every segment */
+#define T_DROP_DATA	0x200	/* segments with payload */
+#define T_DROP_ACK	0x400	/* pure ACKs: no payload, SYN, FIN, RST */
+#define T_DROP_FIN	0x01	/* segments with this flag */
+#define T_DROP_RST	0x04
+
+void		 t_reset(int);			/* RST, and close */
+void		 t_vanish(int);			/* close; no FIN, no RST */
+void		 t_drop(int, int);		/* on the receiving socket */
+void		 t_heal(int);
+void		 t_linger(int, int);		/* SO_LINGER {1, s} */
+void		 t_nonblock(int);
+
+/*
+ * A thread; t_join fails the test when it takes longer than T_LIMIT_MS.
+ */
+void		 t_thread(pthread_t *, void *(*)(void *), void *);
+void		 t_join(pthread_t);
+
+/* Reads everything, then closes the descriptor when `close` is set. */
+struct t_reader {
+	pthread_t	 thread;
+	struct t_got	 got;
+	int		 fd;
+	int		 close;
+};
+void		 t_reader(struct t_reader *, int, int);
+struct t_got	 t_reader_join(struct t_reader *);
+
+/* Something done to a descriptor `after_ms` from now, by a thread. */
+struct t_later {
+	pthread_t	 thread;
+	void		(*what)(int);
+	int		 fd;
+	int		 after_ms;
+	int64_t		 done_ms;	/* t_now_ms right before it was done */
+};
+void		 t_later(struct t_later *, int, void (*)(int), int);
+int64_t		 t_later_join(struct t_later *);
+
+/* A signal every millisecond, handler without SA_RESTART. */
+void		 t_storm(void);
+int		 t_storm_end(void);		/* how many there were */
+
+/* A child that holds every descriptor of the test until it is ended. */
+pid_t		 t_hold(void);
+void		 t_hold_end(pid_t);
+
+/* Until the thread sleeps in this system call (SYS_recvfrom). */
+void		 t_wait_blocked(volatile pid_t *, long);
+
+/*
+ * Descriptors that are no connection, and what a close says of them.
+ */
+struct t_odd {
+	const char	*name;
+	int		(*open)(void);
+	int		 family;	/* to be asked for by t_need */
+	int		 error;
+};
+#define T_ODDS		14
+extern const struct t_odd t_odds[T_ODDS];
+
+/*
+ * CLOCK_MONOTONIC of the library runs so many times faster from now on; 1
+ * ends it.  A poll waits no shorter for it, so run a storm as well.
+ * t_now_ms and the waits here keep to real time.
+ */
+void		 t_clock(int);
+
+/* Measures. */
+int64_t		 t_now_ms(void);
+int64_t		 t_cpu_ms(void);		/* of this thread */
+int		 t_fd_count(void);
+
+/* Is the number free again? */
+#define t_released(fd) do {						\
+	errno = 0;							\
+	ck_assert_int_eq(fcntl((fd), F_GETFD), -1);			\
+	t_errno_is(EBADF);						\
+} while (0)
+
+#define t_between(ms, low, high) do {					\
+	int64_t t_ms_ = (ms);						\
+	ck_assert_int_ge(t_ms_, (low));					\
+	ck_assert_int_le(t_ms_, (high));				\
+} while (0)
+
+/* errno by name. */
+const char	*t_errno(int);
+#define t_errno_is(e) ck_assert_str_eq(t_errno(errno), t_errno(e))
+
+/* The call returns `value` and errno stays what it was. */
+#define T_ERRNO_UNTOUCHED	4711
+#define t_returns(call, value) do {					\
+	errno = T_ERRNO_UNTOUCHED;					\
+	ck_assert_int_eq((call), (value));				\
+	ck_assert_int_eq(errno, T_ERRNO_UNTOUCHED);			\
+} while (0)
+#define t_ok(call)	t_returns(call, 0)
+
+/* The call returns -1 with this errno. */
+#define t_fails(call, e) do {						\
+	errno = T_ERRNO_UNTOUCHED;					\
+	ck_assert_int_eq((call), -1);					\
+	t_errno_is(e);							\
+} while (0)
+
+/* How it ended for the peer. */
+#define t_saw(got, n, e) do {						\
+	struct t_got t_saw_ = (got);					\
+	ck_assert_str_eq(t_errno(t_saw_.error), t_errno(e));		\
+	ck_assert_uint_eq(t_saw_.bytes, (n));				\
+} while (0)
+
+#endif /* TEST_UTIL_H */
