@@ -49,7 +49,8 @@ SHARED_OBJ = $(LIB_SRC:%.c=$(BUILD)/shared/%.o)
 EXAMPLE_OBJ = $(SHARED_EXAMPLE_SRC:%.c=$(BUILD)/obj/%.o)
 UTIL_OBJ = $(BUILD)/obj/test/util.o
 
-.PHONY: all lib examples tests benches check check-programs demo bench
+.PHONY: all lib examples tests benches demo bench
+.PHONY: check check-programs check-scripts lint
 .PHONY: install uninstall clean dist help
 .SECONDARY:
 
@@ -149,9 +150,22 @@ check: lib tests examples
 	@MAKE='$(MAKE)' CC='$(CC)' BUILD='$(BUILD)' \
 	    test/run.sh $(SUITE_BIN) $(SCRIPTS)
 
-# The suites alone, as under a sanitizer.
+# The suites alone, as under a sanitizer; the scripts alone.
 check-programs: tests
 	@test/run.sh $(SUITE_BIN)
+
+check-scripts: lib examples
+	@MAKE='$(MAKE)' CC='$(CC)' BUILD='$(BUILD)' test/run.sh $(SCRIPTS)
+
+# clang-tidy and cppcheck over everything that is compiled.
+LINT_SRC = $(LIB_SRC) $(wildcard examples/*.c bench/*.c test/*.c)
+
+lint:
+	clang-tidy --quiet $(LINT_SRC) -- -std=c11 -D_GNU_SOURCE -Iinclude \
+	    $(CHECK_CFLAGS)
+	cppcheck --quiet --std=c11 --error-exitcode=1 --inline-suppr -Iinclude \
+	    -D_GNU_SOURCE --enable=warning,performance,portability \
+	    --suppress=missingIncludeSystem $(LINT_SRC)
 
 # --- install -------------------------------------------------------------
 

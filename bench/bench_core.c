@@ -89,7 +89,7 @@ static void
 print_ratio(const char *a_name, const char *b_name, double *a, double *b,
     int n, double unit, const char *unit_name, double target)
 {
-	double ratio[TURNS_MAX];
+	double ratio[TURNS_MAX] = { 0 };
 	int i;
 
 	for (i = 0; i < n; i++)

@@ -47,20 +47,20 @@
 static int	runs = 50;
 static char	upload[UPLOAD], reply[REPLY];
 
+/* What has come so far, in one go. */
 static void
 drain_once(int fd)
 {
-	char buf[65536];
+	static char buf[UPLOAD / 2];
 
-	while (recv(fd, buf, sizeof(buf), MSG_DONTWAIT) > 0)
-		;
+	recv(fd, buf, sizeof(buf), MSG_DONTWAIT);
 }
 
 static int
 shut_close(int fd)
 {
 	shutdown(fd, SHUT_WR);
-	return (close(fd));
+	return close(fd);
 }
 
 static int
@@ -68,7 +68,7 @@ shut_drain_close(int fd)
 {
 	shutdown(fd, SHUT_WR);
 	drain_once(fd);
-	return (close(fd));
+	return close(fd);
 }
 
 static int
@@ -76,7 +76,7 @@ drain_shut_close(int fd)
 {
 	drain_once(fd);
 	shutdown(fd, SHUT_WR);
-	return (close(fd));
+	return close(fd);
 }
 
 static int
@@ -87,29 +87,33 @@ so_linger_close(int fd)
 	if (setsockopt(fd, SOL_SOCKET, SO_LINGER, &linger,
 	    sizeof(linger)) == -1)
 		err(1, "setsockopt SO_LINGER");
-	return (close(fd));
+	return close(fd);
 }
 
 static int
 linger_verb(int fd)
 {
-	return (linger_close(fd, LINGER_MS));
+	return linger_close(fd, LINGER_MS);
 }
+
+enum { CLOSE, SHUT, SHUT_DRAIN, DRAIN_SHUT, LINGER, GRACEFUL, LINGER_VERB,
+    WAYS };
 
 static const struct way {
 	const char	*name;
 	int		(*go)(int fd);
 	bool		 loses;
-} ways[] = {
-	{ "close()", close, true },
-	{ "SHUT_WR, close()", shut_close, true },
-	{ "SHUT_WR, one drain, close()", shut_drain_close, true },
-	{ "one drain, SHUT_WR, close()", drain_shut_close, true },
-	{ "SO_LINGER {1,1}, close()", so_linger_close, true },
-	{ "graceful_close()", graceful_close, false },
-	{ "linger_close(fd, 5000)", linger_verb, false },
+} ways[WAYS] = {
+	[CLOSE] = { "close()", close, true },
+	[SHUT] = { "SHUT_WR, close()", shut_close, true },
+	[SHUT_DRAIN] = { "SHUT_WR, one drain, close()", shut_drain_close,
+	    true },
+	[DRAIN_SHUT] = { "one drain, SHUT_WR, close()", drain_shut_close,
+	    true },
+	[LINGER] = { "SO_LINGER {1,1}, close()", so_linger_close, true },
+	[GRACEFUL] = { "graceful_close()", graceful_close, false },
+	[LINGER_VERB] = { "linger_close(fd, 5000)", linger_verb, false },
 };
-#define WAYS	(sizeof(ways) / sizeof(ways[0]))
 
 /* A simple client: send all, then read all. */
 struct client {
@@ -127,7 +131,7 @@ read_reply(int fd, ssize_t *last)
 
 	while ((*last = recv(fd, buf, sizeof(buf), 0)) > 0)
 		got += (size_t)*last;
-	return (got);
+	return got;
 }
 
 static void *
@@ -153,7 +157,7 @@ client_main(void *arg)
 	at = show_now();
 	c->view.client.fd = -1;
 	show_step(&c->view, at, "client", show_got(close(fd)), "close()");
-	return (NULL);
+	return NULL;
 }
 
 static void
@@ -189,7 +193,7 @@ run_once(const struct way *way, struct client *c)
 {
 	struct ends ends, view;
 	pthread_t thread;
-	double at;
+	double at, took;
 	int fd, rv;
 
 	ends_open(&ends, 0);
@@ -205,28 +209,185 @@ run_once(const struct way *way, struct client *c)
 	answer_early(&view);
 	fd = view.server.fd;
 	view.server.fd = -1;
+	show_step(&view, show_now(), "server", "...", "%s", way->name);
 	at = show_now();
 	rv = way->go(fd);
-	show_step(&view, show_now(), "server", show_got(rv), "%s, %.1f ms",
-	    way->name, show_now() - at);
+	took = show_now() - at;
+	show_step(&view, at + took, "server", show_got(rv),
+	    "  that call took %.2f ms", took);
 	pthread_join(thread, NULL);
-	return (rv);
+	return rv;
 }
-int main(int argc, char **argv){
-	struct client c;
-	(void)argc;
-	setprogname(argv[0]);
-	for (size_t i = 0; i < WAYS; i++) {
-		show_scene(ways[i].name);
-		run_once(&ways[i], &c);
-		show_scene_end();
-	}
-	for (size_t i = 0; i < WAYS; i++) {
-		puts(ways[i].name);
-		for (int j = 0; j < 20; j++) {
-		int rv = run_once(&ways[i], &c);
-		printf("  %d %zu %zu %s\n", rv, c.sent, c.got, c.end);
+
+/* What came of all the runs of one way. */
+struct tally {
+	int	whole;
+	int	cut;
+	int	false_eof;		/* cut, and the last recv said EOF */
+	int	failed;			/* the closing call said -1 */
+	size_t	got[RUNS_MAX];
+	char	ends[RUNS_MAX][40];
+};
+
+static int
+by_size(const void *a, const void *b)
+{
+	size_t x = *(const size_t *)a, y = *(const size_t *)b;
+
+	return (x > y) - (x < y);
+}
+
+static const char *
+commonest_end(const struct tally *t, int *count)
+{
+	const char *best = "";
+
+	*count = 0;
+	for (int i = 0; i < runs; i++) {
+		int n = 0;
+
+		for (int j = 0; j < runs; j++)
+			n += strcmp(t->ends[i], t->ends[j]) == 0;
+		if (n > *count) {
+			*count = n;
+			best = t->ends[i];
 		}
 	}
-	(void)runs;
+	return best;
+}
+
+static void
+run_many(const struct way *way, struct tally *t)
+{
+	struct client c;
+
+	memset(t, 0, sizeof(*t));
+	for (int i = 0; i < runs; i++) {
+		if (run_once(way, &c) == -1)
+			t->failed++;
+		t->got[i] = c.got;
+		memcpy(t->ends[i], c.end, sizeof(c.end));
+		if (c.got == REPLY)
+			t->whole++;
+		else
+			t->cut++;
+		if (c.got < REPLY && strstr(c.end, "EOF") != NULL)
+			t->false_eof++;
+	}
+	qsort(t->got, (size_t)runs, sizeof(t->got[0]), by_size);
+}
+
+static void
+print_tally(const struct way *way, const struct tally *t)
+{
+	int count;
+	const char *end = commonest_end(t, &count);
+	size_t middle = (size_t)runs / 2;
+	size_t median = runs % 2 == 1 ? t->got[middle] :
+	    (t->got[middle - 1] + t->got[middle]) / 2;
+
+	show_text("%-27s %5d %6d %5d %14zu  %s (%d of %d)\n", way->name, runs,
+	    t->whole, t->cut, median, end, count, runs);
+	show_expect(t->failed == 0, "%s failed %d times", way->name,
+	    t->failed);
+	if (way->loses)		/* a busy machine may let one pass */
+		show_expect(t->cut * 10 >= runs * 9, "%s cut only %d of %d",
+		    way->name, t->cut, runs);
+	else
+		show_expect(t->cut == 0, "%s cut %d of %d", way->name, t->cut,
+		    runs);
+}
+
+static void
+compare(void)
+{
+	static struct tally t;
+	int cut = 0, false_eof = 0;
+
+	show_title("Every way, many times");
+	show_text("\n%-27s %5s %6s %5s %14s  %s\n", "server calls", "runs",
+	    "whole", "cut", "median bytes", "client got at the end");
+	show_rule(95);
+	for (int i = 0; i < WAYS; i++) {
+		run_many(&ways[i], &t);
+		print_tally(&ways[i], &t);
+		cut += t.cut;
+		false_eof += t.false_eof;
+	}
+	show_text("\n"
+	    "whole, cut: replies that arrived in full, or not.  At the "
+	    "end, most often: first what the\nclient's send() got, if that "
+	    "failed, then its last recv().\n\n"
+	    "%d of %d cut replies ended with EOF, as if they were whole: an "
+	    "RST is told only once,\nand send() had heard it already.\n",
+	    false_eof, cut);
+	show_text("\n"
+	    "As long as the client sends, only reading helps: graceful_close() "
+	    "and linger_close() send\nthe FIN, and throw away what still "
+	    "comes until the reply has been acknowledged.\n");
+}
+
+static void
+narrate(const struct way *way, const char *title)
+{
+	struct client c;
+
+	show_scene(title);
+	run_once(way, &c);
+	show_scene_end();
+	show_text("\nThe client got %zu of %d bytes of the reply: %s.\n",
+	    c.got, REPLY, c.got == REPLY ? "all" : "the rest is lost");
+}
+
+static _Noreturn void
+usage(FILE *out, int status)
+{
+	fprintf(out, "usage: %s [--runs n] [--help]\n"
+	    "  --runs n  how often each way is tried (%d)\n", getprogname(),
+	    runs);
+	exit(status);
+}
+
+static void
+parse_options(int argc, char *argv[])
+{
+	static const struct option options[] = {
+		{ "runs", required_argument, NULL, 'r' },
+		{ "help", no_argument, NULL, 'h' },
+		{ NULL, 0, NULL, 0 }
+	};
+	int c;
+
+	while ((c = getopt_long(argc, argv, "", options, NULL)) != -1) {
+		switch (c) {
+		case 'r':
+			runs = show_number("--runs", optarg, 1, RUNS_MAX);
+			break;
+		case 'h':
+			usage(stdout, 0);
+		default:
+			exit(2);	/* getopt_long said why */
+		}
+	}
+	if (optind < argc)
+		errx(2, "unexpected argument: %s", argv[optind]);
+}
+
+int
+main(int argc, char *argv[])
+{
+	setprogname(argv[0]);
+	parse_options(argc, argv);
+
+	show_title("An early reply: sent in full, and cut by the close");
+	show_text("\n"
+	    "A client sends %d bytes, then reads.  The server reads %d of "
+	    "them, sends its reply\nof %d bytes at once, and closes.\n",
+	    UPLOAD, REQUEST, REPLY);
+	show_legend();
+	narrate(&ways[CLOSE], "As it goes wrong: the server calls close()");
+	narrate(&ways[GRACEFUL], "The remedy: the server calls "
+	    "graceful_close()");
+	compare();
+	return show_verdict();
 }

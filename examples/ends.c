@@ -5,12 +5,13 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 
+#include <linux/inet_diag.h>
+#include <linux/netlink.h>
+#include <linux/sock_diag.h>
 #include <linux/sockios.h>
 
 #include <err.h>
 #include <errno.h>
-#include <inttypes.h>
-#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -79,7 +80,7 @@ ends_client_view(const struct ends *ends)
 	struct ends view = *ends;
 
 	view.server.fd = -1;
-	return (view);
+	return view;
 }
 
 struct ends
@@ -88,17 +89,27 @@ ends_server_view(const struct ends *ends)
 	struct ends view = *ends;
 
 	view.client.fd = -1;
-	return (view);
+	return view;
 }
 
-/* The kernel counts a FIN of ours as one byte until it is acknowledged. */
+/* The kernel counts a FIN of ours as one byte until it is acknowledged... */
 static long
 without_fin(int state, long queued)
 {
 	if (queued > 0 && (state == TCP_FIN_WAIT1 || state == TCP_CLOSING ||
 	    state == TCP_LAST_ACK))
 		queued--;
-	return (queued);
+	return queued;
+}
+
+/* ...and, for sock_diag(7), the peer's FIN as one byte received. */
+static long
+without_peers_fin(int state, long queued)
+{
+	if (queued > 0 && (state == TCP_CLOSE_WAIT || state == TCP_CLOSING ||
+	    state == TCP_LAST_ACK))
+		queued--;
+	return queued;
 }
 
 static void
@@ -119,32 +130,68 @@ look_by_descriptor(int fd, struct look *look)
 	look->unread = unread;
 }
 
+struct diag_request {
+	struct nlmsghdr		header;
+	struct inet_diag_req_v2	body;
+};
+
+struct diag_answer {
+	struct nlmsghdr	header;
+	union {
+		struct inet_diag_msg	found;
+		struct nlmsgerr		error;
+	}		body;
+	char		attributes[256];
+};
+
+static void
+ask_kernel(const struct diag_request *request, struct diag_answer *answer)
+{
+	int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC,
+	    NETLINK_SOCK_DIAG);
+
+	if (fd == -1)
+		err(1, "socket NETLINK_SOCK_DIAG");
+	if (send(fd, request, sizeof(*request), 0) == -1)
+		err(1, "send to NETLINK_SOCK_DIAG");
+	memset(answer, 0, sizeof(*answer));
+	if (recv(fd, answer, sizeof(*answer), 0) <
+	    (ssize_t)NLMSG_LENGTH(sizeof(answer->body.error)))
+		err(1, "recv from NETLINK_SOCK_DIAG");
+	close(fd);
+}
+
 /*
- * No descriptor, no TCP_INFO: a connection that only the kernel still has
- * stands in /proc/net/tcp, with the same states and the same two queues.
+ * No descriptor, no TCP_INFO.  Of a connection that only the kernel still has
+ * sock_diag(7), where ss(8) asks too, tells the state and the two queues.
  */
 static void
 look_by_ports(in_port_t local, in_port_t remote, struct look *look)
 {
-	char line[256];
-	unsigned lport, rport, state;
-	unsigned long unacked, unread;
-	FILE *fp;
+	struct diag_request request = {
+		.header.nlmsg_len = sizeof(request),
+		.header.nlmsg_type = SOCK_DIAG_BY_FAMILY,
+		.header.nlmsg_flags = NLM_F_REQUEST,
+		.body.sdiag_family = AF_INET,
+		.body.sdiag_protocol = IPPROTO_TCP,
+		.body.idiag_states = ENDS_ANY,
+		.body.id.idiag_sport = local,
+		.body.id.idiag_dport = remote,
+		.body.id.idiag_src[0] = htonl(INADDR_LOOPBACK),
+		.body.id.idiag_dst[0] = htonl(INADDR_LOOPBACK),
+		.body.id.idiag_cookie[0] = INET_DIAG_NOCOOKIE,
+		.body.id.idiag_cookie[1] = INET_DIAG_NOCOOKIE,
+	};
+	struct diag_answer answer;
+	const struct inet_diag_msg *found = &answer.body.found;
 
 	*look = (struct look){ .state = ENDS_GONE };
-	if ((fp = fopen("/proc/net/tcp", "re")) == NULL)
-		err(1, "/proc/net/tcp");
-	while (fgets(line, sizeof(line), fp) != NULL) {
-		if (sscanf(line, "%*d: %*x:%x %*x:%x %x %lx:%lx", &lport,
-		    &rport, &state, &unacked, &unread) != 5 ||
-		    lport != ntohs(local) || rport != ntohs(remote))
-			continue;
-		look->state = (int)state;
-		look->unacked = without_fin(look->state, (long)unacked);
-		look->unread = (long)unread;
-		break;
-	}
-	fclose(fp);
+	ask_kernel(&request, &answer);
+	if (answer.header.nlmsg_type != SOCK_DIAG_BY_FAMILY)
+		return;			/* ENOENT */
+	look->state = found->idiag_state;
+	look->unacked = without_fin(look->state, found->idiag_wqueue);
+	look->unread = without_peers_fin(look->state, found->idiag_rqueue);
 }
 
 /*
@@ -194,8 +241,8 @@ ends_state_name(int state)
 	};
 
 	if (state < 0 || (size_t)state >= sizeof(names) / sizeof(names[0]))
-		return ("unknown");
-	return (names[state]);
+		return "unknown";
+	return names[state];
 }
 
 bool
@@ -207,10 +254,10 @@ ends_await(const struct ends *ends, unsigned client, unsigned server)
 	do {
 		ends_look(ends, &c, &s);
 		if ((client & ENDS_IN(c.state)) && (server & ENDS_IN(s.state)))
-			return (true);
+			return true;
 		show_nap();
 	} while (show_now() < limit);
-	return (false);
+	return false;
 }
 
 bool
@@ -222,10 +269,10 @@ ends_await_acked(const struct ends *ends)
 	do {
 		ends_look(ends, &c, &s);
 		if (c.unacked == 0)
-			return (true);
+			return true;
 		show_nap();
 	} while (show_now() < limit);
-	return (false);
+	return false;
 }
 
 size_t
@@ -243,5 +290,5 @@ ends_send(int fd, const void *data, size_t size)
 			break;
 		sent += (size_t)n;
 	}
-	return (sent);
+	return sent;
 }

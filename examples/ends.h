@@ -40,7 +40,7 @@ void	ends_open(struct ends *ends, int rcvbuf);
 /* Close what is still open.  What a dead connection says does not matter. */
 void	ends_close(struct ends *ends);
 
-/* Of a connection that stays open: a thread's view, which owns one end only. */
+/* The same connection as a thread sees it that has only one descriptor. */
 struct ends
 	ends_client_view(const struct ends *ends);
 struct ends
@@ -51,7 +51,7 @@ void	ends_look(const struct ends *ends, struct look *client,
 const char *
 	ends_state_name(int state);
 
-/* Wait until both are in one of these states (a set of ENDS_IN); 5 s at most. */
+/* Wait, 5 s at most, until both are in one of these states: ENDS_IN | ... */
 #define ENDS_IN(state)	(1u << (state))
 #define ENDS_ANY	(~0u)
 bool	ends_await(const struct ends *ends, unsigned client, unsigned server);

@@ -44,7 +44,9 @@
 #define HELLO_SIZE	(sizeof(HELLO) - 1)
 #define PATIENCE_MS	300		/* for somebody who may never wake */
 #define LINGER_MS	300		/* what linger_close() is given */
+#define SETTLE_MS	2000		/* for the last acknowledgement */
 #define CLIENT_RCVBUF	16384
+#define WIDTH		95
 #define DATA_MIN	(128 * 1024)	/* more than the client has room for */
 #define DATA_MAX	(1024 * 1024)
 
@@ -60,31 +62,31 @@ so_linger(int fd, int on, int seconds)
 	if (setsockopt(fd, SOL_SOCKET, SO_LINGER, &linger,
 	    sizeof(linger)) == -1)
 		err(1, "setsockopt SO_LINGER");
-	return (close(fd));
+	return close(fd);
 }
 
 static int
 linger_off(int fd)
 {
-	return (so_linger(fd, 0, 0));
+	return so_linger(fd, 0, 0);
 }
 
 static int
 linger_0(int fd)
 {
-	return (so_linger(fd, 1, 0));
+	return so_linger(fd, 1, 0);
 }
 
 static int
 linger_1(int fd)
 {
-	return (so_linger(fd, 1, 1));
+	return so_linger(fd, 1, 1);
 }
 
 static int
 linger_verb(int fd)
 {
-	return (linger_close(fd, LINGER_MS));
+	return linger_close(fd, LINGER_MS);
 }
 
 enum { CLOSE, OFF, LINGER_0, LINGER_1, ABORT, LINGER_VERB, WAYS };
@@ -93,12 +95,12 @@ static const struct way {
 	const char	*name;
 	int		(*go)(int fd);
 } ways[WAYS] = {
-	[CLOSE] = { "close(), nothing set", close },
+	[CLOSE] = { "close()", close },
 	[OFF] = { "SO_LINGER off, close()", linger_off },
 	[LINGER_0] = { "SO_LINGER {1,0}, close()", linger_0 },
 	[LINGER_1] = { "SO_LINGER {1,1}, close()", linger_1 },
 	[ABORT] = { "abort_close()", abort_close },
-	[LINGER_VERB] = { "linger_close(), 300 ms", linger_verb },
+	[LINGER_VERB] = { "linger_close(fd, 300)", linger_verb },
 };
 
 /* What one way of closing did. */
@@ -122,7 +124,7 @@ static struct outcome	with_reader[WAYS], alone[WAYS], full[WAYS];
 static const char *
 returned(const struct outcome *o)
 {
-	return (o->rv == 0 ? "0" : show_errno(o->error));
+	return o->rv == 0 ? "0" : show_errno(o->error);
 }
 
 /* The closing call of this way, timed. */
@@ -139,8 +141,8 @@ call_it(const struct way *way, struct ends *ends, struct outcome *o)
 	o->error = errno;
 	o->took = show_now() - began;
 	show_step(ends, began + o->took, "server", returned(o),
-	    "^ that call took %.1f ms", o->took);
-	return (began);
+	    "  that call took %.2f ms", o->took);
+	return began;
 }
 
 /* "Hi, gopher?" to the server; its echo comes from the reader, or from us. */
@@ -212,15 +214,17 @@ close_on_reader(const struct way *way, struct outcome *o)
 	ends_open(&ends, 0);
 	client_view = ends_client_view(&ends);
 	server_view = ends_server_view(&ends);
-	server_view.server.fd = -1;	/* the number is not the reader's */
+	server_view.server.fd = -1;	/* closed under the reader's hands */
 	watch_start(&reader, "reader", &server_view, ends.server.fd, true);
 	greet(&ends, true);
+	watch_settle(&reader);
 	watch_start(&client, "client", &client_view, ends.client.fd, false);
 	idle(&ends);
 
 	began = call_it(way, &ends, o);
 	o->client_stuck = !watch_over(&client, PATIENCE_MS);
-	o->reader_stuck = !watch_over(&reader, 0);
+	o->reader_stuck = !watch_over(&reader, o->client_stuck ? 0 :
+	    PATIENCE_MS);
 	if (o->client_stuck)
 		client_gives_up(&ends);
 	client_is_done(&ends, &client, began, o);
@@ -267,7 +271,8 @@ fill(const struct ends *ends, struct outcome *o)
 	do {
 		show_nap();
 		ends_look(ends, &client, &server);
-	} while (client.unread + server.unacked != n);
+	} while (client.unread + server.unacked != n &&
+	    show_now() < at + SETTLE_MS);
 	show_step(ends, at, "server", show_got(n), "send() %zu bytes",
 	    data_size);
 	o->sent = (size_t)n;
@@ -297,35 +302,45 @@ close_full(const struct way *way, struct outcome *o)
 	ends_close(&ends);
 }
 
+static const char *
+what_it_got(const char *got, bool stuck, char *buf, size_t size)
+{
+	if (!stuck)
+		return got;
+	snprintf(buf, size, "nothing (%s later)", got);
+	return buf;
+}
+
 static void
 print_with_reader(void)
 {
-	show_text("\n%-26s %9s %-9s %-22s %s\n", "server calls", "took ms",
-	    " returned", "client's read got", "its own reader got");
-	show_rule(98);
+	char client[40], reader[40];
+
+	show_text("\n%-25s %9s  %-8s  %-26s  %s\n", "server calls", "took ms",
+	    "returned", "client's read got", "its own reader got");
+	show_rule(WIDTH);
 	for (int i = 0; i < WAYS; i++) {
 		const struct outcome *o = &with_reader[i];
-		char client[40], reader[40];
 
-		snprintf(client, sizeof(client), o->client_stuck ?
-		    "nothing (%s later)" : "%s", o->client_got);
-		snprintf(reader, sizeof(reader), o->reader_stuck ?
-		    "nothing, until the client ended" : "%s", o->reader_got);
-		show_text("%-26s %9.1f  %-8s %-22s %s\n", ways[i].name,
-		    o->took, returned(o), client, reader);
+		show_text("%-25s %9.2f  %-8s  %-26s  %s\n", ways[i].name,
+		    o->took, returned(o),
+		    what_it_got(o->client_got, o->client_stuck, client,
+		    sizeof(client)),
+		    what_it_got(o->reader_got, o->reader_stuck, reader,
+		    sizeof(reader)));
 	}
 }
 
 static void
 print_alone(void)
 {
-	show_text("\n%-26s %9s %-11s %-19s %s\n", "server calls", "took ms",
-	    " returned", "client's read got", "after ms");
-	show_rule(80);
+	show_text("\n%-25s %9s  %-8s  %-17s  %s\n", "server calls", "took ms",
+	    "returned", "client's read got", "ms after the call began");
+	show_rule(WIDTH);
 	for (int i = 0; i < WAYS; i++) {
 		const struct outcome *o = &alone[i];
 
-		show_text("%-26s %9.1f  %-10s %-19s %8.1f\n", ways[i].name,
+		show_text("%-25s %9.2f  %-8s  %-17s %8.1f\n", ways[i].name,
 		    o->took, returned(o), o->client_got, o->client_after);
 	}
 }
@@ -333,32 +348,32 @@ print_alone(void)
 static void
 print_full(void)
 {
-	show_text("\n%-26s %9s %-10s %9s %9s %9s  %s\n", "server calls",
-	    "took ms", " returned", "unsent", "arrived", "lost",
-	    "client got at end");
-	show_rule(98);
+	show_text("\n%-25s %9s  %-9s %8s %8s %8s %8s  %s\n", "server calls",
+	    "took ms", "returned", "sent", "queued", "arrived", "lost",
+	    "at the end");
+	show_rule(WIDTH);
 	for (int i = 0; i < WAYS; i++) {
 		const struct outcome *o = &full[i];
 
-		show_text("%-26s %9.1f  %-9s %9zu %9zu %9zu  %s\n",
-		    ways[i].name, o->took, returned(o), o->queued, o->arrived,
-		    o->sent - o->arrived, o->client_got);
+		show_text("%-25s %9.2f  %-9s %8zu %8zu %8zu %8zu  %s\n",
+		    ways[i].name, o->took, returned(o), o->sent, o->queued,
+		    o->arrived, o->sent - o->arrived, o->client_got);
 	}
 }
 
 static bool
 is(const char *got, const char *name)
 {
-	return (strcmp(got, name) == 0);
+	return strcmp(got, name) == 0;
 }
 
-/* Part 1: only what acts on the connection reaches it. */
+/* Part 1: only the verbs, which come last, act on the connection. */
 static void
 expect_with_reader(void)
 {
 	for (int i = 0; i < WAYS; i++) {
 		const struct outcome *o = &with_reader[i];
-		bool by_descriptor = i <= LINGER_1;
+		bool by_descriptor = i < ABORT;
 
 		show_expect(o->rv == 0, "%s: %s", ways[i].name, returned(o));
 		show_expect(o->client_stuck == by_descriptor,
@@ -420,22 +435,22 @@ answer(void)
 	show_title("And what if SetLinger(0) were SetLinger(1)?");
 	show_text("\n"
 	    "With nothing to send, close() returned %s after %.1f ms, and the "
-	    "client's read got %s:\nwith SO_LINGER off it got %s, with "
-	    "SetLinger(0) %s.\n", returned(a), a->took, a->client_got,
+	    "client's read got %s.\n(With SO_LINGER off it got %s, with "
+	    "SetLinger(0) %s.)\n\n", returned(a), a->took, a->client_got,
 	    alone[OFF].client_got, alone[LINGER_0].client_got);
 	show_text("With %zu bytes that the client had no room for, close() "
 	    "blocked for %.0f ms and then\nreturned %s, as if all were well, "
-	    "%s.  The client\nread later, and got %zu of %zu bytes, then "
-	    "%s.\n", f->queued, f->took, returned(f), f->went_on ?
+	    "%s.\nThe client read later, and got %zu of %zu bytes, then "
+	    "%s.\n\n", f->queued, f->took, returned(f), f->went_on ?
 	    "while the kernel was still trying" :
 	    "and the kernel had nothing left", f->arrived, f->sent,
 	    f->client_got);
-	show_text("So SetLinger(1) %s: it waits a second, %s, and\n"
-	    "does not say whether that was enough.  linger_close() does: it "
-	    "returned %s after %.0f ms.\n", reset ? "does send an RST" :
-	    "is no slower SetLinger(0)", reset ? "then cuts" :
-	    "cuts nothing", returned(&full[LINGER_VERB]),
-	    full[LINGER_VERB].took);
+	show_text("So SetLinger(1) %s: close() waits up to a second, "
+	    "%s,\nand %s whether that was enough.  linger_close() tells: "
+	    "here it returned\n%s after %.0f ms.\n", reset ? "also resets" :
+	    "is no slower SetLinger(0)", reset ? "then cuts" : "cuts nothing",
+	    f->rv == 0 ? "does not tell" : "tells",
+	    returned(&full[LINGER_VERB]), full[LINGER_VERB].took);
 }
 
 static void
@@ -446,13 +461,15 @@ part_1(void)
 		close_on_reader(&ways[i], &with_reader[i]);
 	print_with_reader();
 	expect_with_reader();
-	show_text("\n"
+	show_text("(later: when the client ended its side)\n\n"
 	    "close() takes away the descriptor, but the recv() under way "
 	    "keeps the connection: no FIN,\nno RST, whatever SO_LINGER says, "
 	    "until the reader wakes for another reason.  The verbs\nact on "
-	    "the connection.  (A thread that reads again would use a "
-	    "descriptor number that is\nno longer its own: stop your readers "
-	    "before you close.)\n");
+	    "the connection: abort_close() woke the client with %s and the "
+	    "reader with %s.\n(A reader that comes back to recv() once more "
+	    "would use a descriptor number that is no\nlonger its own: stop "
+	    "your readers before you close.)\n",
+	    with_reader[ABORT].client_got, with_reader[ABORT].reader_got);
 }
 
 static void
@@ -463,6 +480,9 @@ part_2(void)
 		close_alone(&ways[i], &alone[i]);
 	print_alone();
 	expect_alone();
+	show_text("\n"
+	    "Who waited, waited for the acknowledgement of the FIN, which "
+	    "kernels like to delay.\n");
 }
 
 static void
@@ -474,6 +494,8 @@ part_3(void)
 		close_full(&ways[i], &full[i]);
 	print_full();
 	expect_full();
+	show_text("(queued: of what send() took, not yet acknowledged when "
+	    "the server closed)\n");
 }
 
 static _Noreturn void
@@ -532,5 +554,5 @@ main(int argc, char *argv[])
 	part_2();
 	part_3();
 	answer();
-	return (show_verdict());
+	return show_verdict();
 }

@@ -42,7 +42,7 @@
 #include "show.h"
 
 #define SIZE_MAX_MESSAGE 32768
-#define MESSAGES	3		/* one before the idle time, two after */
+#define MESSAGES	3	/* one before the idle time, two after */
 
 static int	idle_ms = 200;
 static size_t	size = 1000;
@@ -56,7 +56,7 @@ struct outcome {
 	char		 found[80];	/* who found out, and how */
 };
 
-enum { ARTICLE, GRACEFUL, HALF_CLOSE, ASK, RESEND, WAYS };
+enum { PLAIN, GRACEFUL, HALF_CLOSE, ASK, RESEND, WAYS };
 static struct outcome	outcomes[WAYS];
 
 static void
@@ -78,7 +78,7 @@ client_writes(struct ends *ends, struct outcome *o, int number)
 	    "send() message %d, %zu bytes", number, size);
 	if (n > 0)
 		o->wrote += (size_t)n;
-	return (n == (ssize_t)size);
+	return n == (ssize_t)size;
 }
 
 static void
@@ -154,11 +154,11 @@ lose_one(struct ends *ends, struct outcome *o)
 	show_expect(client_writes(ends, o, 2), "message 2 was not taken");
 	ends_await(ends, ENDS_IN(TCP_CLOSE), ENDS_ANY);
 	show_expect(!client_writes(ends, o, 3), "message 3 was taken");
-	return (errno);
+	return errno;
 }
 
 static void
-as_in_the_article(struct outcome *o)
+as_it_goes_wrong(struct outcome *o)
 {
 	struct ends ends;
 	int error;
@@ -197,7 +197,7 @@ close_gracefully(void *arg)
 	c->rv = graceclose(fd, NULL, &c->report);
 	show_step(&c->ends, show_now(), "server", show_got(c->rv),
 	    "graceclose() is over");
-	return (NULL);
+	return NULL;
 }
 
 static void
@@ -229,10 +229,11 @@ server_closes_gracefully(struct outcome *o)
 	show_expect(closer.report.discarded == 2 * size,
 	    "report.discarded is %" PRIu64, closer.report.discarded);
 	show_text("\n"
-	    "No RST, no EPIPE: the server's FIN tells the client, who may "
-	    "look (EOF) and stops.\nBut graceful_close() is for a server that "
-	    "is not interested in more: what still came\nwas acknowledged and "
-	    "thrown away, and counted: report.discarded is %" PRIu64 ".\n",
+	    "No RST, no EPIPE: both writes were acknowledged, and the server's "
+	    "FIN told the client,\nwho saw it (EOF) once it looked.  But "
+	    "graceful_close() is for a server that wants no more:\nwhat still "
+	    "came was thrown away, and counted: report.discarded is %" PRIu64
+	    ".\nTo lose nothing a server must read on, as in 1b.\n",
 	    closer.report.discarded);
 	snprintf(o->found, sizeof(o->found),
 	    "server: discarded %" PRIu64 "; client: EOF",
@@ -299,7 +300,7 @@ client_asks(struct ends *ends, int number)
 
 	show_step(ends, show_now(), "client", show_got(rv),
 	    "peer_closed(), before message %d", number);
-	return (rv);
+	return rv;
 }
 
 static void
@@ -323,10 +324,10 @@ client_asks_first(struct outcome *o)
 	    "peer_closed() is %d before the server's close and %d after it: "
 	    "the client did not write\ninto the void but connected anew.  A "
 	    "FIN that is still on its way cannot be seen:\nthe question "
-	    "narrows the gap, only a server that drains (1b) closes it.\n",
+	    "narrows the gap, only a server that reads on (1b) closes it.\n",
 	    before, after);
 	snprintf(o->found, sizeof(o->found),
-	    "client: peer_closed() %d, before the write", after);
+	    "client: peer_closed() %d, in time", after);
 }
 
 static void
@@ -352,9 +353,11 @@ client_counts_and_resends(struct outcome *o)
 	show_text("\n"
 	    "The kernel remembers: of what send() took, the last %" PRId64
 	    " bytes were never acknowledged.\nThey went out again on a new "
-	    "connection, with the message that had failed.\n", unacked);
+	    "connection, with the message that had failed.  (What was\n"
+	    "acknowledged had reached the server's kernel; only an answer "
+	    "would prove its program read it.)\n", unacked);
 	snprintf(o->found, sizeof(o->found),
-	    "client: %s, then unacked %" PRId64 ": sent again",
+	    "client: %s, unacked %" PRId64,
 	    show_errno(error), unacked);
 }
 
@@ -364,15 +367,15 @@ print_outcomes(void)
 	show_title("What came of it");
 	show_text("\n%-29s %8s %8s %6s  %s\n", "who does what", "written",
 	    "read", "lost", "who found out, and how");
-	show_rule(96);
+	show_rule(95);
 	for (int i = 0; i < WAYS; i++) {
 		const struct outcome *o = &outcomes[i];
 
 		show_text("%-29s %8zu %8zu %6zu  %s\n", o->way, o->wrote,
 		    o->read, o->wrote - o->read, o->found);
 	}
-	show_expect(outcomes[ARTICLE].wrote == 2 * size &&
-	    outcomes[ARTICLE].read == size, "no loss with close()");
+	show_expect(outcomes[PLAIN].wrote == 2 * size &&
+	    outcomes[PLAIN].read == size, "no loss with close()");
 	show_expect(outcomes[GRACEFUL].wrote == MESSAGES * size &&
 	    outcomes[GRACEFUL].read == size, "graceful_close()");
 	for (int i = HALF_CLOSE; i < WAYS; i++)
@@ -382,15 +385,16 @@ print_outcomes(void)
 }
 
 /*
- * The probe of the article, CheckFdCloseWait, in C.  A recv of no bytes returns
- * 0 whenever something is there to be read, a FIN or not.
+ * CheckFdCloseWait, in C, from segmentfault.com/a/1190000008373622, where this
+ * loss is described.  A recv of no bytes returns 0 whenever something is there
+ * to be read, a FIN or not.
  */
 static bool
 check_fd_close_wait(int fd)
 {
 	char none;
 
-	return (recv(fd, &none, 0, MSG_DONTWAIT) == 0);
+	return recv(fd, &none, 0, MSG_DONTWAIT) == 0;
 }
 
 /* Make the connection look so, for the two probes to judge. */
@@ -441,7 +445,7 @@ static const struct {
 	{ "dead (RST)", server_resets, true, false, -1 },
 };
 
-/* The careful one first: it consumes nothing, the other eats a pending error. */
+/* The careful one first: the other takes a pending error away. */
 static void
 compare_in(size_t i)
 {
@@ -468,13 +472,17 @@ compare_in(size_t i)
 static void
 compare_probes(void)
 {
-	show_title("The article's probe, recv(fd, buf, 0, MSG_DONTWAIT), beside "
-	    "peer_closed()");
+	show_title("A probe often advised, recv(fd, buf, 0, MSG_DONTWAIT), "
+	    "beside peer_closed()");
 	show_text("\n%-37s %-26s %s\n", "the connection is",
 	    "CheckFdCloseWait says", "peer_closed()");
 	show_rule(80);
 	for (size_t i = 0; i < sizeof(situations) / sizeof(situations[0]); i++)
 		compare_in(i);
+	show_text("\n"
+	    "A recv of no bytes returns 0 when anything is there to be read, "
+	    "data or FIN; on an RST it\nfails, and the check takes every "
+	    "failure for an open connection.\n");
 }
 
 static _Noreturn void
@@ -531,12 +539,12 @@ main(int argc, char *argv[])
 	    "%d ms; that happens after message 1.\n", MESSAGES, size,
 	    idle_ms);
 	show_legend();
-	as_in_the_article(&outcomes[ARTICLE]);
+	as_it_goes_wrong(&outcomes[PLAIN]);
 	server_closes_gracefully(&outcomes[GRACEFUL]);
 	server_half_closes(&outcomes[HALF_CLOSE]);
 	client_asks_first(&outcomes[ASK]);
 	client_counts_and_resends(&outcomes[RESEND]);
 	print_outcomes();
 	compare_probes();
-	return (show_verdict());
+	return show_verdict();
 }

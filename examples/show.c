@@ -1,4 +1,6 @@
 /* show.c - see show.h */
+#include <netinet/tcp.h>
+
 #include <err.h>
 #include <errno.h>
 #include <pthread.h>
@@ -14,11 +16,13 @@
 #include "show.h"
 
 #define STEPS_MAX	64
-#define WIDTH		90
+#define WIDTH		95
+#define STEP_FORMAT(at)	"%" at "  %-6s  %-38s  %-11s  %-11s  %s\n"
 
 struct step {
 	double	at;
-	char	text[320];
+	char	text[128];
+	char	queues[360];
 };
 
 static struct step	steps[STEPS_MAX];
@@ -29,19 +33,34 @@ static pthread_mutex_t	steps_lock = PTHREAD_MUTEX_INITIALIZER;
 
 static int		expected, missed;
 
+/*
+ * A reset connection counts its FIN in the send queue for ever, if one was
+ * sent, and does not tell it from a byte.
+ */
+static const char *
+show_unacked(const struct look *look)
+{
+	static _Thread_local char text[40];
+
+	if (look->state == TCP_CLOSE && look->unacked == 1)
+		return "1 byte or its FIN";
+	snprintf(text, sizeof(text), "%ld bytes", look->unacked);
+	return text;
+}
+
 static double
 clock_ms(void)
 {
 	struct timespec ts;
 
 	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return ((double)ts.tv_sec * 1e3 + (double)ts.tv_nsec / 1e6);
+	return (double)ts.tv_sec * 1e3 + (double)ts.tv_nsec / 1e6;
 }
 
 double
 show_now(void)
 {
-	return (clock_ms() - began);
+	return clock_ms() - began;
 }
 
 void
@@ -53,28 +72,27 @@ show_nap(void)
 void
 show_scene(const char *title)
 {
-	printf("\n%s\n\n%8s  %-6s  %-34s  %-12s  %-11s  %s\n", title,
-	    "ms", "who", "did", "got", "client TCP", "server TCP");
+	printf("\n%s\n\n" STEP_FORMAT("8s"), title, "ms", "who", "did", "got",
+	    "client TCP", "server TCP");
 	show_rule(WIDTH);
 	on_stage = true;
 	began = clock_ms();
 }
 
-/* A second line, only where something waits in a queue. */
 static void
-add_queues(char *text, size_t size, const char *who, const struct look *look)
+describe(char *text, size_t size, const char *who, const struct look *look)
 {
 	size_t used = strlen(text);
 
 	if (look->unacked > 0) {
 		snprintf(text + used, size - used,
-		    "\n%18s^ %s's send queue: %ld bytes not acknowledged", "",
-		    who, look->unacked);
+		    "%18s^ %s's send queue: %s not acknowledged\n", "", who,
+		    show_unacked(look));
 		used = strlen(text);
 	}
 	if (look->unread > 0)
 		snprintf(text + used, size - used,
-		    "\n%18s^ %s's receive queue: %ld bytes not read", "",
+		    "%18s^ %s's receive queue: %ld bytes not read\n", "",
 		    who, look->unread);
 }
 
@@ -93,11 +111,11 @@ show_step(const struct ends *ends, double at, const char *who,
 	vsnprintf(did, sizeof(did), fmt, ap);
 	va_end(ap);
 	ends_look(ends, &client, &server);
-	snprintf(step.text, sizeof(step.text),
-	    "%8.1f  %-6s  %-34s  %-12s  %-11s  %s", at, who, did, got,
-	    ends_state_name(client.state), ends_state_name(server.state));
-	add_queues(step.text, sizeof(step.text), "client", &client);
-	add_queues(step.text, sizeof(step.text), "server", &server);
+	snprintf(step.text, sizeof(step.text), STEP_FORMAT("8.1f"), at, who,
+	    did, got, ends_state_name(client.state),
+	    ends_state_name(server.state));
+	describe(step.queues, sizeof(step.queues), "client", &client);
+	describe(step.queues, sizeof(step.queues), "server", &server);
 
 	pthread_mutex_lock(&steps_lock);
 	if (nsteps < STEPS_MAX)
@@ -111,15 +129,22 @@ by_time(const void *a, const void *b)
 	double x = ((const struct step *)a)->at;
 	double y = ((const struct step *)b)->at;
 
-	return ((x > y) - (x < y));
+	return (x > y) - (x < y);
 }
 
+/* The queues are told where they differ from the step before. */
 void
 show_scene_end(void)
 {
+	const char *before = "";
+
 	qsort(steps, nsteps, sizeof(steps[0]), by_time);
-	for (size_t i = 0; i < nsteps; i++)
-		puts(steps[i].text);
+	for (size_t i = 0; i < nsteps; i++) {
+		fputs(steps[i].text, stdout);
+		if (strcmp(steps[i].queues, before) != 0)
+			fputs(steps[i].queues, stdout);
+		before = steps[i].queues;
+	}
 	fflush(stdout);
 	nsteps = 0;
 	on_stage = false;
@@ -130,7 +155,7 @@ show_errno(int error)
 {
 	const char *name = strerrorname_np(error);
 
-	return (name != NULL ? name : "unknown errno");
+	return name != NULL ? name : "unknown errno";
 }
 
 const char *
@@ -139,9 +164,9 @@ show_got(ssize_t rv)
 	static _Thread_local char number[24];
 
 	if (rv == -1)
-		return (show_errno(errno));
+		return show_errno(errno);
 	snprintf(number, sizeof(number), "%zd", rv);
-	return (number);
+	return number;
 }
 
 void
@@ -181,8 +206,9 @@ show_legend(void)
 	    "  CLOSE, gone  nothing is left of it (the program still holds the "
 	    "descriptor, or not)\n\n"
 	    "ms: when the call was made or, of a call that waits, when it "
-	    "returned.  got: what it\nreturned, or its errno.  TCP: the state "
-	    "of each end just after.\n");
+	    "returned.  got: what it returned,\nor its errno.  TCP: the state "
+	    "of each end just after.  ^: what waits in the queues then, where\n"
+	    "that is news.\n");
 }
 
 void
@@ -218,7 +244,7 @@ show_verdict(void)
 	else
 		printf("\n%s: all %d observations came out as described\n",
 		    getprogname(), expected);
-	return (missed > 0 ? EXIT_FAILURE : EXIT_SUCCESS);
+	return missed > 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 }
 
 int
@@ -230,5 +256,5 @@ show_number(const char *option, const char *arg, int min, int max)
 	if (error != NULL)
 		errx(2, "%s %s: %s, expected %d to %d", option, arg, error,
 		    min, max);
-	return ((int)n);
+	return (int)n;
 }

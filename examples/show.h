@@ -51,4 +51,5 @@ int	show_verdict(void);
 
 /* The number of an option, or exit 2 with a line that says what was wrong. */
 int	show_number(const char *option, const char *arg, int min, int max);
+
 #endif /* SHOW_H */

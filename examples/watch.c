@@ -15,6 +15,7 @@ static void
 tell(struct watch *w)
 {
 	int error = w->rv == -1 ? errno : 0;
+	char did[64] = "recv(), blocked until now";
 
 	pthread_mutex_lock(&w->lock);
 	w->over = true;
@@ -22,8 +23,11 @@ tell(struct watch *w)
 	w->at = show_now();
 	pthread_cond_signal(&w->cond);
 	pthread_mutex_unlock(&w->lock);
+	if (w->bytes > 0 && !w->echo)
+		snprintf(did, sizeof(did), "recv(), %zu bytes, then",
+		    w->bytes);
 	show_step(&w->view, w->at, w->who, w->rv == 0 ? "0 (EOF)" :
-	    show_errno(w->error), "recv(), blocked until now");
+	    show_errno(w->error), "%s", did);
 }
 
 static void *
@@ -44,7 +48,7 @@ watch_main(void *arg)
 			ends_send(w->fd, buf, (size_t)w->rv);
 	}
 	tell(w);
-	return (NULL);
+	return NULL;
 }
 
 /* The kernel says of each thread whether it runs (R) or sleeps (S). */
@@ -56,11 +60,18 @@ sleeps(pid_t tid)
 
 	snprintf(path, sizeof(path), "/proc/self/task/%d/stat", (int)tid);
 	if ((fp = fopen(path, "re")) == NULL)
-		return (true);		/* it has ended already */
+		return true;		/* it has ended already */
 	if (fscanf(fp, "%*d (%*[^)]) %c", &state) != 1)
 		state = '?';
 	fclose(fp);
-	return (state == 'S');
+	return state == 'S';
+}
+
+void
+watch_settle(const struct watch *w)
+{
+	while (!w->in_recv || !sleeps(w->tid))
+		show_nap();
 }
 
 void
@@ -81,8 +92,7 @@ watch_start(struct watch *w, const char *who, const struct ends *view, int fd,
 	pthread_condattr_destroy(&attr);
 	if ((errno = pthread_create(&w->thread, NULL, watch_main, w)) != 0)
 		err(1, "pthread_create");
-	while (!w->in_recv || !sleeps(w->tid))
-		show_nap();
+	watch_settle(w);
 }
 
 bool
@@ -101,7 +111,7 @@ watch_over(struct watch *w, int timeout_ms)
 		;
 	over = w->over;
 	pthread_mutex_unlock(&w->lock);
-	return (over);
+	return over;
 }
 
 void
@@ -115,5 +125,5 @@ watch_join(struct watch *w)
 const char *
 watch_end(const struct watch *w)
 {
-	return (w->error == 0 ? "EOF" : show_errno(w->error));
+	return w->error == 0 ? "EOF" : show_errno(w->error);
 }

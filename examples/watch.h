@@ -36,6 +36,9 @@ struct watch {
 void	watch_start(struct watch *w, const char *who, const struct ends *view,
 	    int fd, bool echo);
 
+/* Return when it sits in recv again, or is over. */
+void	watch_settle(const struct watch *w);
+
 /* Wait until it is over, at most so long: whether it is. */
 bool	watch_over(struct watch *w, int timeout_ms);
 void	watch_join(struct watch *w);

@@ -29,8 +29,8 @@ enum { IDLE = 0, GOING, OVER, RELEASED };	/* phase */
 #define TIMEOUT_MS	30000
 #define IDLE_MS		5000
 #define NAP_MAX_MS	256
-#define STEP_MAX	(1024 * 1024)	/* bytes of input that a step takes */
-#define END_STEPS	32		/* as many at the end: a full queue */
+#define STEP_MAX	((size_t)1 << 20) /* bytes of input that a step takes */
+#define SWEEP_STEPS	32		/* as many at the end: a full buffer */
 #define NEVER		INT64_MAX
 
 static bool
@@ -87,12 +87,27 @@ acknowledge(struct graceclose *gc)
 static void
 fail(struct graceclose *gc, int outcome, int error)
 {
-	if (!gc->delivered)
+	if (!gc->delivered && (outcome != GRACECLOSE_WAS_RESET ||
+	    graceclose_tcp_remembers(gc->fd, gc->kind)))
 		(void)acknowledge(gc);
 	if (reached(gc) && outcome != GRACECLOSE_ABORTED)
 		over(gc, GRACECLOSE_OK, 0);
 	else
 		over(gc, outcome, error);
+}
+
+/* Discards what is unread, as far as a full receive buffer goes. */
+static void
+sweep(struct graceclose *gc)
+{
+	ssize_t n = 1;
+	int i;
+
+	for (i = 0; i < SWEEP_STEPS && n > 0; i++) {
+		n = graceclose_tcp_discard(gc->fd, STEP_MAX);
+		if (n > 0)
+			gc->discarded += (uint64_t)n;
+	}
 }
 
 /* The TCP state is CLOSE, or there never was another: which end was it? */
@@ -107,6 +122,7 @@ bury(struct graceclose *gc)
 	case GRACECLOSE_STATE_ENDED:
 		gc->delivered = gc->finished = 1;
 		gc->unacked = 0;
+		sweep(gc);
 		over(gc, GRACECLOSE_OK, 0);
 		break;
 	case GRACECLOSE_STATE_DEAD:
@@ -303,27 +319,17 @@ graceclose_timeout(const struct graceclose *gc)
 }
 
 /*
- * A close(2) that the connection outlives must neither linger nor reset: the
- * kernel answers unread input with RST (RFC 2525 2.17), and does the rest by
- * itself otherwise.
+ * A close(2) that the connection outlives must neither linger nor reset, and
+ * the kernel answers unread input with RST (RFC 2525 2.17); the rest it does
+ * by itself.
  */
 static void
 detach(struct graceclose *gc)
 {
-	int i;
-
 	graceclose_tcp_unlinger(gc->fd);
-	if ((gc->flags & HALF_CLOSED) == 0 || gc->finished ||
-	    gc->outcome == GRACECLOSE_WAS_RESET ||
-	    gc->outcome == GRACECLOSE_FLOODED)
-		return;
-	for (i = 0; i < END_STEPS; i++) {
-		ssize_t n = graceclose_tcp_discard(gc->fd, STEP_MAX);
-
-		if (n <= 0)
-			break;
-		gc->discarded += (uint64_t)n;
-	}
+	if (gc->outcome != GRACECLOSE_INVALID &&
+	    gc->outcome != GRACECLOSE_FLOODED)
+		sweep(gc);
 }
 
 static void

@@ -46,8 +46,9 @@ int	graceclose_tcp_state(int fd, short revents);
 bool	graceclose_tcp_gone(int fd);
 bool	graceclose_tcp_finished(int fd, int kind);
 bool	graceclose_tcp_opening(int fd, int kind);
-bool	graceclose_tcp_unread(int fd);
+bool	graceclose_tcp_unread(int fd, short revents);
 int64_t	graceclose_tcp_outq(int fd, int kind);
+bool	graceclose_tcp_remembers(int fd, int kind);
 bool	graceclose_tcp_fin_unacked(int fd, int kind);
 
 int	graceclose_probe_bits(int fd, short revents);

@@ -8,10 +8,8 @@
 #include "internal.h"
 
 static int
-look_closer(int fd)
+answer(int bits)
 {
-	int bits = graceclose_probe(fd);
-
 	if (bits == -1)
 		return -1;
 	if ((bits & GRACECLOSE_RST) != 0) {
@@ -29,8 +27,10 @@ int
 peer_closed(int fd)
 {
 	struct pollfd p = { fd, graceclose_tcp_events, 0 };
+	int n = poll(&p, 1, 0);
 
-	if (poll(&p, 1, 0) == 1 && p.revents == POLLOUT)
+	if (n == 1 && p.revents == POLLOUT)
 		return 0;
-	return look_closer(fd);
+	return answer(n == -1 ? graceclose_probe(fd) :
+	    graceclose_probe_bits(fd, p.revents));
 }

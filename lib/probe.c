@@ -26,7 +26,7 @@ graceclose_probe_bits(int fd, short revents)
 		bits = GRACECLOSE_FIN;
 		break;
 	}
-	if ((revents & POLLIN) != 0 && graceclose_tcp_unread(fd))
+	if ((revents & POLLIN) != 0 && graceclose_tcp_unread(fd, revents))
 		bits |= GRACECLOSE_UNREAD;
 	return bits;
 }

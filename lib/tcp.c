@@ -43,12 +43,8 @@
 
 #ifdef LINUX
 #define NEWS		(POLLIN | POLLRDHUP)
-#define HANGUP		POLLRDHUP
-#define DISCARD		MSG_TRUNC
 #else
 #define NEWS		POLLIN
-#define HANGUP		0
-#define DISCARD		0
 #endif
 
 static int
@@ -163,7 +159,7 @@ int
 graceclose_tcp_kind(int fd, bool *finished)
 {
 	uint32_t inq;
-	int look = zerocopy_look(fd, &inq);
+	int kind, look = zerocopy_look(fd, &inq);
 
 	*finished = look == EIO;
 	switch (look) {
@@ -171,15 +167,15 @@ graceclose_tcp_kind(int fd, bool *finished)
 	case 0:
 	case EINVAL:		/* a page or more is unread */
 		return GRACECLOSE_KIND_TCP;
-	case EBADF:		/* O_PATH is no socket, but it is open */
-		errno = fcntl(fd, F_GETFD) == -1 ? EBADF : ENOTSOCK;
-		return -1;
-	case ENOTSOCK:
 	case ENOTCONN:
-		errno = look;
+		errno = ENOTCONN;
 		return -1;
 	}
-	return kind_of_socket(fd);
+	kind = kind_of_socket(fd);
+	/* A descriptor of O_PATH is no socket, but it is open. */
+	if (kind == -1 && errno == EBADF && fcntl(fd, F_GETFD) != -1)
+		errno = ENOTSOCK;
+	return kind;
 }
 
 /*
@@ -215,14 +211,28 @@ graceclose_tcp_gone(int fd)
 	    errno == ENOTCONN;
 }
 
+/*
+ * MSG_PEEK would take a pending error where there is no data, so FIONREAD is
+ * asked.  MPTCP counts the peer's DATA_FIN, or our SHUT_RD, as a byte there.
+ */
 bool
-graceclose_tcp_unread(int fd)
+graceclose_tcp_unread(int fd, short revents)
 {
+	char c;
 	int n;
 
-	return ioctl(fd, FIONREAD, &n) == 0 && n > 0;
+	if (ioctl(fd, FIONREAD, &n) == -1 || n <= 0)
+		return false;
+#ifdef LINUX
+	if (n == 1 &&
+	    get_int(fd, SOL_SOCKET, SO_PROTOCOL) == IPPROTO_MPTCP)
+		return (revents & POLLERR) == 0 &&
+		    recv(fd, &c, 1, MSG_PEEK | MSG_DONTWAIT) == 1;
+#endif
+	(void)revents;
+	(void)c;
+	return true;
 }
-
 
 /*
  * Whether a recv of 0 on an emptied queue is the peer's FIN.  It may be our
@@ -317,6 +327,10 @@ graceclose_tcp_state(int fd, short revents)
 	bool finished, was_connected = false;
 	int kind;
 
+	/* AF_UNIX looks like a datagram socket to poll, when it is quiet. */
+	if (revents == (POLLOUT | POLLWRBAND) &&
+	    get_int(fd, SOL_SOCKET, SO_TYPE) == SOCK_STREAM)
+		return GRACECLOSE_STATE_OPEN;
 	if ((kind = graceclose_tcp_kind(fd, &finished)) == -1)
 		return -1;
 	if (kind == GRACECLOSE_KIND_LOCAL) {
@@ -379,6 +393,28 @@ graceclose_tcp_outq(int fd, int kind)
 		return 0;
 	errno = ENOTSUP;
 	return -1;
+#endif
+}
+
+/*
+ * Whether graceclose_tcp_outq() still tells the truth of a connection that is
+ * dead.  After a reset it does; another holder's connect(AF_UNSPEC) starts the
+ * counts anew, and unlike a reset it opens both directions again.  AF_UNIX
+ * never knew.
+ */
+bool
+graceclose_tcp_remembers(int fd, int kind)
+{
+#ifdef LINUX
+	struct pollfd p = { fd, POLLRDHUP, 0 };
+
+	return kind != GRACECLOSE_KIND_LOCAL &&
+	    (graceclose_tcp_poll(&p, 1) == -1 || (p.revents & POLLRDHUP) != 0 ||
+	    !graceclose_tcp_gone(fd));
+#else
+	(void)fd;
+	(void)kind;
+	return false;
 #endif
 }
 

@@ -23,6 +23,10 @@ graceclose_unacked(int fd)
 	    graceclose_tcp_state(fd, p.revents) == -1 ||
 	    (kind = graceclose_tcp_kind(fd, &finished)) == -1)
 		return -1;
+	if (graceclose_tcp_gone(fd) && !graceclose_tcp_remembers(fd, kind)) {
+		errno = ENOTCONN;
+		return -1;
+	}
 	fin = graceclose_tcp_fin_unacked(fd, kind);
 	if ((n = graceclose_tcp_outq(fd, kind)) == -1)
 		return -1;

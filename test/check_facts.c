@@ -3,26 +3,21 @@
  *
  * No function of the library is called here: each test shows one habit of
  * the kernel that the library rests on, so that a kernel with other habits is
- * noticed before its users are.  check_facts_close.c and check_facts_linger.c
- * do the same for closing and for resets.
+ * noticed before its users are.  This file is about recv(2), poll(2) and
+ * epoll(7); check_facts_state.c about what else tells of the state,
+ * check_facts_close.c about closing, check_facts_linger.c about SO_LINGER
+ * and resets, check_facts_fastopen.c about SYN_RECV.
  */
 #include <sys/types.h>
+#include <sys/epoll.h>
 #include <sys/socket.h>
 
-#include <linux/mptcp.h>
-#include <linux/tcp.h>
 #include <netinet/in.h>
 
 #include <poll.h>
 #include <unistd.h>
 
 #include "util.h"
-
-#ifndef SOL_MPTCP
-#define SOL_MPTCP	284
-#endif
-
-#define PAGE		4096
 
 /* A connection that was reset, as our side finds it. */
 static void
@@ -31,6 +26,17 @@ reset_pair(struct t_pair *p, int family)
 	t_pair(p, family);
 	t_reset(p->peer);
 	t_wait_dead(p->us);
+}
+
+/* Output waits for the peer to read.  MPTCP crawls with a tiny buffer. */
+static size_t
+full_pair(struct t_pair *p, int family)
+{
+	if (family == T_MPTCP)
+		t_pair(p, family);
+	else
+		t_pair_small(p, family);
+	return t_fill(p->us);
 }
 
 /* Everything that poll knows, without waiting. */
@@ -65,23 +71,6 @@ pending_error(int fd)
 	return error;
 }
 
-/* 0 or the errno value; *inq may be NULL. */
-static int
-zerocopy(int fd, unsigned *inq)
-{
-	struct tcp_zerocopy_receive zc;
-	socklen_t len;
-
-	memset(&zc, 0, sizeof(zc));
-	len = inq == NULL ? offsetof(struct tcp_zerocopy_receive, inq) :
-	    offsetof(struct tcp_zerocopy_receive, inq) + sizeof(zc.inq);
-	if (getsockopt(fd, IPPROTO_TCP, TCP_ZEROCOPY_RECEIVE, &zc, &len) == -1)
-		return errno;
-	if (inq != NULL)
-		*inq = zc.inq;
-	return 0;
-}
-
 static int
 peername(int fd)
 {
@@ -90,16 +79,6 @@ peername(int fd)
 
 	len = sizeof(ss);
 	return getpeername(fd, (struct sockaddr *)&ss, &len) == -1 ? errno : 0;
-}
-
-static void
-tcp_info(int fd, struct tcp_info *ti)
-{
-	socklen_t len;
-
-	memset(ti, 0, sizeof(*ti));
-	len = sizeof(*ti);
-	ck_assert_int_eq(getsockopt(fd, IPPROTO_TCP, TCP_INFO, ti, &len), 0);
 }
 
 #define t_error_is(e, expected) \
@@ -277,15 +256,14 @@ START_TEST(pollerr_alone_may_be_a_zerocopy_notification)
 	int on = 1;
 
 	t_pair(&p, _i);
-	if (setsockopt(p.us, SOL_SOCKET, SO_ZEROCOPY, &on, sizeof(on)) == -1)
-		goto out;
+	ck_assert_int_eq(setsockopt(p.us, SOL_SOCKET, SO_ZEROCOPY, &on,
+	    sizeof(on)), 0);
 	ck_assert_int_gt(send(p.us, block, sizeof(block),
 	    MSG_ZEROCOPY | MSG_NOSIGNAL), 0);
 	ck_assert_int_eq(t_wait_poll(p.us, 0) & (POLLERR | POLLHUP), POLLERR);
 	t_fails((int)peek(p.us), EAGAIN);
 	t_error_is(pending_error(p.us), 0);
 	t_write(p.us, 1);
-out:
 	t_close(p.us);
 	t_close(p.peer);
 }
@@ -298,10 +276,9 @@ START_TEST(pollhup_in_last_ack_still_delivers)
 	struct t_pair p;
 	size_t n;
 
-	t_pair_small(&p, _i);
+	n = full_pair(&p, _i);
 	t_fin(p.peer);
 	t_wait_readable(p.us);
-	n = t_fill(p.us);
 	t_fin(p.us);
 	ck_assert_int_eq(events(p.us) & (POLLHUP | POLLERR), POLLHUP);
 	ck_assert_int_gt(t_outq(p.us), 0);
@@ -403,298 +380,110 @@ START_TEST(poll_without_a_timeout_may_still_fail_with_eintr)
 END_TEST
 
 /*
- * TCP_ZEROCOPY_RECEIVE with nowhere to map to
+ * Events of a closing connection.  POLLOUT is always there after SHUT_WR;
+ * an edge comes with sk_state_change(), as FIN_WAIT1 becomes FIN_WAIT2, and
+ * with tcp_done(), as LAST_ACK becomes CLOSE (tcp_rcv_state_process()).
  */
 
-/* tcp_zerocopy_receive(): -EIO for SOCK_DONE, which only tcp_fin() sets. */
-START_TEST(zerocopy_says_eio_for_the_peers_fin_with_nothing_unread)
+static int
+edges(int fd)
 {
+	struct epoll_event ev;
+	int epfd;
+
+	epfd = epoll_create1(EPOLL_CLOEXEC);
+	ck_assert_int_ne(epfd, -1);
+	memset(&ev, 0, sizeof(ev));
+	ev.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET;
+	ck_assert_int_eq(epoll_ctl(epfd, EPOLL_CTL_ADD, fd, &ev), 0);
+	while (epoll_wait(epfd, &ev, 1, 0) == 1)
+		;
+	return epfd;
+}
+
+/* No timer: were there no edge at the last ACK, this would end in failure. */
+static void
+delivered_by_edges_alone(int epfd, int fd)
+{
+	struct epoll_event ev;
+
+	ck_assert_int_gt(t_outq(fd), 0);
+	do {
+		ck_assert_msg(epoll_wait(epfd, &ev, 1, T_LIMIT_MS) == 1,
+		    "no edge, though SIOCOUTQ is %d", t_outq(fd));
+	} while (t_outq(fd) > 0);
+}
+
+START_TEST(pollout_is_always_ready_after_shut_wr)
+{
+	struct pollfd pfd;
 	struct t_pair p;
 
-	t_pair(&p, _i);
-	t_error_is(zerocopy(p.us, NULL), 0);
-	t_write(p.peer, 1);
-	t_fin(p.peer);
-	t_wait_poll(p.us, POLLRDHUP);
-	t_error_is(zerocopy(p.us, NULL), 0);
-	t_read(p.us, 1);
-	t_error_is(zerocopy(p.us, NULL), EIO);
+	full_pair(&p, _i);
+	pfd.fd = p.us;
+	pfd.events = POLLOUT;
+	ck_assert_int_eq(poll(&pfd, 1, 0), 0);
 	t_fin(p.us);
-	t_wait_outq(p.us, 0);		/* LAST_ACK became CLOSE */
-	t_error_is(zerocopy(p.us, NULL), EIO);
-	t_close(p.us);
+	ck_assert_int_eq(poll(&pfd, 1, 0), 1);
+	ck_assert_int_eq(pfd.revents, POLLOUT);
+	ck_assert_int_gt(t_outq(p.us), 0);
+	t_reset(p.us);
 	t_close(p.peer);
 }
 END_TEST
 
-/* tcp_inq_hint() takes one off for a FIN, tcp_inq() does not count it ... */
-START_TEST(zerocopy_counts_a_fin_behind_data_as_a_byte)
+START_TEST(edge_when_our_fin_is_acknowledged_in_fin_wait)
 {
 	struct t_pair p;
-	unsigned inq;
+	int epfd;
 
 	t_pair(&p, _i);
-	t_write(p.peer, 3);
-	t_wait_inq(p.us, 3);
-	t_error_is(zerocopy(p.us, &inq), 0);
-	ck_assert_uint_eq(inq, 3);
-	t_fin(p.peer);
-	t_wait_poll(p.us, POLLRDHUP);
-	t_error_is(zerocopy(p.us, &inq), 0);
-	ck_assert_uint_eq(inq, 4);
-	ck_assert_int_eq(t_inq(p.us), 3);
-	t_close(p.us);
-	t_close(p.peer);
-}
-END_TEST
-
-/* From a page on it wants a mapping (find_tcp_vma()): EINVAL, unread input. */
-START_TEST(zerocopy_says_einval_for_a_page_of_input)
-{
-	struct t_pair p;
-
-	t_pair(&p, _i);
-	t_write(p.peer, PAGE);
-	t_wait_inq(p.us, PAGE);
-	t_error_is(zerocopy(p.us, NULL), EINVAL);
-	ck_assert_int_eq(t_inq(p.us), PAGE);
-	t_close(p.us);
-	t_close(p.peer);
-}
-END_TEST
-
-START_TEST(zerocopy_is_not_fooled_by_own_shutdowns)
-{
-	struct t_pair p;
-
-	t_pair(&p, _i);
-	ck_assert_int_eq(shutdown(p.us, SHUT_RD), 0);
-	t_error_is(zerocopy(p.us, NULL), 0);
+	t_drop(p.peer, T_DROP_ALL);
 	t_fin(p.us);
-	t_wait_outq(p.us, 0);		/* FIN_WAIT2 */
-	t_error_is(zerocopy(p.us, NULL), 0);
+	epfd = edges(p.us);
+	t_heal(p.peer);
+	delivered_by_edges_alone(epfd, p.us);
+	t_close(epfd);
 	t_close(p.us);
 	t_close(p.peer);
 }
 END_TEST
 
-START_TEST(zerocopy_is_not_fooled_by_a_reset_and_consumes_no_error)
+START_TEST(edge_when_our_fin_is_acknowledged_in_last_ack)
 {
 	struct t_pair p;
-
-	reset_pair(&p, _i);
-	t_error_is(zerocopy(p.us, NULL), 0);
-	t_error_is(pending_error(p.us), ECONNRESET);
-	t_error_is(zerocopy(p.us, NULL), 0);
-	ck_assert_int_eq(peek(p.us), 0);
-	t_close(p.us);
-}
-END_TEST
-
-/* A reset after the FIN does not take SOCK_DONE back. */
-START_TEST(zerocopy_says_eio_for_a_reset_after_the_fin)
-{
-	struct t_pair p;
+	int epfd;
 
 	t_pair(&p, _i);
 	t_fin(p.peer);
-	t_wait_readable(p.us);
-	t_reset(p.peer);
-	t_wait_dead(p.us);
-	t_error_is(zerocopy(p.us, NULL), EIO);
-	t_error_is(pending_error(p.us), EPIPE);
-	t_close(p.us);
-}
-END_TEST
-
-START_TEST(zerocopy_knows_a_listener)
-{
-	int fd;
-
-	fd = t_listen(_i);
-	t_error_is(zerocopy(fd, NULL), ENOTCONN);
-	t_close(fd);
-}
-END_TEST
-
-/* do_tcp_getsockopt() is TCP's own: elsewhere there is no such option. */
-START_TEST(zerocopy_is_unknown_but_to_tcp)
-{
-	static const int domains[] = { AF_INET, AF_INET6, AF_UNIX };
-	struct t_pair p;
-	size_t i;
-	int fd;
-
-	for (i = 0; i < sizeof(domains) / sizeof(domains[0]); i++) {
-		if ((fd = socket(domains[i], SOCK_DGRAM, 0)) == -1)
-			continue;
-		ck_assert(zerocopy(fd, NULL) == EOPNOTSUPP ||
-		    errno == ENOPROTOOPT);
-		t_close(fd);
-	}
-	t_pair(&p, T_UNIX);
-	t_error_is(zerocopy(p.us, NULL), EOPNOTSUPP);
-	t_close(p.us);
-	t_close(p.peer);
-	t_need(T_MPTCP);
-	t_pair(&p, T_MPTCP);
-	t_error_is(zerocopy(p.us, NULL), EOPNOTSUPP);
+	t_wait_outq(p.peer, 0);
+	t_drop(p.peer, T_DROP_ALL);
+	t_fin(p.us);
+	epfd = edges(p.us);
+	t_heal(p.peer);
+	delivered_by_edges_alone(epfd, p.us);
+	t_close(epfd);
 	t_close(p.us);
 	t_close(p.peer);
 }
 END_TEST
 
-/*
- * getpeername(2): inet_getname() says ENOTCONN in TCPF_CLOSE and TCPF_SYN_SENT
- */
-
-START_TEST(getpeername_works_until_the_last_fin_is_acknowledged)
+START_TEST(edge_when_a_large_reply_is_acknowledged)
 {
 	struct t_reader reader;
 	struct t_pair p;
 	size_t n;
+	int epfd;
 
-	t_pair_small(&p, _i);
-	t_fin(p.peer);
-	t_wait_readable(p.us);		/* CLOSE_WAIT */
-	t_error_is(peername(p.us), 0);
-	n = t_fill(p.us);
-	t_fin(p.us);			/* LAST_ACK, but FIN_WAIT2 for peer */
-	t_error_is(peername(p.us), 0);
-	t_error_is(peername(p.peer), 0);
-	t_reader(&reader, p.peer, 1);
+	n = full_pair(&p, _i);
+	t_fin(p.us);
+	epfd = edges(p.us);
+	t_reader(&reader, p.peer, 0);
+	delivered_by_edges_alone(epfd, p.us);
 	t_saw(t_reader_join(&reader), n, 0);
-	t_wait_outq(p.us, 0);
-	t_error_is(peername(p.us), ENOTCONN);
-	t_close(p.us);
-}
-END_TEST
-
-START_TEST(getpeername_fails_after_an_orderly_end_on_either_side)
-{
-	struct t_pair p;
-
-	t_pair(&p, _i);
-	t_fin(p.us);
-	t_wait_readable(p.peer);
-	t_fin(p.peer);
-	t_wait_dead(p.us);
-	t_wait_outq(p.peer, 0);
-	t_error_is(peername(p.us), ENOTCONN);	/* TIME_WAIT */
-	t_error_is(peername(p.peer), ENOTCONN);
+	t_close(epfd);
 	t_close(p.us);
 	t_close(p.peer);
-}
-END_TEST
-
-START_TEST(getpeername_fails_after_a_reset)
-{
-	struct t_pair p;
-
-	reset_pair(&p, _i);
-	t_error_is(peername(p.us), ENOTCONN);
-	t_error_is(pending_error(p.us), ECONNRESET);
-	t_error_is(peername(p.us), ENOTCONN);
-	t_close(p.us);
-}
-END_TEST
-
-/*
- * TCP_INFO
- */
-
-/* tcp_init_buffer_space() sets it as the handshake ends, for good. */
-START_TEST(rcv_space_is_set_by_the_first_connection_and_stays)
-{
-	const struct sockaddr unspec = { .sa_family = AF_UNSPEC };
-	struct tcp_info ti;
-	struct t_pair p;
-	int fd;
-
-	fd = t_socket(_i);
-	tcp_info(fd, &ti);
-	ck_assert_uint_eq(ti.tcpi_rcv_space, 0);
-	t_close(fd);
-	reset_pair(&p, _i);
-	tcp_info(p.us, &ti);
-	ck_assert_uint_gt(ti.tcpi_rcv_space, 0);
-	ck_assert_uint_gt(ti.tcpi_segs_in, 0);
-	t_close(p.us);
-	t_pair(&p, _i);
-	/* tcp_disconnect() keeps that, and starts the counters anew. */
-	ck_assert_int_eq(connect(p.us, &unspec, sizeof(unspec)), 0);
-	tcp_info(p.us, &ti);
-	ck_assert_uint_gt(ti.tcpi_rcv_space, 0);
-	ck_assert_uint_eq(ti.tcpi_segs_in, 0);
-	t_close(p.us);
-	t_close(p.peer);
-}
-END_TEST
-
-START_TEST(rcv_space_is_0_after_a_refused_connect)
-{
-	struct sockaddr_storage ss;
-	struct tcp_info ti;
-	socklen_t len;
-	int bound, fd;
-
-	bound = t_listen(_i);
-	len = sizeof(ss);
-	ck_assert_int_eq(getsockname(bound, (struct sockaddr *)&ss, &len), 0);
-	t_close(bound);
-	fd = t_socket(_i);
-	t_fails(connect(fd, (struct sockaddr *)&ss, len), ECONNREFUSED);
-	tcp_info(fd, &ti);
-	ck_assert_uint_eq(ti.tcpi_rcv_space, 0);
-	ck_assert_uint_eq(ti.tcpi_segs_in, 0);
-	t_close(fd);
-}
-END_TEST
-
-/*
- * MPTCP_INFO: mptcp_destroy_common() and MP_FASTCLOSE forget the token
- */
-
-static unsigned
-token(int fd)
-{
-	struct mptcp_info mi;
-	socklen_t len;
-
-	memset(&mi, 0, sizeof(mi));
-	len = sizeof(mi);
-	ck_assert_int_eq(getsockopt(fd, SOL_MPTCP, MPTCP_INFO, &mi, &len), 0);
-	return mi.mptcpi_token;
-}
-
-START_TEST(mptcp_token_outlives_an_orderly_end)
-{
-	struct t_pair p;
-
-	t_need(T_MPTCP);
-	t_pair(&p, T_MPTCP);
-	ck_assert_uint_ne(token(p.us), 0);
-	t_fin(p.us);
-	t_wait_readable(p.peer);
-	t_fin(p.peer);
-	t_wait_dead(p.us);
-	t_wait_outq(p.us, 0);
-	ck_assert_uint_ne(token(p.us), 0);
-	t_close(p.us);
-	t_close(p.peer);
-}
-END_TEST
-
-START_TEST(mptcp_token_is_0_after_a_reset)
-{
-	struct t_pair p;
-
-	t_need(T_MPTCP);
-	reset_pair(&p, T_MPTCP);
-	ck_assert_uint_eq(token(p.us), 0);
-	t_error_is(pending_error(p.us), ECONNRESET);
-	ck_assert_uint_eq(token(p.us), 0);
-	t_close(p.us);
 }
 END_TEST
 
@@ -728,26 +517,11 @@ main(void)
 	any_tcp(tc, unconnected_sockets_and_pipes_never_look_quiet_and_writable);
 	tcase_add_test(tc, poll_without_a_timeout_may_still_fail_with_eintr);
 
-	tc = t_case(s, "zerocopy");
-	plain(tc, zerocopy_says_eio_for_the_peers_fin_with_nothing_unread);
-	plain(tc, zerocopy_counts_a_fin_behind_data_as_a_byte);
-	plain(tc, zerocopy_says_einval_for_a_page_of_input);
-	plain(tc, zerocopy_is_not_fooled_by_own_shutdowns);
-	plain(tc, zerocopy_is_not_fooled_by_a_reset_and_consumes_no_error);
-	plain(tc, zerocopy_says_eio_for_a_reset_after_the_fin);
-	plain(tc, zerocopy_knows_a_listener);
-	tcase_add_test(tc, zerocopy_is_unknown_but_to_tcp);
-
-	tc = t_case(s, "getpeername");
-	any_tcp(tc, getpeername_works_until_the_last_fin_is_acknowledged);
-	any_tcp(tc, getpeername_fails_after_an_orderly_end_on_either_side);
-	any_tcp(tc, getpeername_fails_after_a_reset);
-
-	tc = t_case(s, "info");
-	plain(tc, rcv_space_is_set_by_the_first_connection_and_stays);
-	plain(tc, rcv_space_is_0_after_a_refused_connect);
-	tcase_add_test(tc, mptcp_token_outlives_an_orderly_end);
-	tcase_add_test(tc, mptcp_token_is_0_after_a_reset);
+	tc = t_case(s, "events");
+	any_tcp(tc, pollout_is_always_ready_after_shut_wr);
+	plain(tc, edge_when_our_fin_is_acknowledged_in_fin_wait);
+	plain(tc, edge_when_our_fin_is_acknowledged_in_last_ack);
+	any_tcp(tc, edge_when_a_large_reply_is_acknowledged);
 
 	return t_main(s);
 }

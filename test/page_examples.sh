@@ -6,7 +6,8 @@
 #
 # Each .Bd -literal block of an EXAMPLES section becomes a translation unit,
 # outdir/<page>-<n>.c, where n counts from 1, with the escapes of mdoc undone.
-# A page of the wrong shape, an unclosed block, or no example at all fails.
+# A symbolic link is another name of a page and would only repeat it.  An
+# unclosed block, a macro within a block, or no example at all is an error.
 set -eu
 
 if [ $# -lt 2 ]; then
@@ -15,6 +16,10 @@ if [ $# -lt 2 ]; then
 fi
 out=$1
 shift
+for page; do
+	shift
+	[ -h "$page" ] || set -- "$@" "$page"
+done
 mkdir -p "$out"
 export out
 
@@ -65,4 +70,4 @@ END {
 	if (!failed && total == 0)
 		fail("no example at all")
 	exit failed
-}' "$@"
+}' "$@" </dev/null

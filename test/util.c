@@ -302,6 +302,7 @@ buffer(int fd, int opt, int size)
 	    0);
 }
 
+/* MPTCP needs seconds to get through a window of 4096. */
 void
 t_pair_small(struct t_pair *p, int family)
 {
@@ -309,7 +310,7 @@ t_pair_small(struct t_pair *p, int family)
 
 	lfd = t_listen(family);
 	p->peer = t_socket(family);
-	buffer(p->peer, SO_RCVBUF, 4096);
+	buffer(p->peer, SO_RCVBUF, family == T_MPTCP ? 32768 : 4096);
 	connect_to(p->peer, lfd);
 	p->us = t_accept(lfd);
 	buffer(p->us, SO_SNDBUF, 65536);

@@ -83,8 +83,9 @@ const char	*t_missing(int);
 /*
  * Connections over 127.0.0.1, ::1 or an abstract AF_UNIX name.  t_pair: the
  * peer connected to us; t_pair_connecting: we connected; t_pair_any: by an index
- * below T_ANY; t_pair_small: the peer's receive buffer is 4096 bytes and our
- * send buffer is small, so that t_fill soon meets a window of zero.
+ * below T_ANY; t_pair_small: the peer's receive buffer is 4096 bytes (MPTCP:
+ * 32768) and our send buffer small, so that t_fill soon meets a window of
+ * zero.
  */
 int		 t_socket(int);
 int		 t_listen(int);			/* port 0 */
