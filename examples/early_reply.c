@@ -36,9 +36,9 @@
 #include "ends.h"
 #include "show.h"
 
-#define UPLOAD		(2 * 1000 * 1000)
+#define UPLOAD		2000000
 #define REQUEST		16384		/* what the server reads of it */
-#define REPLY		(1024 * 1024)
+#define REPLY		1048576
 #define CLIENT_SNDBUF	65536		/* the upload takes its time */
 #define LINGER_MS	5000
 #define TIMEOUT_S	10		/* nobody hangs for ever */

@@ -51,7 +51,7 @@
 #define DATA_MAX	(1024 * 1024)
 
 static int	after_ms = 200;
-static size_t	data_size = 256 * 1024;
+static size_t	data_size = 262144;
 static char	data[DATA_MAX];
 
 static int

@@ -27,10 +27,11 @@ int
 peer_closed(int fd)
 {
 	struct pollfd p = { fd, graceclose_tcp_events, 0 };
-	int n = poll(&p, 1, 0);
+	int saved = errno;
 
-	if (n == 1 && p.revents == POLLOUT)
-		return 0;
-	return answer(n == -1 ? graceclose_probe(fd) :
-	    graceclose_probe_bits(fd, p.revents));
+	if (poll(&p, 1, 0) != -1)
+		return p.revents == POLLOUT ? 0 :
+		    answer(graceclose_probe_bits(fd, p.revents));
+	errno = saved;			/* EINTR: nothing was ready */
+	return answer(graceclose_probe(fd));
 }

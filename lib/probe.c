@@ -11,7 +11,7 @@
 int
 graceclose_probe_bits(int fd, short revents)
 {
-	int bits = 0;
+	int bits = 0, saved = errno;
 
 	if (revents == POLLOUT)		/* quiet: poll has said it all */
 		return 0;
@@ -28,6 +28,7 @@ graceclose_probe_bits(int fd, short revents)
 	}
 	if ((revents & POLLIN) != 0 && graceclose_tcp_unread(fd, revents))
 		bits |= GRACECLOSE_UNREAD;
+	errno = saved;
 	return bits;
 }
 
@@ -35,12 +36,8 @@ int
 graceclose_probe(int fd)
 {
 	struct pollfd p = { fd, graceclose_tcp_events, 0 };
-	int bits, saved = errno;
 
 	if (graceclose_tcp_poll(&p, 1) == -1)
 		return -1;
-	bits = graceclose_probe_bits(fd, p.revents);
-	if (bits != -1)
-		errno = saved;
-	return bits;
+	return graceclose_probe_bits(fd, p.revents);
 }

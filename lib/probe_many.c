@@ -51,7 +51,7 @@ graceclose_probe_many(const int *fds, size_t n, unsigned char *bits)
 		for (i = 0; i < chunk; i++) {
 			int b = graceclose_probe_bits(p[i].fd, p[i].revents);
 
-			if (b == -1)
+			if (b == -1)	/* nothing that one could write to */
 				b = GRACECLOSE_RST;
 			bits[done + i] = (unsigned char)b;
 			closed += (b & (GRACECLOSE_FIN | GRACECLOSE_RST)) != 0;

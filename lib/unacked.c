@@ -8,14 +8,14 @@
 #include "internal.h"
 
 /*
- * The state is read before the count: an acknowledgement between the two then
+ * The count is taken after the state: an acknowledgement between the two then
  * makes the answer newer, not wrong.
  */
 int64_t
 graceclose_unacked(int fd)
 {
 	struct pollfd p = { fd, graceclose_tcp_events, 0 };
-	bool fin, finished;
+	bool finished, gone, fin = false;
 	int64_t n;
 	int kind, saved = errno;
 
@@ -23,12 +23,17 @@ graceclose_unacked(int fd)
 	    graceclose_tcp_state(fd, p.revents) == -1 ||
 	    (kind = graceclose_tcp_kind(fd, &finished)) == -1)
 		return -1;
-	if (graceclose_tcp_gone(fd) && !graceclose_tcp_remembers(fd, kind)) {
+	gone = graceclose_tcp_gone(fd);
+	if (gone && !graceclose_tcp_remembers(fd, kind)) {
 		errno = ENOTCONN;
 		return -1;
 	}
-	fin = graceclose_tcp_fin_unacked(fd, kind);
-	if ((n = graceclose_tcp_outq(fd, kind)) == -1)
+	n = graceclose_tcp_outq(fd, kind);
+	if (n > 0 && !gone) {
+		fin = graceclose_tcp_fin_unacked(fd, kind);
+		n = graceclose_tcp_outq(fd, kind);
+	}
+	if (n == -1)
 		return -1;
 	errno = saved;
 	return fin && n > 0 ? n - 1 : n;

@@ -94,6 +94,7 @@ START_TEST(zero_length_recv_returns_0_on_an_open_connection_with_input)
 	struct t_pair p;
 	char c;
 
+	t_need(_i);
 	t_pair(&p, _i);
 	t_write(p.peer, 1);
 	t_wait_readable(p.us);
@@ -109,6 +110,7 @@ START_TEST(peek_is_blind_to_a_fin_behind_data_but_poll_is_not)
 {
 	struct t_pair p;
 
+	t_need(_i);
 	t_pair(&p, _i);
 	t_write(p.peer, 1);
 	t_fin(p.peer);
@@ -124,6 +126,7 @@ START_TEST(peek_is_blind_to_a_reset_behind_data_but_poll_is_not)
 {
 	struct t_pair p;
 
+	t_need(_i);
 	t_pair(&p, _i);
 	t_write(p.peer, 1);
 	t_wait_readable(p.us);
@@ -141,6 +144,7 @@ START_TEST(peek_takes_a_reset_after_the_fin_for_the_end)
 {
 	struct t_pair p;
 
+	t_need(_i);
 	t_pair(&p, _i);
 	t_fin(p.peer);
 	t_wait_readable(p.us);
@@ -158,6 +162,7 @@ START_TEST(peek_consumes_the_pending_error)
 {
 	struct t_pair p;
 
+	t_need(_i);
 	reset_pair(&p, _i);
 	t_fails((int)peek(p.us), ECONNRESET);
 	ck_assert_int_eq(peek(p.us), 0);
@@ -170,6 +175,7 @@ START_TEST(so_error_consumes_the_pending_error)
 {
 	struct t_pair p;
 
+	t_need(_i);
 	reset_pair(&p, _i);
 	t_error_is(pending_error(p.us), ECONNRESET);
 	t_error_is(pending_error(p.us), 0);
@@ -185,6 +191,7 @@ START_TEST(poll_and_getpeername_consume_nothing)
 	struct t_pair p;
 	int i;
 
+	t_need(_i);
 	reset_pair(&p, _i);
 	for (i = 0; i < 3; i++) {
 		ck_assert_int_ne(events(p.us) & POLLERR, 0);
@@ -200,6 +207,7 @@ START_TEST(own_shut_rd_looks_like_the_peers_fin)
 {
 	struct t_pair p;
 
+	t_need(_i);
 	t_pair(&p, _i);
 	ck_assert_int_eq(shutdown(p.us, SHUT_RD), 0);
 	ck_assert_int_eq(peek(p.us), 0);
@@ -217,6 +225,7 @@ START_TEST(input_still_arrives_after_own_shut_rd)
 {
 	struct t_pair p;
 
+	t_need(_i);
 	t_pair(&p, _i);
 	ck_assert_int_eq(shutdown(p.us, SHUT_RD), 0);
 	t_write(p.peer, 1);
@@ -255,6 +264,7 @@ START_TEST(pollerr_alone_may_be_a_zerocopy_notification)
 	struct t_pair p;
 	int on = 1;
 
+	t_need(_i);
 	t_pair(&p, _i);
 	ck_assert_int_eq(setsockopt(p.us, SOL_SOCKET, SO_ZEROCOPY, &on,
 	    sizeof(on)), 0);
@@ -276,6 +286,7 @@ START_TEST(pollhup_in_last_ack_still_delivers)
 	struct t_pair p;
 	size_t n;
 
+	t_need(_i);
 	n = full_pair(&p, _i);
 	t_fin(p.peer);
 	t_wait_readable(p.us);
@@ -294,6 +305,7 @@ START_TEST(tcp_never_reports_pollwrband)
 {
 	struct t_pair p;
 
+	t_need(_i);
 	t_pair(&p, _i);
 	ck_assert_int_eq(events(p.us), POLLOUT);
 	t_write(p.peer, 1);
@@ -323,10 +335,11 @@ START_TEST(udp_and_unix_report_pollwrband)
 END_TEST
 
 /* tcp_poll(): a listener asks only its queue, TCP_CLOSE is POLLHUP. */
-START_TEST(unconnected_sockets_and_pipes_never_look_quiet_and_writable)
+START_TEST(unconnected_sockets_and_pipes_never_look_quiet)
 {
 	int fd, fds[2];
 
+	t_need(_i);
 	fd = t_listen(_i);
 	ck_assert_int_eq(events(fd), 0);
 	t_fails((int)peek(fd), ENOTCONN);
@@ -419,6 +432,7 @@ START_TEST(pollout_is_always_ready_after_shut_wr)
 	struct pollfd pfd;
 	struct t_pair p;
 
+	t_need(_i);
 	full_pair(&p, _i);
 	pfd.fd = p.us;
 	pfd.events = POLLOUT;
@@ -437,6 +451,7 @@ START_TEST(edge_when_our_fin_is_acknowledged_in_fin_wait)
 	struct t_pair p;
 	int epfd;
 
+	t_need(_i);
 	t_pair(&p, _i);
 	t_drop(p.peer, T_DROP_ALL);
 	t_fin(p.us);
@@ -454,6 +469,7 @@ START_TEST(edge_when_our_fin_is_acknowledged_in_last_ack)
 	struct t_pair p;
 	int epfd;
 
+	t_need(_i);
 	t_pair(&p, _i);
 	t_fin(p.peer);
 	t_wait_outq(p.peer, 0);
@@ -475,6 +491,7 @@ START_TEST(edge_when_a_large_reply_is_acknowledged)
 	size_t n;
 	int epfd;
 
+	t_need(_i);
 	n = full_pair(&p, _i);
 	t_fin(p.us);
 	epfd = edges(p.us);
@@ -514,7 +531,7 @@ main(void)
 	any_tcp(tc, pollhup_in_last_ack_still_delivers);
 	any_tcp(tc, tcp_never_reports_pollwrband);
 	tcase_add_test(tc, udp_and_unix_report_pollwrband);
-	any_tcp(tc, unconnected_sockets_and_pipes_never_look_quiet_and_writable);
+	any_tcp(tc, unconnected_sockets_and_pipes_never_look_quiet);
 	tcase_add_test(tc, poll_without_a_timeout_may_still_fail_with_eintr);
 
 	tc = t_case(s, "events");

@@ -130,6 +130,7 @@ START_TEST(accepted_socket_inherits_the_listeners_linger)
 	socklen_t len;
 	int lfd;
 
+	t_need(_i);
 	lfd = t_listen(_i);
 	t_linger(lfd, 0);
 	p.peer = t_connect(_i, lfd);
@@ -155,6 +156,7 @@ START_TEST(linger_0_destroys_what_was_not_delivered)
 	struct t_got got;
 	size_t n;
 
+	t_need(_i);
 	n = full_pair(&p, _i);
 	t_reset(p.us);
 	t_wait_dead(p.peer);
@@ -170,6 +172,7 @@ START_TEST(linger_0_resets_after_our_fin_as_well)
 {
 	struct t_pair p;
 
+	t_need(_i);
 	t_pair(&p, _i);
 	t_fin(p.us);
 	t_wait_outq(p.us, 0);
@@ -185,6 +188,7 @@ START_TEST(linger_0_sends_nothing_while_a_duplicate_lives)
 	struct t_pair p;
 	int dupfd;
 
+	t_need(_i);
 	t_pair(&p, _i);
 	dupfd = dup(p.us);
 	ck_assert_int_ne(dupfd, -1);
@@ -202,6 +206,7 @@ START_TEST(linger_0_sends_nothing_while_a_reader_is_blocked)
 	struct blocked b;
 	struct t_pair p;
 
+	t_need(_i);
 	t_pair(&p, _i);
 	start_blocked(&b, p.us);
 	t_reset(p.us);
@@ -219,6 +224,7 @@ START_TEST(shut_rd_wakes_a_blocked_reader_and_sends_nothing)
 	struct blocked b;
 	struct t_pair p;
 
+	t_need(_i);
 	t_pair(&p, _i);
 	start_blocked(&b, p.us);
 	ck_assert_int_eq(shutdown(p.us, SHUT_RD), 0);
@@ -241,6 +247,7 @@ START_TEST(disconnect_resets_at_once_though_a_duplicate_lives)
 	struct t_pair p;
 	int dupfd;
 
+	t_need(_i);
 	t_pair(&p, _i);
 	dupfd = dup(p.us);
 	ck_assert_int_ne(dupfd, -1);
@@ -259,6 +266,7 @@ START_TEST(disconnect_resets_at_once_and_wakes_a_blocked_reader)
 	struct t_pair p;
 	int error;
 
+	t_need(_i);
 	t_pair(&p, _i);
 	start_blocked(&b, p.us);
 	error = disconnect(p.us);
@@ -280,6 +288,7 @@ START_TEST(disconnect_resets_after_our_fin_as_well)
 {
 	struct t_pair p;
 
+	t_need(_i);
 	t_pair(&p, _i);
 	t_fin(p.us);
 	t_wait_outq(p.us, 0);
@@ -295,6 +304,7 @@ START_TEST(disconnect_leaves_a_worthless_outq)
 {
 	struct t_pair p;
 
+	t_need(_i);
 	t_pair(&p, _i);
 	ck_assert_int_eq(t_outq(p.us), 0);
 	t_error_is(disconnect(p.us), 0);

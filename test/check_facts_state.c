@@ -10,6 +10,7 @@
 #include <linux/tcp.h>
 #include <netinet/in.h>
 
+#include <poll.h>
 #include <unistd.h>
 
 #include "util.h"
@@ -17,8 +18,6 @@
 #ifndef SOL_MPTCP
 #define SOL_MPTCP	284
 #endif
-
-#define PAGE		4096
 
 #define t_error_is(e, expected) \
 	ck_assert_str_eq(t_errno(e), t_errno(expected))
@@ -109,6 +108,7 @@ START_TEST(zerocopy_says_eio_for_the_peers_fin_with_nothing_unread)
 {
 	struct t_pair p;
 
+	t_need(_i);
 	t_pair(&p, _i);
 	t_error_is(zerocopy(p.us, NULL), 0);
 	t_write(p.peer, 1);
@@ -131,6 +131,7 @@ START_TEST(zerocopy_counts_a_fin_behind_data_as_a_byte)
 	struct t_pair p;
 	unsigned inq;
 
+	t_need(_i);
 	t_pair(&p, _i);
 	t_write(p.peer, 3);
 	t_wait_inq(p.us, 3);
@@ -150,12 +151,15 @@ END_TEST
 START_TEST(zerocopy_says_einval_for_a_page_of_input)
 {
 	struct t_pair p;
+	int page;
 
+	t_need(_i);
+	page = (int)sysconf(_SC_PAGESIZE);
 	t_pair(&p, _i);
-	t_write(p.peer, PAGE);
-	t_wait_inq(p.us, PAGE);
+	t_write(p.peer, (size_t)page);
+	t_wait_inq(p.us, page);
 	t_error_is(zerocopy(p.us, NULL), EINVAL);
-	ck_assert_int_eq(t_inq(p.us), PAGE);
+	ck_assert_int_eq(t_inq(p.us), page);
 	t_close(p.us);
 	t_close(p.peer);
 }
@@ -165,6 +169,7 @@ START_TEST(zerocopy_is_not_fooled_by_own_shutdowns)
 {
 	struct t_pair p;
 
+	t_need(_i);
 	t_pair(&p, _i);
 	ck_assert_int_eq(shutdown(p.us, SHUT_RD), 0);
 	t_error_is(zerocopy(p.us, NULL), 0);
@@ -180,6 +185,7 @@ START_TEST(zerocopy_is_not_fooled_by_a_reset_and_consumes_no_error)
 {
 	struct t_pair p;
 
+	t_need(_i);
 	reset_pair(&p, _i);
 	t_error_is(zerocopy(p.us, NULL), 0);
 	t_error_is(pending_error(p.us), ECONNRESET);
@@ -194,6 +200,7 @@ START_TEST(zerocopy_says_eio_for_a_reset_after_the_fin)
 {
 	struct t_pair p;
 
+	t_need(_i);
 	t_pair(&p, _i);
 	t_fin(p.peer);
 	t_wait_readable(p.us);
@@ -209,6 +216,7 @@ START_TEST(zerocopy_knows_a_listener)
 {
 	int fd;
 
+	t_need(_i);
 	fd = t_listen(_i);
 	t_error_is(zerocopy(fd, NULL), ENOTCONN);
 	t_close(fd);
@@ -252,6 +260,7 @@ START_TEST(getpeername_works_until_the_last_fin_is_acknowledged)
 	struct t_pair p;
 	size_t n;
 
+	t_need(_i);
 	n = full_pair(&p, _i);
 	t_fin(p.peer);
 	t_wait_readable(p.us);		/* CLOSE_WAIT */
@@ -271,6 +280,7 @@ START_TEST(getpeername_fails_after_an_orderly_end_on_either_side)
 {
 	struct t_pair p;
 
+	t_need(_i);
 	t_pair(&p, _i);
 	t_fin(p.us);
 	t_wait_readable(p.peer);
@@ -288,6 +298,7 @@ START_TEST(getpeername_fails_after_a_reset)
 {
 	struct t_pair p;
 
+	t_need(_i);
 	reset_pair(&p, _i);
 	t_error_is(peername(p.us), ENOTCONN);
 	t_error_is(pending_error(p.us), ECONNRESET);
@@ -308,6 +319,7 @@ START_TEST(rcv_space_is_set_by_the_first_connection_and_stays)
 	struct t_pair p;
 	int fd;
 
+	t_need(_i);
 	fd = t_socket(_i);
 	tcp_info(fd, &ti);
 	ck_assert_uint_eq(ti.tcpi_rcv_space, 0);
@@ -335,6 +347,7 @@ START_TEST(rcv_space_is_0_after_a_refused_connect)
 	socklen_t len;
 	int bound, fd;
 
+	t_need(_i);
 	bound = t_listen(_i);
 	len = sizeof(ss);
 	ck_assert_int_eq(getsockname(bound, (struct sockaddr *)&ss, &len), 0);

