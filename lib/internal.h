@@ -18,8 +18,8 @@
 
 /* What kind of stream a descriptor is. */
 enum {
-	GRACECLOSE_KIND_TCP = 1,	/* acknowledges, and shows its state */
-	GRACECLOSE_KIND_MPTCP,		/* acknowledges, and hides its state */
+	GRACECLOSE_KIND_TCP = 1,	/* acknowledges; its state is at hand */
+	GRACECLOSE_KIND_MPTCP,		/* acknowledges; its state is far */
 	GRACECLOSE_KIND_LOCAL		/* AF_UNIX and such: hands over at once */
 };
 
@@ -51,6 +51,8 @@ int64_t	graceclose_tcp_outq(int fd, int kind);
 bool	graceclose_tcp_remembers(int fd, int kind);
 bool	graceclose_tcp_fin_unacked(int fd, int kind);
 
+int64_t	graceclose_mptcp_token(int fd);
+int	graceclose_mptcp_state(int fd);
 int	graceclose_probe_bits(int fd, short revents);
 
 /* Deeds. */

@@ -15,7 +15,6 @@
 #define LINUX
 #include <sys/epoll.h>
 
-#include <linux/mptcp.h>
 #include <linux/sockios.h>
 #include <netinet/tcp.h>
 #endif
@@ -33,9 +32,6 @@
 
 #ifndef IPPROTO_MPTCP
 #define IPPROTO_MPTCP	262
-#endif
-#ifndef SOL_MPTCP
-#define SOL_MPTCP	284
 #endif
 #ifndef TCP_ZEROCOPY_RECEIVE
 #define TCP_ZEROCOPY_RECEIVE	35
@@ -88,19 +84,33 @@ zerocopy_look(int fd, uint32_t *inq)
 	return 0;
 }
 
+static int
+tcp_info(int fd, struct tcp_info *info)
+{
+	socklen_t len = sizeof(*info);
+
+	memset(info, 0, sizeof(*info));
+	return getsockopt(fd, IPPROTO_TCP, TCP_INFO, info, &len);
+}
+
 /* A TCP state of <netinet/tcp.h>, or -1 where the kernel shows none. */
 static int
-tcp_state(int fd, bool *was_connected)
+tcp_state(int fd, int kind)
 {
 	struct tcp_info info;
-	socklen_t len = sizeof(info);
 
-	memset(&info, 0, sizeof(info));
-	if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &len) == -1)
-		return -1;
-	/* Set when a connection is established, and never again (Linux 2.6). */
-	*was_connected = info.tcpi_rcv_space != 0;
-	return info.tcpi_state;
+	if (kind == GRACECLOSE_KIND_MPTCP)
+		return graceclose_mptcp_state(fd);
+	return tcp_info(fd, &info) == -1 ? -1 : info.tcpi_state;
+}
+
+/* The receive space is measured out when a connection is established. */
+static bool
+was_connected(int fd)
+{
+	struct tcp_info info;
+
+	return tcp_info(fd, &info) == 0 && info.tcpi_rcv_space != 0;
 }
 #else
 static int
@@ -234,38 +244,44 @@ graceclose_tcp_unread(int fd, short revents)
 	return true;
 }
 
+/* Whether the state says that the peer's FIN is here; so does an unknown one. */
+static bool
+finished_by_state(int fd, int kind)
+{
+#ifdef LINUX
+	switch (tcp_state(fd, kind)) {
+	case TCP_SYN_RECV:
+	case TCP_ESTABLISHED:
+	case TCP_FIN_WAIT1:
+	case TCP_FIN_WAIT2:
+		return false;
+	}
+#endif
+	(void)fd;
+	(void)kind;
+	return true;
+}
+
 /*
  * Whether a recv of 0 on an emptied queue is the peer's FIN.  It may be our
- * own SHUT_RD instead, or a reset whose error somebody has taken already.
- * MPTCP shows no difference; on AF_UNIX our SHUT_RD ends the peer's side too.
+ * own SHUT_RD instead, or a reset whose error somebody has taken already.  On
+ * AF_UNIX our SHUT_RD ends the peer's side too.
  */
 bool
 graceclose_tcp_finished(int fd, int kind)
 {
 	uint32_t inq;
 
-	if (kind != GRACECLOSE_KIND_TCP)
+	if (kind == GRACECLOSE_KIND_LOCAL)
 		return true;
-	switch (zerocopy_look(fd, &inq)) {
+	switch (kind == GRACECLOSE_KIND_TCP ? zerocopy_look(fd, &inq) : -1) {
 	case EIO:
 		return true;
 	case 0:
 	case EINVAL:
 		return false;
 	}
-#ifdef LINUX
-	{
-		bool was_connected;
-
-		switch (tcp_state(fd, &was_connected)) {
-		case TCP_ESTABLISHED:
-		case TCP_FIN_WAIT1:
-		case TCP_FIN_WAIT2:
-			return false;
-		}
-	}
-#endif
-	return true;
+	return finished_by_state(fd, kind);
 }
 
 #ifdef LINUX
@@ -277,44 +293,21 @@ graceclose_tcp_finished(int fd, int kind)
 static int
 state_of_closed(int fd, int kind, short revents)
 {
-	struct mptcp_info mptcp;
-	socklen_t len = sizeof(mptcp);
 	uint32_t inq = 0;
 	int unread = 0;
 
 	if ((revents & POLLERR) != 0 || graceclose_tcp_outq(fd, kind) > 0)
 		return GRACECLOSE_STATE_DEAD;
 	if (kind == GRACECLOSE_KIND_MPTCP) {
-		/* A reset takes the token away, an orderly end does not. */
-		if (getsockopt(fd, SOL_MPTCP, MPTCP_INFO, &mptcp, &len) == 0 &&
-		    mptcp.mptcpi_token == 0)
+		if (graceclose_mptcp_token(fd) == 0)
 			return GRACECLOSE_STATE_DEAD;
 	} else if (zerocopy_look(fd, &inq) == 0) {
-		/* FIONREAD leaves the FIN out, zerocopy_look() counts it. */
-		if (ioctl(fd, FIONREAD, &unread) == -1 || inq == (uint32_t)unread)
+		/* FIONREAD leaves a FIN out, zerocopy_look() counts it. */
+		if (ioctl(fd, FIONREAD, &unread) == -1 ||
+		    inq <= (uint32_t)unread)
 			return GRACECLOSE_STATE_DEAD;
 	}
 	return GRACECLOSE_STATE_ENDED;
-}
-
-/* How a stream that is not gone stands, by what poll said of it. */
-static int
-state_of_stream(int fd, int kind, short revents)
-{
-	bool was_connected;
-
-	if ((revents & POLLRDHUP) == 0)
-		return GRACECLOSE_STATE_OPEN;
-	if (kind != GRACECLOSE_KIND_TCP)
-		return GRACECLOSE_STATE_FINISHED;
-	switch (tcp_state(fd, &was_connected)) {
-	case TCP_SYN_RECV:
-	case TCP_ESTABLISHED:
-	case TCP_FIN_WAIT1:
-	case TCP_FIN_WAIT2:
-		return GRACECLOSE_STATE_OPEN;	/* our own SHUT_RD */
-	}
-	return GRACECLOSE_STATE_FINISHED;
 }
 
 /*
@@ -324,7 +317,7 @@ state_of_stream(int fd, int kind, short revents)
 int
 graceclose_tcp_state(int fd, short revents)
 {
-	bool finished, was_connected = false;
+	bool finished;
 	int kind;
 
 	/* AF_UNIX looks like a datagram socket to poll, when it is quiet. */
@@ -336,17 +329,16 @@ graceclose_tcp_state(int fd, short revents)
 	if (kind == GRACECLOSE_KIND_LOCAL) {
 		if ((revents & POLLERR) != 0 && (revents & POLLHUP) != 0)
 			return GRACECLOSE_STATE_DEAD;
-		return state_of_stream(fd, kind, revents);
-	}
-	if (!graceclose_tcp_gone(fd))
-		return finished ? GRACECLOSE_STATE_FINISHED :
-		    state_of_stream(fd, kind, revents);
-	(void)tcp_state(fd, &was_connected);
-	if (!was_connected) {
+		finished = (revents & POLLRDHUP) != 0;
+	} else if (graceclose_tcp_gone(fd)) {
+		if (was_connected(fd))
+			return state_of_closed(fd, kind, revents);
 		errno = ENOTCONN;
 		return -1;
+	} else if (!finished && (revents & POLLRDHUP) != 0) {
+		finished = finished_by_state(fd, kind);
 	}
-	return state_of_closed(fd, kind, revents);
+	return finished ? GRACECLOSE_STATE_FINISHED : GRACECLOSE_STATE_OPEN;
 }
 #else
 int
@@ -423,12 +415,7 @@ bool
 graceclose_tcp_fin_unacked(int fd, int kind)
 {
 #ifdef LINUX
-	bool was_connected;
-
-	if (kind == GRACECLOSE_KIND_MPTCP)
-		return send(fd, "", 0, MSG_DONTWAIT | MSG_NOSIGNAL) == -1 &&
-		    errno == EPIPE;
-	switch (tcp_state(fd, &was_connected)) {
+	switch (tcp_state(fd, kind)) {
 	case TCP_FIN_WAIT1:
 	case TCP_CLOSING:
 	case TCP_LAST_ACK:
@@ -448,10 +435,8 @@ bool
 graceclose_tcp_opening(int fd, int kind)
 {
 #ifdef LINUX
-	bool was_connected;
-
-	if (kind == GRACECLOSE_KIND_TCP)
-		return tcp_state(fd, &was_connected) == TCP_SYN_RECV;
+	return kind != GRACECLOSE_KIND_LOCAL &&
+	    tcp_state(fd, kind) == TCP_SYN_RECV;
 #endif
 	(void)fd;
 	(void)kind;

@@ -395,7 +395,7 @@ START_TEST(reset_before_the_close_is_econnreset)
 	t_need_any(_i);
 	t_pair_any(&p, _i);
 	t_reset(p.peer);
-	t_wait_dead(p.us);
+	t_wait_reset(p.us);
 	t_fails(graceful_close(p.us), ECONNRESET);
 	t_released(p.us);
 }
@@ -410,7 +410,7 @@ START_TEST(reset_behind_unread_data_is_econnreset)
 	t_write(p.peer, 100);
 	t_wait_inq(p.us, 100);
 	t_reset(p.peer);
-	t_wait_dead(p.us);
+	t_wait_reset(p.us);
 	t_fails(graceful_close(p.us), ECONNRESET);
 	t_released(p.us);
 }
@@ -424,7 +424,7 @@ START_TEST(reset_whose_error_recv_consumed_is_econnreset)
 	t_need_any(_i);
 	t_pair_any(&p, _i);
 	t_reset(p.peer);
-	t_wait_dead(p.us);
+	t_wait_reset(p.us);
 	t_fails(recv(p.us, &c, 1, 0), ECONNRESET);
 	t_fails(graceful_close(p.us), ECONNRESET);
 	t_released(p.us);
@@ -440,7 +440,7 @@ START_TEST(reset_whose_error_so_error_consumed_is_econnreset)
 	t_need_any(_i);
 	t_pair_any(&p, _i);
 	t_reset(p.peer);
-	t_wait_dead(p.us);
+	t_wait_reset(p.us);
 	len = sizeof(error);
 	ck_assert_int_eq(getsockopt(p.us, SOL_SOCKET, SO_ERROR, &error, &len),
 	    0);
@@ -459,7 +459,7 @@ START_TEST(reset_after_the_peers_fin_is_econnreset)
 	t_fin(p.peer);
 	t_wait_poll(p.us, POLLRDHUP);
 	t_reset(p.peer);
-	t_wait_dead(p.us);
+	t_wait_reset(p.us);
 	t_fails(graceful_close(p.us), ECONNRESET);
 	t_released(p.us);
 }
@@ -490,7 +490,7 @@ START_TEST(reset_after_own_fin_was_acknowledged_is_econnreset)
 	t_saw(t_read_all(p.peer), 100, 0);
 	t_wait_outq(p.us, 0);
 	t_reset(p.peer);
-	t_wait_dead(p.us);
+	t_wait_reset(p.us);
 	t_fails(graceful_close(p.us), ECONNRESET);
 	t_released(p.us);
 }

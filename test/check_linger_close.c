@@ -360,7 +360,7 @@ START_TEST(reset_before_the_close_is_econnreset)
 	t_write(p.peer, 10);
 	t_wait_inq(p.us, 10);
 	t_reset(p.peer);
-	t_wait_dead(p.us);
+	t_wait_reset(p.us);
 	t_fails(linger_close(p.us, 5000), ECONNRESET);
 	t_released(p.us);
 }
@@ -389,7 +389,7 @@ START_TEST(reset_whose_error_was_consumed_is_econnreset)
 	t_need_any(_i);
 	t_pair_any(&p, _i);
 	t_reset(p.peer);
-	t_wait_dead(p.us);
+	t_wait_reset(p.us);
 	t_fails(recv(p.us, &c, 1, 0), ECONNRESET);
 	t_fails(linger_close(p.us, 5000), ECONNRESET);
 	t_released(p.us);

@@ -132,7 +132,7 @@ START_TEST(next_read_after_the_look_still_sees_the_reset)
 	t_need_any(_i);
 	t_pair_any(&p, _i);
 	t_reset(p.peer);
-	t_wait_dead(p.us);
+	t_wait_reset(p.us);
 	t_fails(peer_closed(p.us), ECONNRESET);
 	t_fails(recv(p.us, &c, 1, 0), ECONNRESET);
 	t_fails(peer_closed(p.us), ECONNRESET);
@@ -420,7 +420,7 @@ main(void)
 
 	tc = t_case(s, "cost");
 	tcase_add_loop_test(tc, quiet_open_connection_costs_one_system_call, 0,
-	    T_ANY);
+	    T_ANY_TCP);
 
 	tc = t_case(s, "no connection");
 	tcase_add_loop_test(tc, what_is_no_connection_is_never_a_closed_peer,

@@ -439,6 +439,18 @@ t_wait_dead(int fd)
 	t_wait_poll(fd, 0);
 }
 
+void
+t_wait_reset(int fd)
+{
+	int64_t end;
+
+	end = t_now_ms() + T_LIMIT_MS;
+	while ((t_wait_poll(fd, 0) & POLLERR) == 0) {
+		ck_assert_msg(t_now_ms() < end, "no reset came");
+		pause_ms(1);
+	}
+}
+
 /*
  * Transfer
  */
@@ -489,7 +501,7 @@ t_try_write(int fd)
 
 /*
  * The peer's kernel may take some more after the first EAGAIN: full is what
- * stays full for 30 ms.
+ * stays full for longer than an acknowledgement is delayed, 40 ms.
  */
 size_t
 t_fill(int fd)
@@ -503,7 +515,7 @@ t_fill(int fd)
 		    MSG_NOSIGNAL | MSG_DONTWAIT)) > 0)
 			n += (size_t)sent;
 		ck_assert_int_eq(errno, EAGAIN);
-	} while (ready(fd, POLLOUT, t_now_ms() + 30));
+	} while (ready(fd, POLLOUT, t_now_ms() + 60));
 	return n;
 }
 
@@ -677,6 +689,7 @@ read_all_thread(void *arg)
 	struct t_reader *r = arg;
 
 	r->got = t_read_all(r->fd);
+	r->done_ms = t_now_ms();
 	if (r->close)
 		close(r->fd);
 	return NULL;
@@ -941,7 +954,7 @@ static void
 peer_reset(struct t_pair *p)
 {
 	peer_goes(p, t_reset);
-	t_wait_dead(p->us);
+	t_wait_reset(p->us);
 }
 
 static void
@@ -982,6 +995,7 @@ s_spoke(struct t_pair *p)
 static void
 s_full(struct t_pair *p)
 {
+	t_sndbuf(p->us, 65536);
 	t_fill(p->us);
 }
 
@@ -1057,10 +1071,14 @@ s_unread_reset_so_error(struct t_pair *p)
 	consume_error(p);
 }
 
+/* Where nothing is left to be acknowledged, nothing is left to tell, either. */
 static void
-s_fin_reset_so_error(struct t_pair *p)
+s_fin_unacked_reset_so_error(struct t_pair *p)
 {
-	s_fin_reset(p);
+	peer_fin(p);
+	t_drop(p->peer, T_DROP_ALL);
+	t_write(p->us, 100);
+	peer_reset(p);
 	consume_error(p);
 }
 
@@ -1216,9 +1234,11 @@ const struct t_state t_states[] = {
 	{ "reset, SO_ERROR", s_reset_so_error, T_TCP, -1, RST, ALL },
 	{ "unread, reset, SO_ERROR", s_unread_reset_so_error, T_TCP, -1, RST,
 	    RST },
-	{ "FIN, reset, SO_ERROR", s_fin_reset_so_error, T_TCP, -1, RST, RST },
-	{ "SHUT_RD", s_shut_rd, T_TCP, 0, 0, ALL },
-	{ "unread, SHUT_RD", s_shut_rd_unread, T_TCP, 0, UNREAD, ALL },
+	{ "FIN, unacked, reset, SO_ERROR", s_fin_unacked_reset_so_error,
+	    T_PLAIN, -1, RST, RST },
+	/* On MPTCP nothing tells our own SHUT_RD from the peer's FIN. */
+	{ "SHUT_RD", s_shut_rd, T_PLAIN, 0, 0, ALL },
+	{ "unread, SHUT_RD", s_shut_rd_unread, T_PLAIN, 0, UNREAD, ALL },
 	{ "SHUT_RD, FIN", s_shut_rd_fin, T_PLAIN, 1, FIN, ALL },
 	{ "unread, SHUT_RD, FIN", s_shut_rd_unread_fin, T_PLAIN, 1,
 	    UNREAD | FIN, ALL },

@@ -104,6 +104,7 @@ void		 t_wait_state(int, int);	/* TCP_CLOSE_WAIT and so on */
 int		 t_wait_poll(int, int);		/* revents, at least one asked */
 void		 t_wait_readable(int);
 void		 t_wait_dead(int);		/* RST or FINs: POLLHUP */
+void		 t_wait_reset(int);		/* POLLERR */
 void		 t_wait_outq(int, int);		/* SIOCOUTQ at this value */
 void		 t_wait_inq(int, int);		/* SIOCINQ at least this */
 int		 t_outq(int);
@@ -148,6 +149,7 @@ struct t_reader {
 	struct t_got	 got;
 	int		 fd;
 	int		 close;
+	int64_t		 done_ms;	/* t_now_ms at EOF */
 };
 void		 t_reader(struct t_reader *, int, int);
 struct t_got	 t_reader_join(struct t_reader *);

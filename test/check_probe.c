@@ -1,0 +1,328 @@
+/*
+ * graceclose_probe and graceclose_probe_many: the same bits for one
+ * descriptor and for thousands
+ */
+#include <sys/resource.h>
+#include <sys/socket.h>
+
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include <graceclose.h>
+
+#include "util.h"
+
+#define NCASES	(t_nstates * T_ANY)
+#define MANY	5000
+
+static const struct t_state *
+state(int i)
+{
+	return &t_states[i / T_ANY];
+}
+
+static void
+are_bits(const struct t_state *s, int i, const char *how, int got)
+{
+	ck_assert_msg((got & s->sure) == s->bits && (got & ~7) == 0,
+	    "%s, %s (%s): 0x%x, not 0x%x", how, s->name,
+	    t_families[i / 2].name, (unsigned)got, (unsigned)s->bits);
+}
+
+/* Twice, as looking must not change what is seen. */
+START_TEST(every_state_has_its_bits)
+{
+	const struct t_state *s = state(_i);
+	int i = _i % T_ANY;
+	struct t_pair p;
+	int n;
+
+	if (i / 2 >= s->families)
+		return;
+	t_need_any(i);
+	t_state_pair(&p, s, i);
+	for (n = 0; n < 2; n++) {
+		errno = T_ERRNO_UNTOUCHED;
+		are_bits(s, i, "probe", graceclose_probe(p.us));
+		ck_assert_int_eq(errno, T_ERRNO_UNTOUCHED);
+	}
+	t_close_pair(&p);
+}
+END_TEST
+
+START_TEST(probe_many_says_the_same_of_every_state)
+{
+	const struct t_state *s = state(_i);
+	int i = _i % T_ANY;
+	struct t_pair p;
+	unsigned char bits;
+	int n;
+
+	if (i / 2 >= s->families)
+		return;
+	t_need_any(i);
+	t_state_pair(&p, s, i);
+	for (n = 0; n < 2; n++) {
+		bits = 0xff;
+		t_returns(graceclose_probe_many(&p.us, 1, &bits),
+		    s->closed != 0);
+		are_bits(s, i, "probe_many", bits);
+		ck_assert_int_eq(bits, graceclose_probe(p.us));
+	}
+	t_close_pair(&p);
+}
+END_TEST
+
+START_TEST(probe_consumes_neither_data_nor_error)
+{
+	struct t_pair p;
+	unsigned char bits;
+
+	t_need_any(_i);
+	t_pair_any(&p, _i);
+	t_write(p.peer, 100);
+	t_wait_inq(p.us, 100);
+	graceclose_probe(p.us);
+	graceclose_probe_many(&p.us, 1, &bits);
+	t_read(p.us, 100);
+	t_reset(p.peer);
+	t_wait_reset(p.us);
+	graceclose_probe(p.us);
+	graceclose_probe_many(&p.us, 1, &bits);
+	t_saw(t_read_all(p.us), 0, ECONNRESET);
+	t_close(p.us);
+}
+END_TEST
+
+/*
+ * Many
+ */
+
+/* Every state in turn, with the expected bits; returns how many. */
+static int
+one_of_each(struct t_pair *pairs, const struct t_state **what)
+{
+	int i, n;
+
+	for (i = n = 0; i < t_nstates; i++) {
+		if (t_states[i].sure != 7)
+			continue;
+		what[n] = &t_states[i];
+		t_state_pair(&pairs[n], &t_states[i], n % 2);
+		n++;
+	}
+	return n;
+}
+
+/*
+ * Each entry repeats one of the states: the same descriptor may occur more
+ * than once.
+ */
+static void
+probe_mixture(size_t n)
+{
+	struct t_pair pairs[64];
+	const struct t_state *what[64];
+	unsigned char *bits;
+	size_t i;
+	int *fds;
+	int expected, kinds;
+
+	kinds = one_of_each(pairs, what);
+	fds = calloc(n, sizeof(*fds));
+	bits = malloc(n + 1);
+	ck_assert(fds != NULL && bits != NULL);
+	memset(bits, 0xaa, n + 1);
+	expected = 0;
+	for (i = 0; i < n; i++) {
+		fds[i] = pairs[i % (size_t)kinds].us;
+		expected += what[i % (size_t)kinds]->closed != 0;
+	}
+	t_returns(graceclose_probe_many(fds, n, bits), expected);
+	for (i = 0; i < n; i++)
+		are_bits(what[i % (size_t)kinds], (int)(i % (size_t)kinds) % 2,
+		    "mixture", bits[i]);
+	ck_assert_uint_eq(bits[n], 0xaa);
+	free(fds);
+	free(bits);
+	while (kinds-- > 0)
+		t_close_pair(&pairs[kinds]);
+}
+
+static const size_t sizes[] = { 2, 31, 63, 64, 65, 127, 128, 129, 255, 256,
+	257, 511, 512, 513, 1000, 1023, 1024, 1025, 2048, MANY };
+
+START_TEST(mixture_of_any_size_has_its_bits)
+{
+	probe_mixture(sizes[_i]);
+}
+END_TEST
+
+/* poll(2) refuses more entries than there may be descriptors. */
+START_TEST(low_descriptor_limit_is_no_obstacle)
+{
+	struct rlimit old, low;
+
+	ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &old), 0);
+	low = old;
+	low.rlim_cur = (rlim_t)t_fd_count() + 120;
+	ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &low), 0);
+	probe_mixture(MANY);
+	ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &old), 0);
+}
+END_TEST
+
+/* Lowered after the descriptors were opened, below every one of them. */
+START_TEST(descriptor_limit_of_next_to_nothing_is_no_obstacle)
+{
+	struct rlimit old, low;
+	struct t_pair p;
+	unsigned char bits[100];
+	int fds[100], i;
+
+	t_pair(&p, T_IPV4);
+	t_fin(p.peer);
+	t_wait_poll(p.us, POLLRDHUP);
+	for (i = 0; i < 100; i++)
+		fds[i] = p.us;
+	ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &old), 0);
+	low = old;
+	low.rlim_cur = (rlim_t)_i;
+	ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &low), 0);
+	i = graceclose_probe_many(fds, 100, bits);
+	ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &old), 0);
+	ck_assert_int_eq(i, 100);
+	for (i = 0; i < 100; i++)
+		ck_assert_int_eq(bits[i], GRACECLOSE_FIN);
+	t_close_pair(&p);
+}
+END_TEST
+
+/* As many real connections, each by itself. */
+START_TEST(thousands_of_connections_are_told_apart)
+{
+	static struct t_pair pairs[MANY];
+	static unsigned char bits[MANY];
+	static int fds[MANY];
+	struct rlimit rl;
+	int dead, i, n;
+
+	ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &rl), 0);
+	n = rl.rlim_cur < 2 * MANY + 100 ? (int)(rl.rlim_cur - 100) / 2 : MANY;
+	for (i = dead = 0; i < n; i++) {
+		t_pair(&pairs[i], i % 2 == 0 ? T_UNIX : T_IPV4);
+		fds[i] = pairs[i].us;
+		if (i % 7 == 0) {
+			t_fin(pairs[i].peer);
+			t_wait_poll(pairs[i].us, POLLRDHUP);
+			dead++;
+		} else if (i % 5 == 0) {
+			t_write(pairs[i].peer, 1);
+			t_wait_readable(pairs[i].us);
+		}
+	}
+	t_returns(graceclose_probe_many(fds, (size_t)n, bits), dead);
+	for (i = 0; i < n; i++) {
+		ck_assert_int_eq(bits[i], i % 7 == 0 ? GRACECLOSE_FIN :
+		    i % 5 == 0 ? GRACECLOSE_UNREAD : 0);
+		t_close_pair(&pairs[i]);
+	}
+}
+END_TEST
+
+START_TEST(none_at_all_is_zero)
+{
+	unsigned char bits;
+	int fd;
+
+	fd = -1;
+	bits = 0xaa;
+	t_returns(graceclose_probe_many(&fd, 0, &bits), 0);
+	t_returns(graceclose_probe_many(NULL, 0, NULL), 0);
+	ck_assert_uint_eq(bits, 0xaa);
+}
+END_TEST
+
+START_TEST(entry_that_is_no_descriptor_gets_rst)
+{
+	struct t_pair p;
+	unsigned char bits[6];
+	int fds[6];
+
+	t_pair(&p, _i);
+	fds[0] = p.us;
+	fds[1] = -1;
+	fds[2] = INT32_MAX;
+	fds[3] = INT32_MIN;
+	fds[4] = dup(p.us);
+	t_close(fds[4]);
+	fds[5] = p.us;
+	memset(bits, 0xaa, sizeof(bits));
+	t_returns(graceclose_probe_many(fds, 6, bits), 4);
+	ck_assert_int_eq(bits[0], 0);
+	ck_assert_int_eq(bits[1], GRACECLOSE_RST);
+	ck_assert_int_eq(bits[2], GRACECLOSE_RST);
+	ck_assert_int_eq(bits[3], GRACECLOSE_RST);
+	ck_assert_int_eq(bits[4], GRACECLOSE_RST);
+	ck_assert_int_eq(bits[5], 0);
+	t_close_pair(&p);
+}
+END_TEST
+
+/*
+ * Not a connection
+ */
+
+START_TEST(what_is_no_connection_has_its_errno)
+{
+	int fd;
+
+	t_need(t_odds[_i].family);
+	fd = t_odds[_i].open();
+	ck_assert_int_ge(fd, 0);
+	t_fails(graceclose_probe(fd), t_odds[_i].error);
+	t_close(fd);
+}
+END_TEST
+
+START_TEST(no_descriptor_is_ebadf)
+{
+	t_fails(graceclose_probe(-1), EBADF);
+	t_fails(graceclose_probe(INT32_MAX), EBADF);
+}
+END_TEST
+
+int
+main(void)
+{
+	Suite *s;
+	TCase *tc;
+
+	s = suite_create("probe");
+	tc = t_case(s, "states");
+	tcase_add_loop_test(tc, every_state_has_its_bits, 0, NCASES);
+	tcase_add_loop_test(tc, probe_many_says_the_same_of_every_state, 0,
+	    NCASES);
+	tcase_add_loop_test(tc, probe_consumes_neither_data_nor_error, 0,
+	    T_ANY_TCP);
+
+	tc = t_case(s, "many");
+	tcase_add_loop_test(tc, mixture_of_any_size_has_its_bits, 0,
+	    sizeof(sizes) / sizeof(sizes[0]));
+	tcase_add_test(tc, low_descriptor_limit_is_no_obstacle);
+	tcase_add_loop_test(tc,
+	    descriptor_limit_of_next_to_nothing_is_no_obstacle, 1, 5);
+	tcase_add_test(tc, thousands_of_connections_are_told_apart);
+	tcase_add_test(tc, none_at_all_is_zero);
+	tcase_add_loop_test(tc, entry_that_is_no_descriptor_gets_rst, 0,
+	    T_FAMILIES);
+
+	tc = t_case(s, "no connection");
+	tcase_add_loop_test(tc, what_is_no_connection_has_its_errno, 0,
+	    T_ODDS);
+	tcase_add_test(tc, no_descriptor_is_ebadf);
+	return t_main(s);
+}
