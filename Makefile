@@ -53,6 +53,7 @@ UTIL_OBJ = $(BUILD)/obj/test/util.o
 .PHONY: check check-programs check-scripts lint
 .PHONY: install uninstall clean dist help
 .SECONDARY:
+.DELETE_ON_ERROR:
 
 all: lib
 
@@ -70,25 +71,39 @@ help:
 
 # --- the library ---------------------------------------------------------
 
-lib: $(STATIC) $(SHARED)
+lib: $(STATIC) $(SHARED) $(BUILD)/$(SONAME) $(BUILD)/libgraceclose.so
 
-$(BUILD)/static/%.o: %.c Makefile
+# What everything is built with: when it, or the list of sources, is another
+# than the last time, everything is built again.
+FLAGS	= $(BUILD)/flags
+WITH	= $(CC) $(BASE) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) $(LIB_SRC)
+
+$(FLAGS): again
+	@mkdir -p $(@D)
+	@echo '$(WITH)' | cmp -s - $@ || echo '$(WITH)' >$@
+.PHONY: again
+
+$(BUILD)/static/%.o: %.c Makefile $(FLAGS)
 	@mkdir -p $(@D)
 	$(CC) $(BASE) $(CPPFLAGS) $(CFLAGS) -c -o $@ $<
 
-$(BUILD)/shared/%.o: %.c Makefile
+$(BUILD)/shared/%.o: %.c Makefile $(FLAGS)
 	@mkdir -p $(@D)
 	$(CC) $(BASE) -fPIC $(CPPFLAGS) $(CFLAGS) -c -o $@ $<
 
-$(STATIC): $(STATIC_OBJ)
+$(STATIC): $(STATIC_OBJ) $(FLAGS)
 	@rm -f $@
-	$(AR) rcs $@ $^
+	$(AR) rcs $@ $(STATIC_OBJ)
 
-$(SHARED): $(SHARED_OBJ) $(MAP)
+$(SHARED): $(SHARED_OBJ) $(MAP) $(FLAGS)
 	$(CC) -shared -Wl,-soname,$(SONAME) -Wl,--version-script=$(MAP) \
 	    $(UNDEFINED) $(CFLAGS) $(LDFLAGS) -o $@ $(SHARED_OBJ)
-	ln -sf libgraceclose.so.$(VERSION) $(BUILD)/$(SONAME)
-	ln -sf $(SONAME) $(BUILD)/libgraceclose.so
+
+$(BUILD)/$(SONAME): $(SHARED)
+	ln -sf $(<F) $@
+
+$(BUILD)/libgraceclose.so: $(BUILD)/$(SONAME)
+	ln -sf $(<F) $@
 
 # A sanitizer's own symbols stay open in a shared library.
 UNDEFINED = $(if $(findstring -fsanitize,$(CFLAGS)),,-Wl,-z,defs)
@@ -110,15 +125,15 @@ need-check: need-bsd
 need-bsd:
 	$(call need,libbsd,libbsd-dev)
 
-$(BUILD)/obj/examples/%.o: examples/%.c Makefile | need-bsd
+$(BUILD)/obj/examples/%.o: examples/%.c Makefile $(FLAGS) | need-bsd
 	@mkdir -p $(@D)
 	$(CC) $(BASE) $(BSD_CFLAGS) $(CPPFLAGS) $(CFLAGS) -c -o $@ $<
 
-$(BUILD)/obj/bench/%.o: bench/%.c Makefile | need-bsd
+$(BUILD)/obj/bench/%.o: bench/%.c Makefile $(FLAGS) | need-bsd
 	@mkdir -p $(@D)
 	$(CC) $(BASE) $(BSD_CFLAGS) $(CPPFLAGS) $(CFLAGS) -c -o $@ $<
 
-$(BUILD)/obj/test/%.o: test/%.c Makefile | need-check
+$(BUILD)/obj/test/%.o: test/%.c Makefile $(FLAGS) | need-check
 	@mkdir -p $(@D)
 	$(CC) $(BASE) $(CHECK_CFLAGS) $(CPPFLAGS) $(CFLAGS) -c -o $@ $<
 

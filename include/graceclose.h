@@ -85,6 +85,7 @@ struct graceclose {
 	int		timeout_ms;
 	int		idle_ms;
 	int		nap_ms;
+	int		pad;
 	unsigned char	phase;
 	unsigned char	outcome;
 	unsigned char	until;
@@ -99,7 +100,8 @@ struct graceclose {
 	int64_t		started;
 	int64_t		progressed;
 	int64_t		wake;
-	uint64_t	reserved[6];
+	int64_t		ended;
+	uint64_t	reserved[5];
 };
 
 /* Register a descriptor with epoll once, for these; needs <sys/epoll.h>. */

@@ -14,11 +14,11 @@
 int
 abort_close(int fd)
 {
-	int error = 0, saved = errno;
+	int error = 0, kind, saved = errno;
 	bool finished;
 
-	if (graceclose_tcp_kind(fd, &finished) != -1)
-		graceclose_tcp_abort(fd);
+	if ((kind = graceclose_tcp_kind(fd, &finished)) != -1)
+		graceclose_tcp_abort(fd, kind);
 	else if (errno == EBADF)
 		return -1;
 	else if (errno != ENOTCONN)

@@ -23,14 +23,16 @@
 enum { IDLE = 0, GOING, OVER, RELEASED };	/* phase */
 
 #define HALF_CLOSED	1	/* flags: our FIN is queued, or further */
-#define DEAF		2	/* recv says EOF, but no FIN came: SHUT_RD */
-#define MORE		4	/* the last step left input unread */
+#define COUNTED		2	/* unacked holds a count */
+#define DEAF		4	/* recv says EOF, but no FIN came: SHUT_RD */
+#define MORE		8	/* the last step left input unread */
+#define STALLED		16	/* the last step brought nothing new */
 
 #define TIMEOUT_MS	30000
 #define IDLE_MS		5000
-#define NAP_MAX_MS	256
-#define STEP_MAX	((size_t)1 << 20) /* bytes of input that a step takes */
-#define SWEEP_STEPS	32		/* as many at the end: a full buffer */
+#define NAP_MAX_MS	64
+#define STEP_MAX	((size_t)1 << 20) /* bytes of input a step takes */
+#define SWEEP_MAX	((size_t)1 << 25) /* and the end: a full buffer */
 #define NEVER		INT64_MAX
 
 static bool
@@ -62,24 +64,32 @@ over(struct graceclose *gc, int outcome, int error)
 
 /*
  * Looks at what the peer's TCP has acknowledged; true where that is news.  Our
- * FIN is the last of the bytes, so it is among them until the count is 0.
+ * FIN is the last of the bytes, so it is among them until the count is 0, and
+ * none can be added: a count that grew belongs to no connection any longer.
  */
 static bool
 acknowledge(struct graceclose *gc)
 {
 	int64_t outq = graceclose_tcp_outq(gc->fd, gc->kind);
 	uint64_t before = gc->unacked;
+	bool fin = (gc->flags & HALF_CLOSED) != 0;
 
-	if (outq < 0)
+	if (outq == 0 && fin && !gc->finished) {
+		/* The state, then the count: the handshake may end between. */
+		if (graceclose_tcp_opening(gc->fd, gc->kind))
+			return false;
+		outq = graceclose_tcp_outq(gc->fd, gc->kind);
+	}
+	if (outq > 0 && fin)
+		outq--;
+	else if (outq == 0 && fin)
+		gc->delivered = gc->kind != GRACECLOSE_KIND_MPTCP ||
+		    !graceclose_tcp_gone(gc->fd, gc->kind);
+	if (outq < 0 || ((gc->flags & COUNTED) != 0 &&
+	    (uint64_t)outq > before))
 		return false;
+	gc->flags |= COUNTED;
 	gc->unacked = (uint64_t)outq;
-	if ((gc->flags & HALF_CLOSED) == 0)
-		return false;
-	if (outq > 0)
-		gc->unacked--;
-	else
-		gc->delivered = gc->finished ||
-		    !graceclose_tcp_opening(gc->fd, gc->kind);
 	return gc->delivered || gc->unacked != before;
 }
 
@@ -96,21 +106,31 @@ fail(struct graceclose *gc, int outcome, int error)
 		over(gc, outcome, error);
 }
 
+static bool
+flooded(const struct graceclose *gc)
+{
+	return gc->discard_max != 0 && gc->discarded > gc->discard_max;
+}
+
 /* Discards what is unread, as far as a full receive buffer goes. */
 static void
 sweep(struct graceclose *gc)
 {
+	size_t swept = 0;
 	ssize_t n = 1;
-	int i;
 
-	for (i = 0; i < SWEEP_STEPS && n > 0; i++) {
-		n = graceclose_tcp_discard(gc->fd, STEP_MAX);
+	while (swept < SWEEP_MAX && n > 0) {
+		n = graceclose_tcp_discard(gc->fd, gc->kind, STEP_MAX);
 		if (n > 0)
-			gc->discarded += (uint64_t)n;
+			swept += (size_t)n;
 	}
+	gc->discarded += swept;
 }
 
-/* The TCP state is CLOSE, or there never was another: which end was it? */
+/*
+ * Nothing is left of the connection: which end was it?  What is unread goes
+ * first, since it hides whether a FIN or a reset came behind it.
+ */
 static void
 bury(struct graceclose *gc)
 {
@@ -118,12 +138,15 @@ bury(struct graceclose *gc)
 
 	if (graceclose_tcp_take_error(gc->fd) != 0)
 		revents |= POLLERR;
+	sweep(gc);
 	switch (graceclose_tcp_state(gc->fd, revents)) {
 	case GRACECLOSE_STATE_ENDED:
 		gc->delivered = gc->finished = 1;
 		gc->unacked = 0;
-		sweep(gc);
-		over(gc, GRACECLOSE_OK, 0);
+		if (flooded(gc) && gc->until == GRACECLOSE_FINISHED)
+			over(gc, GRACECLOSE_FLOODED, EMSGSIZE);
+		else
+			over(gc, GRACECLOSE_OK, 0);
 		break;
 	case GRACECLOSE_STATE_DEAD:
 		fail(gc, GRACECLOSE_WAS_RESET, ECONNRESET);
@@ -133,13 +156,38 @@ bury(struct graceclose *gc)
 	}
 }
 
+/* What recv failed with: not yet, a reset, or nothing to reset. */
+static void
+refused(struct graceclose *gc, int error)
+{
+	switch (error) {
+	case EAGAIN:
+#if EWOULDBLOCK != EAGAIN
+	case EWOULDBLOCK:
+#endif
+	case EINTR:
+	case ENOBUFS:
+	case ENOMEM:
+		break;
+	case ENOTCONN:
+		bury(gc);
+		break;
+	default:
+		if (graceclose_tcp_was_connected(gc->fd, gc->kind))
+			fail(gc, GRACECLOSE_WAS_RESET, ECONNRESET);
+		else
+			over(gc, GRACECLOSE_INVALID, ENOTCONN);
+	}
+}
+
 /* How much a recv may take: one byte beyond the cap shows that it is passed. */
 static size_t
 allowance(const struct graceclose *gc, size_t left)
 {
 	uint64_t room = gc->discard_max - gc->discarded;
 
-	return gc->discard_max != 0 && room < left ? (size_t)room + 1 : left;
+	return gc->discard_max != 0 && room < left - 1 ? (size_t)room + 1 :
+	    left;
 }
 
 /* Discards late input, a bounded amount; true where any came. */
@@ -149,29 +197,25 @@ drain(struct graceclose *gc)
 	size_t left = STEP_MAX;
 	ssize_t n = 1;
 
-	while (left > 0 && n > 0) {
-		n = graceclose_tcp_discard(gc->fd, allowance(gc, left));
+	while (left > 0 && n > 0 && !flooded(gc)) {
+		n = graceclose_tcp_discard(gc->fd, gc->kind,
+		    allowance(gc, left));
 		if (n > 0) {
-			left -= (size_t)n < left ? (size_t)n : left;
+			left -= (size_t)n;
 			gc->discarded += (uint64_t)n;
-		}
-		if (gc->discard_max != 0 && gc->discarded > gc->discard_max) {
-			fail(gc, GRACECLOSE_FLOODED, EMSGSIZE);
-			return true;
 		}
 	}
 	gc->flags &= (unsigned char)~MORE;
-	if (n > 0)
+	if (flooded(gc))
+		fail(gc, GRACECLOSE_FLOODED, EMSGSIZE);
+	else if (n > 0)
 		gc->flags |= MORE;
-	else if (n == 0 && graceclose_tcp_finished(gc->fd, gc->kind))
+	else if (n == -1)
+		refused(gc, errno);
+	else if (graceclose_tcp_finished(gc->fd, gc->kind))
 		gc->finished = 1;
-	else if (n == 0)
+	else
 		gc->flags |= DEAF;
-	else if (errno == ENOTCONN)
-		bury(gc);
-	else if (errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR &&
-	    errno != ENOBUFS && errno != ENOMEM)
-		fail(gc, GRACECLOSE_WAS_RESET, ECONNRESET);
 	return left < STEP_MAX || gc->finished;
 }
 
@@ -183,10 +227,27 @@ earlier(int64_t a, int64_t since, int ms)
 	return a < b ? a : b;
 }
 
+/* Not over yet: what was spared while it might have been over at once. */
+static void
+look_closer(struct graceclose *gc, bool progress)
+{
+	if (gc->wake == 0)
+		gc->kind = (unsigned char)graceclose_tcp_kind_proper(gc->fd,
+		    gc->kind);
+	if (progress) {
+		gc->flags &= (unsigned char)~STALLED;
+		return;
+	}
+	/* Woken for nothing, and again: POLLERR cannot be masked. */
+	if ((gc->flags & STALLED) != 0)
+		graceclose_tcp_skip_notice(gc->fd);
+	gc->flags |= STALLED;
+}
+
 /*
- * Not over yet: a limit may have run out, or when is the next look due?  Naps
- * are for loops without epoll's edge, for no event of poll(2) tells of an
- * acknowledgement, nor of a FIN behind our own SHUT_RD.
+ * A limit may have run out, or when is the next look due?  Naps are for loops
+ * without epoll's edge, for no event of poll(2) tells of an acknowledgement,
+ * nor of a FIN behind our own SHUT_RD.
  */
 static void
 schedule(struct graceclose *gc, bool progress)
@@ -213,6 +274,19 @@ schedule(struct graceclose *gc, bool progress)
 		gc->wake = now;
 }
 
+static void
+take(struct graceclose *gc, int fd, const struct graceclose_opts *o)
+{
+	gc->fd = fd;
+	gc->phase = GOING;
+	gc->until = (unsigned char)o->until;
+	gc->on_expiry = (unsigned char)o->on_expiry;
+	gc->timeout_ms = o->timeout_ms != 0 ? o->timeout_ms : TIMEOUT_MS;
+	gc->idle_ms = o->idle_ms != 0 ? o->idle_ms : IDLE_MS;
+	gc->discard_max = o->discard_max;
+	gc->started = gc->progressed = graceclose_tcp_clock();
+}
+
 int
 graceclose_begin(struct graceclose *gc, int fd,
     const struct graceclose_opts *opts)
@@ -222,27 +296,16 @@ graceclose_begin(struct graceclose *gc, int fd,
 	int kind, saved = errno;
 	bool finished;
 
-	if (gc == NULL) {
-		errno = EINVAL;
-		return -1;
-	}
-	memset(gc, 0, sizeof(*gc));
-	gc->fd = -1;
-	if (!valid(o)) {
+	if (gc != NULL)
+		memset(gc, 0, sizeof(*gc));
+	if (gc == NULL || !valid(o)) {
 		errno = EINVAL;
 		return -1;
 	}
 	kind = graceclose_tcp_kind(fd, &finished);
 	if (kind == -1 && errno == EBADF)
 		return -1;
-	gc->fd = fd;
-	gc->phase = GOING;
-	gc->until = (unsigned char)o->until;
-	gc->on_expiry = (unsigned char)o->on_expiry;
-	gc->timeout_ms = o->timeout_ms != 0 ? o->timeout_ms : TIMEOUT_MS;
-	gc->idle_ms = o->idle_ms != 0 ? o->idle_ms : IDLE_MS;
-	gc->discard_max = o->discard_max;
-	gc->started = gc->progressed = graceclose_tcp_clock();
+	take(gc, fd, o);
 	if (kind == -1) {
 		over(gc, GRACECLOSE_INVALID, errno);
 	} else {
@@ -284,15 +347,16 @@ graceclose_step(struct graceclose *gc)
 		progress = drain(gc);
 	if (gc->phase == GOING && !gc->delivered)
 		progress |= acknowledge(gc);
-	if (gc->phase == GOING) {
-		if (reached(gc))
-			over(gc, GRACECLOSE_OK, 0);
-		else if ((gc->finished || (gc->flags & DEAF) != 0) &&
-		    graceclose_tcp_gone(gc->fd))
-			bury(gc);
-		else
-			schedule(gc, progress);
-	}
+	if (gc->phase == GOING && reached(gc))
+		over(gc, GRACECLOSE_OK, 0);
+	if (gc->phase == GOING)
+		look_closer(gc, progress);
+	if (gc->phase == GOING &&
+	    (gc->finished || (gc->flags & DEAF) != 0) &&
+	    graceclose_tcp_gone(gc->fd, gc->kind))
+		bury(gc);
+	if (gc->phase == GOING)
+		schedule(gc, progress);
 	return verdict(gc, saved);
 }
 
@@ -327,8 +391,7 @@ static void
 detach(struct graceclose *gc)
 {
 	graceclose_tcp_unlinger(gc->fd);
-	if (gc->outcome != GRACECLOSE_INVALID &&
-	    gc->outcome != GRACECLOSE_FLOODED)
+	if (gc->outcome != GRACECLOSE_FLOODED)
 		sweep(gc);
 }
 
@@ -341,8 +404,9 @@ release(struct graceclose *gc)
 	int error;
 
 	if (cut && gc->on_expiry == GRACECLOSE_RESET)
-		graceclose_tcp_abort(gc->fd);
-	else if (!gc->delivered || !gc->finished)
+		graceclose_tcp_abort(gc->fd, gc->kind);
+	else if (gc->outcome != GRACECLOSE_INVALID &&
+	    (!gc->delivered || !gc->finished))
 		detach(gc);
 	error = graceclose_tcp_close(gc->fd);
 	if (gc->error == 0 && error != 0)
@@ -352,8 +416,10 @@ release(struct graceclose *gc)
 }
 
 static void
-fill(const struct graceclose *gc, struct graceclose_report *report)
+fill(struct graceclose *gc, struct graceclose_report *report)
 {
+	if (gc->ended == 0)
+		gc->ended = graceclose_tcp_clock();
 	memset(report, 0, sizeof(*report));
 	report->outcome = gc->outcome;
 	report->error = gc->error;
@@ -361,7 +427,7 @@ fill(const struct graceclose *gc, struct graceclose_report *report)
 	report->finished = gc->finished;
 	report->unacked = gc->unacked;
 	report->discarded = gc->discarded;
-	report->elapsed_us = (uint64_t)(graceclose_tcp_clock() - gc->started);
+	report->elapsed_us = (uint64_t)(gc->ended - gc->started);
 }
 
 int

@@ -40,10 +40,12 @@ struct graceclose_waiter {
 
 /* Questions: none consumes anything. */
 int	graceclose_tcp_kind(int fd, bool *finished);
+int	graceclose_tcp_kind_proper(int fd, int kind);
 extern const short graceclose_tcp_events;
 int	graceclose_tcp_poll(struct pollfd *fds, size_t n);
 int	graceclose_tcp_state(int fd, short revents);
-bool	graceclose_tcp_gone(int fd);
+bool	graceclose_tcp_gone(int fd, int kind);
+bool	graceclose_tcp_was_connected(int fd, int kind);
 bool	graceclose_tcp_finished(int fd, int kind);
 bool	graceclose_tcp_opening(int fd, int kind);
 bool	graceclose_tcp_unread(int fd, short revents);
@@ -56,10 +58,11 @@ int	graceclose_mptcp_state(int fd);
 int	graceclose_probe_bits(int fd, short revents);
 
 /* Deeds. */
-ssize_t	graceclose_tcp_discard(int fd, size_t max);
+ssize_t	graceclose_tcp_discard(int fd, int kind, size_t max);
+void	graceclose_tcp_skip_notice(int fd);
 int	graceclose_tcp_take_error(int fd);
 void	graceclose_tcp_unlinger(int fd);
-void	graceclose_tcp_abort(int fd);
+void	graceclose_tcp_abort(int fd, int kind);
 int	graceclose_tcp_close(int fd);
 
 /* Time, in microseconds, and waiting. */

@@ -46,7 +46,10 @@ struct answer {
 	char			attrs[1024];
 };
 
-/* 0 once a reset has taken it away; an orderly end does not.  -1: no MPTCP. */
+/*
+ * 0 once a reset has taken it away, which an orderly end does not; -1 where
+ * the peer knew no MPTCP and the connection fell back to TCP (RFC 8684 3.7).
+ */
 int64_t
 graceclose_mptcp_token(int fd)
 {

@@ -93,25 +93,25 @@ tcp_info(int fd, struct tcp_info *info)
 	return getsockopt(fd, IPPROTO_TCP, TCP_INFO, info, &len);
 }
 
+/* MPTCP that goes on as TCP, since the peer knows nothing else. */
+static bool
+fell_back(int fd, int kind)
+{
+	return kind == GRACECLOSE_KIND_MPTCP &&
+	    graceclose_mptcp_token(fd) == -1;
+}
+
 /* A TCP state of <netinet/tcp.h>, or -1 where the kernel shows none. */
 static int
 tcp_state(int fd, int kind)
 {
 	struct tcp_info info;
 
-	if (kind == GRACECLOSE_KIND_MPTCP)
+	if (kind == GRACECLOSE_KIND_MPTCP && !fell_back(fd, kind))
 		return graceclose_mptcp_state(fd);
 	return tcp_info(fd, &info) == -1 ? -1 : info.tcpi_state;
 }
 
-/* The receive space is measured out when a connection is established. */
-static bool
-was_connected(int fd)
-{
-	struct tcp_info info;
-
-	return tcp_info(fd, &info) == 0 && info.tcpi_rcv_space != 0;
-}
 #else
 static int
 zerocopy_look(int fd, uint32_t *inq)
@@ -122,48 +122,60 @@ zerocopy_look(int fd, uint32_t *inq)
 }
 #endif
 
+/* AF_INET and so on, and the protocol where the system tells it. */
+static int
+family(int fd, int *protocol)
+{
+#ifdef LINUX
+	*protocol = get_int(fd, SOL_SOCKET, SO_PROTOCOL);
+	if (*protocol == IPPROTO_TCP || *protocol == IPPROTO_MPTCP)
+		return AF_INET;		/* or AF_INET6: no matter */
+	return get_int(fd, SOL_SOCKET, SO_DOMAIN);
+#else
+	struct sockaddr_storage ss;
+	socklen_t len = sizeof(ss);
+
+	*protocol = IPPROTO_TCP;
+	memset(&ss, 0, sizeof(ss));
+	if (getsockname(fd, (struct sockaddr *)&ss, &len) == -1)
+		return -1;
+	return ss.ss_family == AF_INET6 ? AF_INET : ss.ss_family;
+#endif
+}
+
 /* The kind by what every socket can tell; -1 and errno where it is none. */
 static int
 kind_of_socket(int fd)
 {
 	struct sockaddr_storage ss;
 	socklen_t len = sizeof(ss);
-	int type;
+	int protocol, type;
 
 	if ((type = get_int(fd, SOL_SOCKET, SO_TYPE)) == -1)
 		return -1;
-	if (type != SOCK_STREAM) {
-		errno = EOPNOTSUPP;
-		return -1;
-	}
-	if (get_int(fd, SOL_SOCKET, SO_ACCEPTCONN) == 1) {
-		errno = ENOTCONN;
-		return -1;
-	}
-#ifdef LINUX
-	switch (get_int(fd, SOL_SOCKET, SO_PROTOCOL)) {
-	case IPPROTO_TCP:
-		return GRACECLOSE_KIND_TCP;
-	case IPPROTO_MPTCP:
-		return GRACECLOSE_KIND_MPTCP;
-	}
-#else
-	memset(&ss, 0, sizeof(ss));
-	if (getsockname(fd, (struct sockaddr *)&ss, &len) == 0 &&
-	    (ss.ss_family == AF_INET || ss.ss_family == AF_INET6))
-		return GRACECLOSE_KIND_TCP;
-	len = sizeof(ss);
-#endif
-	/* shutdown(2) of an AF_UNIX socket succeeds unconnected, too. */
-	if (getpeername(fd, (struct sockaddr *)&ss, &len) == -1)
-		return -1;
-	return GRACECLOSE_KIND_LOCAL;
+	if (type == SOCK_STREAM)
+		switch (family(fd, &protocol)) {
+		case AF_INET:
+			errno = ENOTCONN;
+			if (get_int(fd, SOL_SOCKET, SO_ACCEPTCONN) == 1)
+				return -1;
+			return protocol == IPPROTO_MPTCP ?
+			    GRACECLOSE_KIND_MPTCP : GRACECLOSE_KIND_TCP;
+		case AF_UNIX:
+			/* shutdown(2) would succeed unconnected, too. */
+			if (getpeername(fd, (struct sockaddr *)&ss, &len) == -1)
+				return -1;
+			return GRACECLOSE_KIND_LOCAL;
+		}
+	errno = EOPNOTSUPP;
+	return -1;
 }
 
 /*
- * The kind of a stream socket that is, or may be, connected.  *finished says
- * whether it is known already that the peer's FIN is here and nothing unread.
- * -1: EBADF, ENOTSOCK, EOPNOTSUPP, or ENOTCONN for a listening one.
+ * The kind of a stream socket that is, or may be, connected, at the price of
+ * one call for TCP.  *finished says whether it is known already that the
+ * peer's FIN is here and nothing unread.  -1: EBADF, ENOTSOCK, EOPNOTSUPP, or
+ * ENOTCONN for a listening one.
  */
 int
 graceclose_tcp_kind(int fd, bool *finished)
@@ -189,6 +201,22 @@ graceclose_tcp_kind(int fd, bool *finished)
 }
 
 /*
+ * The kind for good.  An MPTCP socket that fell back hands its questions on to
+ * a TCP one and passes for it so far, yet its counts and states differ.
+ */
+int
+graceclose_tcp_kind_proper(int fd, int kind)
+{
+#ifdef LINUX
+	if (kind == GRACECLOSE_KIND_TCP &&
+	    get_int(fd, SOL_SOCKET, SO_PROTOCOL) == IPPROTO_MPTCP)
+		return GRACECLOSE_KIND_MPTCP;
+#endif
+	(void)fd;
+	return kind;
+}
+
+/*
  * What to ask poll about a connection.  POLLOUT, because one that is quiet and
  * writable is then told by this one call from a listener, a pipe's read end
  * and the like, which report nothing; POLLWRBAND, because TCP never reports
@@ -209,16 +237,40 @@ graceclose_tcp_poll(struct pollfd *fds, size_t n)
 
 /*
  * Whether nothing is left of a connection: TCP state CLOSE, by a reset or by
- * an orderly end, TIME_WAIT included.  LAST_ACK and CLOSING still have a peer.
+ * an orderly end, TIME_WAIT included.  LAST_ACK and CLOSING still have a peer,
+ * and MPTCP that fell back forgets its name too early there.
  */
 bool
-graceclose_tcp_gone(int fd)
+graceclose_tcp_gone(int fd, int kind)
 {
 	struct sockaddr_storage ss;
 	socklen_t len = sizeof(ss);
 
-	return getpeername(fd, (struct sockaddr *)&ss, &len) == -1 &&
-	    errno == ENOTCONN;
+	if (getpeername(fd, (struct sockaddr *)&ss, &len) == 0 ||
+	    errno != ENOTCONN)
+		return false;
+#ifdef LINUX
+	if (fell_back(fd, kind))
+		return tcp_state(fd, kind) == TCP_CLOSE;
+#endif
+	(void)kind;
+	return true;
+}
+
+/* Whether there ever was a connection, of one that is gone. */
+bool
+graceclose_tcp_was_connected(int fd, int kind)
+{
+#ifdef LINUX
+	struct tcp_info info;
+
+	/* The receive space is measured out when it is established. */
+	if (kind != GRACECLOSE_KIND_LOCAL && tcp_info(fd, &info) == 0)
+		return info.tcpi_rcv_space != 0;
+#endif
+	(void)fd;
+	(void)kind;
+	return true;
 }
 
 /*
@@ -244,22 +296,20 @@ graceclose_tcp_unread(int fd, short revents)
 	return true;
 }
 
-/* Whether the state says that the peer's FIN is here; so does an unknown one. */
+/* Whether the state says that the peer's FIN is here, or `unknown`. */
 static bool
-finished_by_state(int fd, int kind)
+finished_by_state(int fd, int kind, bool unknown)
 {
 #ifdef LINUX
-	switch (tcp_state(fd, kind)) {
-	case TCP_SYN_RECV:
-	case TCP_ESTABLISHED:
-	case TCP_FIN_WAIT1:
-	case TCP_FIN_WAIT2:
-		return false;
-	}
+	int state = tcp_state(fd, kind);
+
+	if (state != -1)
+		return state == TCP_CLOSE_WAIT || state == TCP_LAST_ACK ||
+		    state == TCP_CLOSING || state == TCP_TIME_WAIT;
 #endif
 	(void)fd;
 	(void)kind;
-	return true;
+	return unknown;
 }
 
 /*
@@ -281,7 +331,7 @@ graceclose_tcp_finished(int fd, int kind)
 	case EINVAL:
 		return false;
 	}
-	return finished_by_state(fd, kind);
+	return finished_by_state(fd, kind, false);
 }
 
 #ifdef LINUX
@@ -298,15 +348,12 @@ state_of_closed(int fd, int kind, short revents)
 
 	if ((revents & POLLERR) != 0 || graceclose_tcp_outq(fd, kind) > 0)
 		return GRACECLOSE_STATE_DEAD;
-	if (kind == GRACECLOSE_KIND_MPTCP) {
-		if (graceclose_mptcp_token(fd) == 0)
-			return GRACECLOSE_STATE_DEAD;
-	} else if (zerocopy_look(fd, &inq) == 0) {
-		/* FIONREAD leaves a FIN out, zerocopy_look() counts it. */
-		if (ioctl(fd, FIONREAD, &unread) == -1 ||
-		    inq <= (uint32_t)unread)
-			return GRACECLOSE_STATE_DEAD;
-	}
+	if (kind == GRACECLOSE_KIND_MPTCP && graceclose_mptcp_token(fd) == 0)
+		return GRACECLOSE_STATE_DEAD;
+	/* FIONREAD leaves a FIN out, zerocopy_look() counts it. */
+	if (zerocopy_look(fd, &inq) == 0 &&
+	    (ioctl(fd, FIONREAD, &unread) == -1 || inq <= (uint32_t)unread))
+		return GRACECLOSE_STATE_DEAD;
 	return GRACECLOSE_STATE_ENDED;
 }
 
@@ -326,17 +373,18 @@ graceclose_tcp_state(int fd, short revents)
 		return GRACECLOSE_STATE_OPEN;
 	if ((kind = graceclose_tcp_kind(fd, &finished)) == -1)
 		return -1;
+	kind = graceclose_tcp_kind_proper(fd, kind);
 	if (kind == GRACECLOSE_KIND_LOCAL) {
 		if ((revents & POLLERR) != 0 && (revents & POLLHUP) != 0)
 			return GRACECLOSE_STATE_DEAD;
 		finished = (revents & POLLRDHUP) != 0;
-	} else if (graceclose_tcp_gone(fd)) {
-		if (was_connected(fd))
+	} else if (graceclose_tcp_gone(fd, kind)) {
+		if (graceclose_tcp_was_connected(fd, kind))
 			return state_of_closed(fd, kind, revents);
 		errno = ENOTCONN;
 		return -1;
 	} else if (!finished && (revents & POLLRDHUP) != 0) {
-		finished = finished_by_state(fd, kind);
+		finished = finished_by_state(fd, kind, true);
 	}
 	return finished ? GRACECLOSE_STATE_FINISHED : GRACECLOSE_STATE_OPEN;
 }
@@ -345,13 +393,14 @@ int
 graceclose_tcp_state(int fd, short revents)
 {
 	bool finished, gone;
+	int kind;
 	char c;
 
-	if (graceclose_tcp_kind(fd, &finished) == -1)
+	if ((kind = graceclose_tcp_kind(fd, &finished)) == -1)
 		return -1;
 	if ((revents & POLLERR) != 0 && (revents & POLLHUP) != 0)
 		return GRACECLOSE_STATE_DEAD;
-	gone = graceclose_tcp_gone(fd);
+	gone = graceclose_tcp_gone(fd, kind);
 	switch (recv(fd, &c, 1, MSG_PEEK | MSG_DONTWAIT)) {
 	case 0:
 		return gone ? GRACECLOSE_STATE_ENDED :
@@ -369,7 +418,7 @@ graceclose_tcp_state(int fd, short revents)
 /*
  * Bytes sent and not acknowledged, an unacknowledged FIN counted as one; a
  * reset leaves the number as it was.  -1 where this host cannot tell, though
- * it can tell the end of it all: both FINs are acknowledged then.
+ * it can tell the end of it all without an error: everything is acknowledged.
  */
 int64_t
 graceclose_tcp_outq(int fd, int kind)
@@ -381,7 +430,12 @@ graceclose_tcp_outq(int fd, int kind)
 		return 0;
 	return ioctl(fd, SIOCOUTQ, &n) == -1 ? -1 : n;
 #else
-	if (kind == GRACECLOSE_KIND_LOCAL || graceclose_tcp_gone(fd))
+	struct pollfd p = { fd, 0, 0 };
+
+	if (kind == GRACECLOSE_KIND_LOCAL)
+		return 0;
+	if (graceclose_tcp_gone(fd, kind) &&
+	    graceclose_tcp_poll(&p, 1) != -1 && (p.revents & POLLERR) == 0)
 		return 0;
 	errno = ENOTSUP;
 	return -1;
@@ -391,8 +445,8 @@ graceclose_tcp_outq(int fd, int kind)
 /*
  * Whether graceclose_tcp_outq() still tells the truth of a connection that is
  * dead.  After a reset it does; another holder's connect(AF_UNSPEC) starts the
- * counts anew, and unlike a reset it opens both directions again.  AF_UNIX
- * never knew.
+ * counts anew, and unlike a reset it opens both directions again.  MPTCP that
+ * fell back forgets at a reset, and AF_UNIX never knew.
  */
 bool
 graceclose_tcp_remembers(int fd, int kind)
@@ -400,9 +454,8 @@ graceclose_tcp_remembers(int fd, int kind)
 #ifdef LINUX
 	struct pollfd p = { fd, POLLRDHUP, 0 };
 
-	return kind != GRACECLOSE_KIND_LOCAL &&
-	    (graceclose_tcp_poll(&p, 1) == -1 || (p.revents & POLLRDHUP) != 0 ||
-	    !graceclose_tcp_gone(fd));
+	return kind != GRACECLOSE_KIND_LOCAL && !fell_back(fd, kind) &&
+	    graceclose_tcp_poll(&p, 1) != -1 && (p.revents & POLLRDHUP) != 0;
 #else
 	(void)fd;
 	(void)kind;
@@ -445,22 +498,34 @@ graceclose_tcp_opening(int fd, int kind)
 
 /*
  * Throws away at most max bytes of input: their number, 0 for EOF, or -1 and
- * errno.  MSG_TRUNC does not copy them (tcp(7)); AF_UNIX answers EFAULT to it
- * and keeps its bytes.
+ * errno.  MSG_TRUNC does not copy them (tcp(7)); AF_UNIX does not know it.
  */
 ssize_t
-graceclose_tcp_discard(int fd, size_t max)
+graceclose_tcp_discard(int fd, int kind, size_t max)
 {
 	char sink[8192];
 
 #ifdef LINUX
-	ssize_t n = recv(fd, NULL, max, MSG_TRUNC | MSG_DONTWAIT);
-
-	if (n != -1 || errno != EFAULT)
-		return n;
+	if (kind != GRACECLOSE_KIND_LOCAL)
+		return recv(fd, NULL, max, MSG_TRUNC | MSG_DONTWAIT);
 #endif
+	(void)kind;
 	return recv(fd, sink, max < sizeof(sink) ? max : sizeof(sink),
 	    MSG_DONTWAIT);
+}
+
+/*
+ * Takes one of the notices that MSG_ZEROCOPY, time stamps or IP_RECVERR have
+ * queued.  They are no news of the close, but while one is there poll(2) says
+ * POLLERR, asked or not.
+ */
+void
+graceclose_tcp_skip_notice(int fd)
+{
+#ifdef LINUX
+	(void)recv(fd, NULL, 0, MSG_ERRQUEUE | MSG_DONTWAIT);
+#endif
+	(void)fd;
 }
 
 /* The pending error, which is then no longer pending; 0: none. */
@@ -496,14 +561,18 @@ graceclose_tcp_unlinger(int fd)
  * of its directions can be shut.
  */
 void
-graceclose_tcp_abort(int fd)
+graceclose_tcp_abort(int fd, int kind)
 {
 	struct sockaddr sa;
 
+	if (kind == GRACECLOSE_KIND_LOCAL) {
+		(void)shutdown(fd, SHUT_RDWR);
+		return;
+	}
 	memset(&sa, 0, sizeof(sa));
 	sa.sa_family = AF_UNSPEC;
 	if (connect(fd, &sa, sizeof(sa)) == -1)
-		(void)shutdown(fd, errno == EBUSY ? SHUT_RD : SHUT_RDWR);
+		(void)shutdown(fd, SHUT_RD);
 	set_linger(fd, 1);
 }
 
@@ -565,14 +634,13 @@ void
 graceclose_tcp_wait(struct graceclose_waiter *w, int fd, short events,
     int timeout_ms)
 {
-	struct pollfd p;
+	struct pollfd p = { fd, events, 0 };
 
 	if (wait_edge(w, fd, timeout_ms) == 0)
 		return;
-	p.fd = events != 0 ? fd : -1;
-	p.events = events;
-	p.revents = 0;
-	(void)poll(&p, 1, timeout_ms);
+	/* EINVAL is RLIMIT_NOFILE at 0: no descriptor may be waited for. */
+	if (poll(&p, events != 0, timeout_ms) == -1 && errno == EINVAL)
+		(void)poll(NULL, 0, timeout_ms);
 }
 
 void

@@ -23,8 +23,10 @@ graceclose_unacked(int fd)
 	    graceclose_tcp_state(fd, p.revents) == -1 ||
 	    (kind = graceclose_tcp_kind(fd, &finished)) == -1)
 		return -1;
-	gone = graceclose_tcp_gone(fd);
-	if (gone && !graceclose_tcp_remembers(fd, kind)) {
+	kind = graceclose_tcp_kind_proper(fd, kind);
+	gone = graceclose_tcp_gone(fd, kind);
+	if ((gone && !graceclose_tcp_remembers(fd, kind)) ||
+	    graceclose_tcp_opening(fd, kind)) {
 		errno = ENOTCONN;
 		return -1;
 	}

@@ -10,7 +10,7 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 
-#include <fcntl.h>
+#include <poll.h>
 #include <unistd.h>
 
 #include "util.h"
@@ -18,7 +18,10 @@
 #define t_error_is(e, expected) \
 	ck_assert_str_eq(t_errno(e), t_errno(expected))
 
-/* Output waits for the peer to read.  MPTCP crawls with a tiny buffer. */
+/*
+ * Output that waits for the peer to read; returns how much.  MPTCP gets large
+ * buffers, see mptcp_reset_is_lost_on_a_shut_window.
+ */
 static size_t
 full_pair(struct t_pair *p, int family)
 {
@@ -178,6 +181,28 @@ START_TEST(linger_0_resets_after_our_fin_as_well)
 	t_wait_outq(p.us, 0);
 	t_reset(p.us);
 	t_dead_with(p.peer, EPIPE);
+	t_close(p.peer);
+}
+END_TEST
+
+/*
+ * MP_FASTCLOSE goes out once, in a reset whose sequence number is that of the
+ * next byte.  Where the last byte was a probe of a window of zero this is
+ * beyond the window (TcpExtBeyondWindow), and the peer takes no notice.  When
+ * it sends something it finds that its subflow is gone; the connection waits
+ * for another one (net.mptcp.close_timeout).
+ */
+START_TEST(mptcp_reset_is_lost_on_a_shut_window)
+{
+	struct t_pair p;
+
+	t_need(T_MPTCP);
+	t_pair_small(&p, T_MPTCP);
+	t_fill(p.us);
+	t_reset(p.us);
+	t_write(p.peer, 1);
+	t_wait_state(p.peer, TCP_CLOSE);	/* of the subflow */
+	ck_assert_int_eq(t_wait_poll(p.peer, POLLIN) & (POLLHUP | POLLERR), 0);
 	t_close(p.peer);
 }
 END_TEST
@@ -378,6 +403,7 @@ main(void)
 	tc = t_case(s, "linger_0");
 	any_tcp(tc, linger_0_destroys_what_was_not_delivered);
 	any_tcp(tc, linger_0_resets_after_our_fin_as_well);
+	tcase_add_test(tc, mptcp_reset_is_lost_on_a_shut_window);
 	any_tcp(tc, linger_0_sends_nothing_while_a_duplicate_lives);
 	any_tcp(tc, linger_0_sends_nothing_while_a_reader_is_blocked);
 	any_tcp(tc, shut_rd_wakes_a_blocked_reader_and_sends_nothing);

@@ -31,14 +31,11 @@ reset_pair(struct t_pair *p, int family)
 	t_wait_dead(p->us);
 }
 
-/* Output waits for the peer to read.  MPTCP crawls with a tiny buffer. */
+/* Output that waits for the peer to read; returns how much. */
 static size_t
 full_pair(struct t_pair *p, int family)
 {
-	if (family == T_MPTCP)
-		t_pair(p, family);
-	else
-		t_pair_small(p, family);
+	t_pair_small(p, family);
 	return t_fill(p->us);
 }
 

@@ -117,8 +117,9 @@ START_TEST(nothing_is_consumed)
 		*strstr(a, ", send") = '\0';
 		*strstr(b, ", send") = '\0';
 	}
-	ck_assert_msg(strcmp(a, b) == 0, "%s (%s):\nlooked at: %s\nnot:       %s",
-	    s->name, t_families[i / 2].name, a, b);
+	ck_assert_msg(strcmp(a, b) == 0,
+	    "%s (%s):\nlooked at: %s\nnot:       %s", s->name,
+	    t_families[i / 2].name, a, b);
 	t_close_pair(&seen);
 	t_close_pair(&unseen);
 }
@@ -354,8 +355,7 @@ START_TEST(what_is_no_connection_is_never_a_closed_peer)
 	int fd;
 
 	t_need(t_odds[_i].family);
-	fd = t_odds[_i].open();
-	ck_assert_int_ge(fd, 0);
+	fd = t_odd_open(&t_odds[_i]);
 	t_fails(peer_closed(fd), t_odds[_i].error);
 	t_fails(peer_closed(fd), t_odds[_i].error);
 	t_close(fd);

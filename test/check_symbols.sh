@@ -15,10 +15,7 @@ sed -n '/^global:/,/^local:/s/^[[:space:]]*\([a-z_]*\);$/\1/p' \
     lib/libgraceclose.map | sort >"$dir/map"
 nm -D --defined-only "$build/libgraceclose.so" | awk '$2 == "T" {
 	sub(/@.*/, "", $3); print $3 }' | sort >"$dir/nm -D"
-ls man/*.3 | sed 's|man/||; s|\.3$||' | grep -v '^graceclose_begin$' |
-    sort >"$dir/pages"
-echo graceclose_begin >>"$dir/pages"
-sort -o "$dir/pages" "$dir/pages"
+ls man/*.3 | sed 's|man/||; s|\.3$||' | sort >"$dir/pages"
 cat man/*.3 | sed -n 's/^\.Fn \([a-z_]*\).*/\1/p; s/^\.Fo \([a-z_]*\).*/\1/p' |
     grep -xE "$names" | sort -u >"$dir/SYNOPSIS"
 grep -oE "\b($names)\b" CHANGES | sort -u >"$dir/CHANGES"

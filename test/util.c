@@ -830,37 +830,39 @@ t_wait_blocked(volatile pid_t *tid, long call)
  */
 
 static int
-open_pipe(void)
+open_pipe(int family)
 {
 	int fds[2];
 
+	(void)family;
 	ck_assert_int_eq(pipe2(fds, O_CLOEXEC), 0);
 	t_close(fds[1]);
 	return fds[0];
 }
 
 static int
-open_file(void)
+open_file(int family)
 {
+	(void)family;
 	return open("/dev/null", O_RDWR | O_CLOEXEC);
 }
 
 static int
-open_udp(void)
+open_udp(int family)
 {
-	return socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	return socket(t_families[family].domain, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 }
 
 /* Connected to itself, with an empty datagram waiting. */
 static int
-open_udp_with_empty_datagram(void)
+open_udp_with_empty_datagram(int family)
 {
 	union address a;
 	socklen_t len;
 	int fd;
 
-	fd = open_udp();
-	len = loopback(T_IPV4, &a);
+	fd = open_udp(family);
+	len = loopback(family, &a);
 	ck_assert_int_eq(bind(fd, &a.sa, len), 0);
 	connect_to(fd, fd);
 	ck_assert_int_eq(send(fd, "", 0, 0), 0);
@@ -869,35 +871,27 @@ open_udp_with_empty_datagram(void)
 }
 
 static int
-open_half(int type)
+open_half(int family, int type)
 {
 	int fds[2];
 
-	ck_assert_int_eq(socketpair(AF_UNIX, type | SOCK_CLOEXEC, 0, fds), 0);
+	ck_assert_int_eq(socketpair(t_families[family].domain,
+	    type | SOCK_CLOEXEC, 0, fds), 0);
 	t_close(fds[1]);
 	return fds[0];
 }
 
 static int
-open_unix_dgram(void)
+open_unix_dgram(int family)
 {
-	return open_half(SOCK_DGRAM);
+	return open_half(family, SOCK_DGRAM);
 }
 
 static int
-open_unix_seqpacket(void)
+open_unix_seqpacket(int family)
 {
-	return open_half(SOCK_SEQPACKET);
+	return open_half(family, SOCK_SEQPACKET);
 }
-
-static int open_fresh4(void) { return t_socket(T_IPV4); }
-static int open_fresh6(void) { return t_socket(T_IPV6); }
-static int open_freshm(void) { return t_socket(T_MPTCP); }
-static int open_freshu(void) { return t_socket(T_UNIX); }
-static int open_listen4(void) { return t_listen(T_IPV4); }
-static int open_listen6(void) { return t_listen(T_IPV6); }
-static int open_listenm(void) { return t_listen(T_MPTCP); }
-static int open_listenu(void) { return t_listen(T_UNIX); }
 
 const struct t_odd t_odds[T_ODDS] = {
 	{ "pipe", open_pipe, T_UNIX, ENOTSOCK },
@@ -907,15 +901,25 @@ const struct t_odd t_odds[T_ODDS] = {
 	    EOPNOTSUPP },
 	{ "AF_UNIX datagram", open_unix_dgram, T_UNIX, EOPNOTSUPP },
 	{ "AF_UNIX seqpacket", open_unix_seqpacket, T_UNIX, EOPNOTSUPP },
-	{ "fresh IPv4", open_fresh4, T_IPV4, ENOTCONN },
-	{ "fresh IPv6", open_fresh6, T_IPV6, ENOTCONN },
-	{ "fresh MPTCP", open_freshm, T_MPTCP, ENOTCONN },
-	{ "fresh AF_UNIX", open_freshu, T_UNIX, ENOTCONN },
-	{ "listening IPv4", open_listen4, T_IPV4, ENOTCONN },
-	{ "listening IPv6", open_listen6, T_IPV6, ENOTCONN },
-	{ "listening MPTCP", open_listenm, T_MPTCP, ENOTCONN },
-	{ "listening AF_UNIX", open_listenu, T_UNIX, ENOTCONN }
+	{ "fresh IPv4", t_socket, T_IPV4, ENOTCONN },
+	{ "fresh IPv6", t_socket, T_IPV6, ENOTCONN },
+	{ "fresh MPTCP", t_socket, T_MPTCP, ENOTCONN },
+	{ "fresh AF_UNIX", t_socket, T_UNIX, ENOTCONN },
+	{ "listening IPv4", t_listen, T_IPV4, ENOTCONN },
+	{ "listening IPv6", t_listen, T_IPV6, ENOTCONN },
+	{ "listening MPTCP", t_listen, T_MPTCP, ENOTCONN },
+	{ "listening AF_UNIX", t_listen, T_UNIX, ENOTCONN }
 };
+
+int
+t_odd_open(const struct t_odd *odd)
+{
+	int fd;
+
+	fd = odd->open(odd->family);
+	ck_assert_msg(fd >= 0, "%s: %s", odd->name, strerror(errno));
+	return fd;
+}
 
 /*
  * States of a connection
@@ -1236,11 +1240,10 @@ const struct t_state t_states[] = {
 	    RST },
 	{ "FIN, unacked, reset, SO_ERROR", s_fin_unacked_reset_so_error,
 	    T_PLAIN, -1, RST, RST },
-	/* On MPTCP nothing tells our own SHUT_RD from the peer's FIN. */
-	{ "SHUT_RD", s_shut_rd, T_PLAIN, 0, 0, ALL },
-	{ "unread, SHUT_RD", s_shut_rd_unread, T_PLAIN, 0, UNREAD, ALL },
-	{ "SHUT_RD, FIN", s_shut_rd_fin, T_PLAIN, 1, FIN, ALL },
-	{ "unread, SHUT_RD, FIN", s_shut_rd_unread_fin, T_PLAIN, 1,
+	{ "SHUT_RD", s_shut_rd, T_TCP, 0, 0, ALL },
+	{ "unread, SHUT_RD", s_shut_rd_unread, T_TCP, 0, UNREAD, ALL },
+	{ "SHUT_RD, FIN", s_shut_rd_fin, T_TCP, 1, FIN, ALL },
+	{ "unread, SHUT_RD, FIN", s_shut_rd_unread_fin, T_TCP, 1,
 	    UNREAD | FIN, ALL },
 	{ "SHUT_RD, reset", s_shut_rd_reset, T_TCP, -1, RST, ALL },
 	{ "SHUT_WR", s_shut_wr, T_FAMILIES, 0, 0, ALL },

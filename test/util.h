@@ -82,10 +82,10 @@ const char	*t_missing(int);
 
 /*
  * Connections over 127.0.0.1, ::1 or an abstract AF_UNIX name.  t_pair: the
- * peer connected to us; t_pair_connecting: we connected; t_pair_any: by an index
- * below T_ANY; t_pair_small: the peer's receive buffer is 4096 bytes (MPTCP:
- * 32768) and our send buffer small, so that t_fill soon meets a window of
- * zero.
+ * peer connected to us; t_pair_connecting: we connected; t_pair_any: by an
+ * index below T_ANY; t_pair_small: the peer's receive buffer is 4096 bytes
+ * (MPTCP: 32768) and our send buffer small, so that t_fill soon meets a
+ * window of zero.
  */
 int		 t_socket(int);
 int		 t_listen(int);			/* port 0 */
@@ -101,7 +101,7 @@ void		 t_close(int);			/* must succeed */
 /* Waiting for a state rather than for a time; fail beyond T_LIMIT_MS. */
 int		 t_state(int);			/* tcpi_state */
 void		 t_wait_state(int, int);	/* TCP_CLOSE_WAIT and so on */
-int		 t_wait_poll(int, int);		/* revents, at least one asked */
+int		 t_wait_poll(int, int);		/* the revents */
 void		 t_wait_readable(int);
 void		 t_wait_dead(int);		/* RST or FINs: POLLHUP */
 void		 t_wait_reset(int);		/* POLLERR */
@@ -181,12 +181,13 @@ void		 t_wait_blocked(volatile pid_t *, long);
  */
 struct t_odd {
 	const char	*name;
-	int		(*open)(void);
+	int		(*open)(int);
 	int		 family;	/* to be asked for by t_need */
 	int		 error;
 };
 #define T_ODDS		14
 extern const struct t_odd t_odds[T_ODDS];
+int		 t_odd_open(const struct t_odd *);
 
 /*
  * What a connection may have been through, and what a look at it is to say.
@@ -196,7 +197,7 @@ extern const struct t_odd t_odds[T_ODDS];
 struct t_state {
 	const char	*name;
 	void		(*make)(struct t_pair *);
-	int		 families;	/* loop end: T_PLAIN, T_TCP, T_FAMILIES */
+	int		 families;	/* loop end: T_PLAIN, T_TCP... */
 	int		 closed;	/* peer_closed(): 1, 0, -1 */
 	int		 bits;
 	int		 sure;
