@@ -83,7 +83,7 @@ acknowledge(struct graceclose *gc)
 	if (outq > 0 && fin)
 		outq--;
 	else if (outq == 0 && fin)
-		gc->delivered = gc->kind != GRACECLOSE_KIND_MPTCP ||
+		gc->delivered = gc->kind != GRACECLOSE_KIND_FALLBACK ||
 		    !graceclose_tcp_gone(gc->fd, gc->kind);
 	if (outq < 0 || ((gc->flags & COUNTED) != 0 &&
 	    (uint64_t)outq > before))
@@ -134,12 +134,10 @@ sweep(struct graceclose *gc)
 static void
 bury(struct graceclose *gc)
 {
-	short revents = POLLHUP;
+	bool error = graceclose_tcp_take_error(gc->fd) != 0;
 
-	if (graceclose_tcp_take_error(gc->fd) != 0)
-		revents |= POLLERR;
 	sweep(gc);
-	switch (graceclose_tcp_state(gc->fd, revents)) {
+	switch (graceclose_tcp_state_of_gone(gc->fd, gc->kind, error)) {
 	case GRACECLOSE_STATE_ENDED:
 		gc->delivered = gc->finished = 1;
 		gc->unacked = 0;
@@ -148,11 +146,11 @@ bury(struct graceclose *gc)
 		else
 			over(gc, GRACECLOSE_OK, 0);
 		break;
-	case GRACECLOSE_STATE_DEAD:
-		fail(gc, GRACECLOSE_WAS_RESET, ECONNRESET);
+	case -1:
+		over(gc, GRACECLOSE_INVALID, ENOTCONN);
 		break;
 	default:
-		over(gc, GRACECLOSE_INVALID, ENOTCONN);
+		fail(gc, GRACECLOSE_WAS_RESET, ECONNRESET);
 	}
 }
 

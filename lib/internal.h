@@ -18,9 +18,10 @@
 
 /* What kind of stream a descriptor is. */
 enum {
-	GRACECLOSE_KIND_TCP = 1,	/* acknowledges; its state is at hand */
-	GRACECLOSE_KIND_MPTCP,		/* acknowledges; its state is far */
-	GRACECLOSE_KIND_LOCAL		/* AF_UNIX and such: hands over at once */
+	GRACECLOSE_KIND_TCP = 1,
+	GRACECLOSE_KIND_MPTCP,
+	GRACECLOSE_KIND_FALLBACK,	/* MPTCP whose peer only knows TCP */
+	GRACECLOSE_KIND_LOCAL		/* AF_UNIX: hands over at once */
 };
 
 /* How a connection stands, as far as this host knows. */
@@ -44,6 +45,7 @@ int	graceclose_tcp_kind_proper(int fd, int kind);
 extern const short graceclose_tcp_events;
 int	graceclose_tcp_poll(struct pollfd *fds, size_t n);
 int	graceclose_tcp_state(int fd, short revents);
+int	graceclose_tcp_state_of_gone(int fd, int kind, bool error);
 bool	graceclose_tcp_gone(int fd, int kind);
 bool	graceclose_tcp_was_connected(int fd, int kind);
 bool	graceclose_tcp_finished(int fd, int kind);

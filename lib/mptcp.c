@@ -47,8 +47,8 @@ struct answer {
 };
 
 /*
- * 0 once a reset has taken it away, which an orderly end does not; -1 where
- * the peer knew no MPTCP and the connection fell back to TCP (RFC 8684 3.7).
+ * 0 once a reset or connect(AF_UNSPEC) has taken it away, which an orderly end
+ * does not; -1 as long as the connection is one that fell back to TCP.
  */
 int64_t
 graceclose_mptcp_token(int fd)

@@ -93,21 +93,13 @@ tcp_info(int fd, struct tcp_info *info)
 	return getsockopt(fd, IPPROTO_TCP, TCP_INFO, info, &len);
 }
 
-/* MPTCP that goes on as TCP, since the peer knows nothing else. */
-static bool
-fell_back(int fd, int kind)
-{
-	return kind == GRACECLOSE_KIND_MPTCP &&
-	    graceclose_mptcp_token(fd) == -1;
-}
-
 /* A TCP state of <netinet/tcp.h>, or -1 where the kernel shows none. */
 static int
 tcp_state(int fd, int kind)
 {
 	struct tcp_info info;
 
-	if (kind == GRACECLOSE_KIND_MPTCP && !fell_back(fd, kind))
+	if (kind == GRACECLOSE_KIND_MPTCP)
 		return graceclose_mptcp_state(fd);
 	return tcp_info(fd, &info) == -1 ? -1 : info.tcpi_state;
 }
@@ -122,25 +114,32 @@ zerocopy_look(int fd, uint32_t *inq)
 }
 #endif
 
-/* AF_INET and so on, and the protocol where the system tells it. */
+/* The kind by family and protocol; -1 is none that we know. */
 static int
-family(int fd, int *protocol)
+kind_by_protocol(int fd)
 {
 #ifdef LINUX
-	*protocol = get_int(fd, SOL_SOCKET, SO_PROTOCOL);
-	if (*protocol == IPPROTO_TCP || *protocol == IPPROTO_MPTCP)
-		return AF_INET;		/* or AF_INET6: no matter */
-	return get_int(fd, SOL_SOCKET, SO_DOMAIN);
+	switch (get_int(fd, SOL_SOCKET, SO_PROTOCOL)) {
+	case IPPROTO_TCP:
+		return GRACECLOSE_KIND_TCP;
+	case IPPROTO_MPTCP:
+		return GRACECLOSE_KIND_MPTCP;
+	}
+	if (get_int(fd, SOL_SOCKET, SO_DOMAIN) == AF_UNIX)
+		return GRACECLOSE_KIND_LOCAL;
 #else
 	struct sockaddr_storage ss;
 	socklen_t len = sizeof(ss);
 
-	*protocol = IPPROTO_TCP;
 	memset(&ss, 0, sizeof(ss));
 	if (getsockname(fd, (struct sockaddr *)&ss, &len) == -1)
 		return -1;
-	return ss.ss_family == AF_INET6 ? AF_INET : ss.ss_family;
+	if (ss.ss_family == AF_INET || ss.ss_family == AF_INET6)
+		return GRACECLOSE_KIND_TCP;
+	if (ss.ss_family == AF_UNIX)
+		return GRACECLOSE_KIND_LOCAL;
 #endif
+	return -1;
 }
 
 /* The kind by what every socket can tell; -1 and errno where it is none. */
@@ -149,26 +148,22 @@ kind_of_socket(int fd)
 {
 	struct sockaddr_storage ss;
 	socklen_t len = sizeof(ss);
-	int protocol, type;
+	int kind, type;
 
 	if ((type = get_int(fd, SOL_SOCKET, SO_TYPE)) == -1)
 		return -1;
-	if (type == SOCK_STREAM)
-		switch (family(fd, &protocol)) {
-		case AF_INET:
-			errno = ENOTCONN;
-			if (get_int(fd, SOL_SOCKET, SO_ACCEPTCONN) == 1)
-				return -1;
-			return protocol == IPPROTO_MPTCP ?
-			    GRACECLOSE_KIND_MPTCP : GRACECLOSE_KIND_TCP;
-		case AF_UNIX:
-			/* shutdown(2) would succeed unconnected, too. */
-			if (getpeername(fd, (struct sockaddr *)&ss, &len) == -1)
-				return -1;
-			return GRACECLOSE_KIND_LOCAL;
-		}
-	errno = EOPNOTSUPP;
-	return -1;
+	kind = type == SOCK_STREAM ? kind_by_protocol(fd) : -1;
+	if (kind == -1) {
+		errno = EOPNOTSUPP;
+	} else if (kind == GRACECLOSE_KIND_LOCAL) {
+		/* Its shutdown(2) succeeds unconnected, too. */
+		if (getpeername(fd, (struct sockaddr *)&ss, &len) == -1)
+			return -1;
+	} else if (get_int(fd, SOL_SOCKET, SO_ACCEPTCONN) == 1) {
+		errno = ENOTCONN;
+		return -1;
+	}
+	return kind;
 }
 
 /*
@@ -210,7 +205,7 @@ graceclose_tcp_kind_proper(int fd, int kind)
 #ifdef LINUX
 	if (kind == GRACECLOSE_KIND_TCP &&
 	    get_int(fd, SOL_SOCKET, SO_PROTOCOL) == IPPROTO_MPTCP)
-		return GRACECLOSE_KIND_MPTCP;
+		return GRACECLOSE_KIND_FALLBACK;
 #endif
 	(void)fd;
 	return kind;
@@ -250,7 +245,7 @@ graceclose_tcp_gone(int fd, int kind)
 	    errno != ENOTCONN)
 		return false;
 #ifdef LINUX
-	if (fell_back(fd, kind))
+	if (kind == GRACECLOSE_KIND_FALLBACK)
 		return tcp_state(fd, kind) == TCP_CLOSE;
 #endif
 	(void)kind;
@@ -324,7 +319,7 @@ graceclose_tcp_finished(int fd, int kind)
 
 	if (kind == GRACECLOSE_KIND_LOCAL)
 		return true;
-	switch (kind == GRACECLOSE_KIND_TCP ? zerocopy_look(fd, &inq) : -1) {
+	switch (kind != GRACECLOSE_KIND_MPTCP ? zerocopy_look(fd, &inq) : -1) {
 	case EIO:
 		return true;
 	case 0:
@@ -336,20 +331,28 @@ graceclose_tcp_finished(int fd, int kind)
 
 #ifdef LINUX
 /*
- * Of a connection whose TCP state is CLOSE: did it end in order?  A pending
- * error, or output that was never acknowledged, says that it did not; where
- * neither is left, it did if the peer's FIN ever came.
+ * Of a connection that is gone: did it end in order?  An error, or output that
+ * was never acknowledged, says that it did not; where neither is left, it did
+ * if the peer's FIN ever came.  -1 and ENOTCONN: there never was one.
  */
-static int
-state_of_closed(int fd, int kind, short revents)
+int
+graceclose_tcp_state_of_gone(int fd, int kind, bool error)
 {
+	int64_t token = -1;
 	uint32_t inq = 0;
 	int unread = 0;
 
-	if ((revents & POLLERR) != 0 || graceclose_tcp_outq(fd, kind) > 0)
+	if (!graceclose_tcp_was_connected(fd, kind)) {
+		errno = ENOTCONN;
+		return -1;
+	}
+	if (error || graceclose_tcp_outq(fd, kind) > 0)
 		return GRACECLOSE_STATE_DEAD;
-	if (kind == GRACECLOSE_KIND_MPTCP && graceclose_mptcp_token(fd) == 0)
-		return GRACECLOSE_STATE_DEAD;
+	if (kind != GRACECLOSE_KIND_TCP)
+		token = graceclose_mptcp_token(fd);
+	if (token != -1)
+		return token == 0 ?
+		    GRACECLOSE_STATE_DEAD : GRACECLOSE_STATE_ENDED;
 	/* FIONREAD leaves a FIN out, zerocopy_look() counts it. */
 	if (zerocopy_look(fd, &inq) == 0 &&
 	    (ioctl(fd, FIONREAD, &unread) == -1 || inq <= (uint32_t)unread))
@@ -379,10 +382,8 @@ graceclose_tcp_state(int fd, short revents)
 			return GRACECLOSE_STATE_DEAD;
 		finished = (revents & POLLRDHUP) != 0;
 	} else if (graceclose_tcp_gone(fd, kind)) {
-		if (graceclose_tcp_was_connected(fd, kind))
-			return state_of_closed(fd, kind, revents);
-		errno = ENOTCONN;
-		return -1;
+		return graceclose_tcp_state_of_gone(fd, kind,
+		    (revents & POLLERR) != 0);
 	} else if (!finished && (revents & POLLRDHUP) != 0) {
 		finished = finished_by_state(fd, kind, true);
 	}
@@ -390,28 +391,38 @@ graceclose_tcp_state(int fd, short revents)
 }
 #else
 int
+graceclose_tcp_state_of_gone(int fd, int kind, bool error)
+{
+	char c;
+
+	(void)kind;
+	if (error)
+		return GRACECLOSE_STATE_DEAD;
+	switch (recv(fd, &c, 1, MSG_PEEK | MSG_DONTWAIT)) {
+	case 0:
+		return GRACECLOSE_STATE_ENDED;
+	case 1:
+		return GRACECLOSE_STATE_OPEN;	/* what else, is behind it */
+	}
+	return errno == ENOTCONN ? -1 : GRACECLOSE_STATE_DEAD;
+}
+
+int
 graceclose_tcp_state(int fd, short revents)
 {
-	bool finished, gone;
+	bool finished, error = (revents & POLLERR) != 0;
 	int kind;
 	char c;
 
 	if ((kind = graceclose_tcp_kind(fd, &finished)) == -1)
 		return -1;
-	if ((revents & POLLERR) != 0 && (revents & POLLHUP) != 0)
+	if (kind != GRACECLOSE_KIND_LOCAL && graceclose_tcp_gone(fd, kind))
+		return graceclose_tcp_state_of_gone(fd, kind, error);
+	if (error && (revents & POLLHUP) != 0)
 		return GRACECLOSE_STATE_DEAD;
-	gone = graceclose_tcp_gone(fd, kind);
-	switch (recv(fd, &c, 1, MSG_PEEK | MSG_DONTWAIT)) {
-	case 0:
-		return gone ? GRACECLOSE_STATE_ENDED :
-		    GRACECLOSE_STATE_FINISHED;
-	case 1:
-		return GRACECLOSE_STATE_OPEN;
-	}
-	if (errno == ENOTCONN)
-		return -1;
-	return errno == EAGAIN || errno == EWOULDBLOCK ?
-	    GRACECLOSE_STATE_OPEN : GRACECLOSE_STATE_DEAD;
+	if (recv(fd, &c, 1, MSG_PEEK | MSG_DONTWAIT) == 0)
+		return GRACECLOSE_STATE_FINISHED;
+	return GRACECLOSE_STATE_OPEN;
 }
 #endif
 
@@ -454,7 +465,8 @@ graceclose_tcp_remembers(int fd, int kind)
 #ifdef LINUX
 	struct pollfd p = { fd, POLLRDHUP, 0 };
 
-	return kind != GRACECLOSE_KIND_LOCAL && !fell_back(fd, kind) &&
+	return kind != GRACECLOSE_KIND_LOCAL &&
+	    kind != GRACECLOSE_KIND_FALLBACK &&
 	    graceclose_tcp_poll(&p, 1) != -1 && (p.revents & POLLRDHUP) != 0;
 #else
 	(void)fd;
@@ -488,7 +500,7 @@ bool
 graceclose_tcp_opening(int fd, int kind)
 {
 #ifdef LINUX
-	return kind != GRACECLOSE_KIND_LOCAL &&
+	return kind == GRACECLOSE_KIND_TCP &&
 	    tcp_state(fd, kind) == TCP_SYN_RECV;
 #endif
 	(void)fd;

@@ -5,7 +5,6 @@
 #include <sys/socket.h>
 
 #include <fcntl.h>
-#include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
 #include <unistd.h>

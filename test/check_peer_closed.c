@@ -7,13 +7,11 @@
 #include <sys/wait.h>
 
 #include <fcntl.h>
-#include <linux/errqueue.h>
 #include <linux/net_tstamp.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <unistd.h>
 
 #include <graceclose.h>

@@ -6,7 +6,6 @@
 #include <sys/socket.h>
 
 #include <fcntl.h>
-#include <netinet/in.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <unistd.h>
