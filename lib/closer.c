@@ -252,6 +252,8 @@ schedule(struct graceclose *gc, bool progress)
 {
 	int64_t now = graceclose_tcp_clock();
 
+	if (gc->started == 0)
+		gc->started = gc->progressed = now;
 	if (progress) {
 		gc->progressed = now;
 		gc->nap_ms = 0;
@@ -282,7 +284,8 @@ take(struct graceclose *gc, int fd, const struct graceclose_opts *o)
 	gc->timeout_ms = o->timeout_ms != 0 ? o->timeout_ms : TIMEOUT_MS;
 	gc->idle_ms = o->idle_ms != 0 ? o->idle_ms : IDLE_MS;
 	gc->discard_max = o->discard_max;
-	gc->started = gc->progressed = graceclose_tcp_clock();
+	if (!gc->finished)		/* else it may be over at once */
+		gc->started = gc->progressed = graceclose_tcp_clock();
 }
 
 int
@@ -303,12 +306,12 @@ graceclose_begin(struct graceclose *gc, int fd,
 	kind = graceclose_tcp_kind(fd, &finished);
 	if (kind == -1 && errno == EBADF)
 		return -1;
+	gc->finished = finished;
 	take(gc, fd, o);
 	if (kind == -1) {
 		over(gc, GRACECLOSE_INVALID, errno);
 	} else {
 		gc->kind = (unsigned char)kind;
-		gc->finished = finished;
 		if (shutdown(fd, SHUT_WR) == 0)
 			gc->flags = HALF_CLOSED;
 		else
@@ -416,7 +419,7 @@ release(struct graceclose *gc)
 static void
 fill(struct graceclose *gc, struct graceclose_report *report)
 {
-	if (gc->ended == 0)
+	if (gc->ended == 0 && gc->started != 0)
 		gc->ended = graceclose_tcp_clock();
 	memset(report, 0, sizeof(*report));
 	report->outcome = gc->outcome;

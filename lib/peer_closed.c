@@ -21,17 +21,15 @@ answer(int bits)
 
 /*
  * Called before each write, so the common answer has a path of its own that
- * is one poll(2) and nothing else.
+ * is one poll(2) and nothing else.  EINTR means that nothing was ready.
  */
 int
 peer_closed(int fd)
 {
 	struct pollfd p = { fd, graceclose_tcp_events, 0 };
-	int saved = errno;
 
-	if (poll(&p, 1, 0) != -1)
-		return p.revents == POLLOUT ? 0 :
-		    answer(graceclose_probe_bits(fd, p.revents));
-	errno = saved;			/* EINTR: nothing was ready */
-	return answer(graceclose_probe(fd));
+	if (poll(&p, 1, 0) == -1)
+		return answer(graceclose_probe(fd));
+	return p.revents == POLLOUT ? 0 :
+	    answer(graceclose_probe_bits(fd, p.revents));
 }

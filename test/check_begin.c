@@ -654,6 +654,26 @@ START_TEST(end_before_it_is_over_detaches)
 }
 END_TEST
 
+/* close(2) would answer input that nobody read with RST. */
+START_TEST(end_without_a_step_does_not_reset_behind_unread_input)
+{
+	struct graceclose gc;
+	struct t_pair p;
+
+	t_need_any(_i);
+	t_pair_any(&p, _i);
+	t_write(p.peer, 5000);
+	t_wait_inq(p.us, 5000);
+	t_write(p.us, 100);
+	given(0, GRACECLOSE_DETACH, 0, 0);
+	begin(&gc, p.us);
+	t_fails(graceclose_end(&gc, NULL), ECANCELED);
+	t_released(p.us);
+	t_saw(t_read_all(p.peer), 100, 0);
+	t_close(p.peer);
+}
+END_TEST
+
 START_TEST(end_before_it_is_over_resets)
 {
 	struct graceclose gc;
@@ -716,6 +736,8 @@ the_end(Suite *s)
 
 	tc = t_case(s, "end");
 	tcase_add_loop_test(tc, end_before_it_is_over_detaches, 0, T_TCP);
+	tcase_add_loop_test(tc,
+	    end_without_a_step_does_not_reset_behind_unread_input, 0, T_ANY);
 	tcase_add_loop_test(tc, end_before_it_is_over_resets, 0, T_PLAIN);
 	tcase_add_loop_test(tc, expired_close_is_reset_at_its_end, 0,
 	    T_ANY_TCP);
