@@ -481,7 +481,7 @@ START_TEST(step_takes_a_mebibyte_at_most)
 	ck_assert_int_eq(setsockopt(p.us, SOL_SOCKET, SO_RCVBUFFORCE, &big,
 	    sizeof(big)), 0);
 	t_sndbuf(p.peer, big);
-	t_write(p.peer, 3 * MEBIBYTE);
+	t_write(p.peer, (size_t)3 * MEBIBYTE);
 	t_fin(p.peer);
 	t_wait_inq(p.us, 3 * MEBIBYTE);
 	given(0, 0, 0, 0);
@@ -496,7 +496,7 @@ START_TEST(step_takes_a_mebibyte_at_most)
 	ck_assert_int_ge(steps, 2);
 	ck_assert_int_eq(poll_loop(&gc, p.us, &steps), 0);
 	t_ok(graceclose_end(&gc, &r));
-	ck_assert_uint_eq(r.discarded, 3 * MEBIBYTE);
+	ck_assert_uint_eq(r.discarded, (size_t)3 * MEBIBYTE);
 	t_close(p.peer);
 }
 END_TEST

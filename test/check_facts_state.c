@@ -126,7 +126,7 @@ END_TEST
 START_TEST(zerocopy_counts_a_fin_behind_data_as_a_byte)
 {
 	struct t_pair p;
-	unsigned inq;
+	unsigned inq = 0;
 
 	t_need(_i);
 	t_pair(&p, _i);

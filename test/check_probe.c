@@ -131,7 +131,7 @@ probe_mixture(const struct t_pair *pairs, const struct t_state **what,
 
 	fds = calloc(n, sizeof(*fds));
 	bits = malloc(n + 1);
-	ck_assert(fds != NULL && bits != NULL);
+	ck_assert(fds != NULL && bits != NULL && kinds > 0);
 	memset(bits, 0xaa, n + 1);
 	expected = 0;
 	for (i = 0; i < n; i++) {

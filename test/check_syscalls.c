@@ -9,10 +9,11 @@
 #include <sys/socket.h>
 #include <sys/wait.h>
 
+#include <bsd/stdlib.h>
+
 #include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <unistd.h>
 
 #include "graceclose.h"
@@ -135,8 +136,8 @@ play_role(const char *role, const char *family)
 	TCase *tc;
 	Suite *s;
 
-	my_role = atoi(role);
-	my_family = atoi(family);
+	my_role = (int)strtonum(role, 0, 1000, NULL);
+	my_family = (int)strtonum(family, 0, 1000, NULL);
 	s = suite_create("role");
 	tc = tcase_create("role");
 	tcase_add_test(tc, play);

@@ -807,7 +807,7 @@ t_hold_end(pid_t pid)
 void
 t_wait_blocked(volatile pid_t *tid, long call)
 {
-	char path[64];
+	char path[64], line[256], *end_of_number;
 	FILE *f;
 	int64_t end;
 	long now;
@@ -819,8 +819,12 @@ t_wait_blocked(volatile pid_t *tid, long call)
 		    (int)*tid);
 		if (*tid == 0 || (f = fopen(path, "re")) == NULL)
 			continue;
-		if (fscanf(f, "%ld", &now) != 1)
-			now = -1;
+		now = -1;
+		if (fgets(line, sizeof(line), f) != NULL) {
+			now = strtol(line, &end_of_number, 10);
+			if (end_of_number == line)	/* "running" */
+				now = -1;
+		}
 		fclose(f);
 	}
 }
