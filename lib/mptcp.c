@@ -46,10 +46,7 @@ struct answer {
 	char			attrs[1024];
 };
 
-/*
- * 0 once a reset or connect(AF_UNSPEC) has taken it away, which an orderly end
- * does not; -1 as long as the connection is one that fell back to TCP.
- */
+/* 0 once a reset has taken it away, which an orderly end does not. */
 int64_t
 graceclose_mptcp_token(int fd)
 {

@@ -330,15 +330,25 @@ graceclose_tcp_finished(int fd, int kind)
 }
 
 #ifdef LINUX
+/* Another holder's connect(AF_UNSPEC) opens both directions again. */
+static bool
+reopened(int fd)
+{
+	struct pollfd p = { fd, POLLRDHUP, 0 };
+
+	return graceclose_tcp_poll(&p, 1) != -1 &&
+	    (p.revents & POLLRDHUP) == 0;
+}
+
 /*
  * Of a connection that is gone: did it end in order?  An error, or output that
  * was never acknowledged, says that it did not; where neither is left, it did
- * if the peer's FIN ever came.  -1 and ENOTCONN: there never was one.
+ * if the peer's FIN ever came.  MPTCP that fell back remembers nothing more.
+ * -1 and ENOTCONN: there never was a connection.
  */
 int
 graceclose_tcp_state_of_gone(int fd, int kind, bool error)
 {
-	int64_t token = -1;
 	uint32_t inq = 0;
 	int unread = 0;
 
@@ -346,15 +356,13 @@ graceclose_tcp_state_of_gone(int fd, int kind, bool error)
 		errno = ENOTCONN;
 		return -1;
 	}
-	if (error || graceclose_tcp_outq(fd, kind) > 0)
+	if (error || graceclose_tcp_outq(fd, kind) > 0 || reopened(fd))
 		return GRACECLOSE_STATE_DEAD;
-	if (kind != GRACECLOSE_KIND_TCP)
-		token = graceclose_mptcp_token(fd);
-	if (token != -1)
-		return token == 0 ?
+	if (kind == GRACECLOSE_KIND_MPTCP)
+		return graceclose_mptcp_token(fd) == 0 ?
 		    GRACECLOSE_STATE_DEAD : GRACECLOSE_STATE_ENDED;
 	/* FIONREAD leaves a FIN out, zerocopy_look() counts it. */
-	if (zerocopy_look(fd, &inq) == 0 &&
+	if (kind == GRACECLOSE_KIND_TCP && zerocopy_look(fd, &inq) == 0 &&
 	    (ioctl(fd, FIONREAD, &unread) == -1 || inq <= (uint32_t)unread))
 		return GRACECLOSE_STATE_DEAD;
 	return GRACECLOSE_STATE_ENDED;
@@ -455,19 +463,15 @@ graceclose_tcp_outq(int fd, int kind)
 
 /*
  * Whether graceclose_tcp_outq() still tells the truth of a connection that is
- * dead.  After a reset it does; another holder's connect(AF_UNSPEC) starts the
- * counts anew, and unlike a reset it opens both directions again.  MPTCP that
- * fell back forgets at a reset, and AF_UNIX never knew.
+ * dead.  After a reset it does, but connect(AF_UNSPEC) starts the count anew,
+ * MPTCP that fell back forgets it at a reset, and AF_UNIX never knew.
  */
 bool
 graceclose_tcp_remembers(int fd, int kind)
 {
 #ifdef LINUX
-	struct pollfd p = { fd, POLLRDHUP, 0 };
-
 	return kind != GRACECLOSE_KIND_LOCAL &&
-	    kind != GRACECLOSE_KIND_FALLBACK &&
-	    graceclose_tcp_poll(&p, 1) != -1 && (p.revents & POLLRDHUP) != 0;
+	    kind != GRACECLOSE_KIND_FALLBACK && !reopened(fd);
 #else
 	(void)fd;
 	(void)kind;
