@@ -80,11 +80,12 @@ acknowledge(struct graceclose *gc)
 			return false;
 		outq = graceclose_tcp_outq(gc->fd, gc->kind);
 	}
+	if (graceclose_tcp_forgot(gc->fd, gc->kind))
+		return false;
 	if (outq > 0 && fin)
 		outq--;
 	else if (outq == 0 && fin)
-		gc->delivered = gc->kind != GRACECLOSE_KIND_FALLBACK ||
-		    !graceclose_tcp_gone(gc->fd, gc->kind);
+		gc->delivered = 1;
 	if (outq < 0 || ((gc->flags & COUNTED) != 0 &&
 	    (uint64_t)outq > before))
 		return false;

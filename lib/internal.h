@@ -53,6 +53,7 @@ bool	graceclose_tcp_opening(int fd, int kind);
 bool	graceclose_tcp_unread(int fd, short revents);
 int64_t	graceclose_tcp_outq(int fd, int kind);
 bool	graceclose_tcp_remembers(int fd, int kind);
+bool	graceclose_tcp_forgot(int fd, int kind);
 bool	graceclose_tcp_fin_unacked(int fd, int kind);
 
 int64_t	graceclose_mptcp_token(int fd);

@@ -479,6 +479,24 @@ graceclose_tcp_remembers(int fd, int kind)
 #endif
 }
 
+/*
+ * Whether graceclose_tcp_outq() may have forgotten already: of MPTCP that fell
+ * back it leaves out what its subflow holds, once that is in CLOSE, which
+ * getpeername(2) tells later (mptcp_ioctl_outq()).  Asked after the count.
+ */
+bool
+graceclose_tcp_forgot(int fd, int kind)
+{
+#ifdef LINUX
+	return kind == GRACECLOSE_KIND_FALLBACK &&
+	    tcp_state(fd, kind) == TCP_CLOSE;
+#else
+	(void)fd;
+	(void)kind;
+	return false;
+#endif
+}
+
 /* Whether the last of the unacknowledged bytes is our FIN. */
 bool
 graceclose_tcp_fin_unacked(int fd, int kind)
