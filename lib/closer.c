@@ -31,6 +31,7 @@ enum { IDLE = 0, GOING, OVER, RELEASED };	/* phase */
 #define TIMEOUT_MS	30000
 #define IDLE_MS		5000
 #define NAP_MAX_MS	64
+#define LOOK_MS		256
 #define STEP_MAX	((size_t)1 << 20) /* bytes of input a step takes */
 #define SWEEP_MAX	((size_t)1 << 25) /* and the end: a full buffer */
 #define NEVER		INT64_MAX
@@ -196,6 +197,12 @@ drain(struct graceclose *gc)
 	size_t left = STEP_MAX;
 	ssize_t n = 1;
 
+	/* After a step in vain the FIN is what is most likely news. */
+	if (gc->wake != 0 && graceclose_tcp_at_end(gc->fd, gc->kind)) {
+		gc->flags &= (unsigned char)~MORE;
+		gc->finished = 1;
+		return true;
+	}
 	while (left > 0 && n > 0 && !flooded(gc)) {
 		n = graceclose_tcp_discard(gc->fd, gc->kind,
 		    allowance(gc, left));
@@ -243,6 +250,21 @@ look_closer(struct graceclose *gc, bool progress)
 	gc->flags |= STALLED;
 }
 
+/* When the first of the limits runs out. */
+static int64_t
+limit(const struct graceclose *gc)
+{
+	return earlier(earlier(NEVER, gc->started, gc->timeout_ms),
+	    gc->progressed, gc->idle_ms);
+}
+
+/* Whether something may come that no event of poll(2) tells of. */
+static bool
+unseen(const struct graceclose *gc)
+{
+	return !gc->delivered || (gc->flags & DEAF) != 0;
+}
+
 /*
  * A limit may have run out, or when is the next look due?  Naps are for loops
  * without epoll's edge, for no event of poll(2) tells of an acknowledgement,
@@ -259,13 +281,12 @@ schedule(struct graceclose *gc, bool progress)
 		gc->progressed = now;
 		gc->nap_ms = 0;
 	}
-	gc->wake = earlier(NEVER, gc->started, gc->timeout_ms);
-	gc->wake = earlier(gc->wake, gc->progressed, gc->idle_ms);
+	gc->wake = limit(gc);
 	if (now >= gc->wake) {
 		fail(gc, GRACECLOSE_EXPIRED, ETIMEDOUT);
 		return;
 	}
-	if (!gc->delivered || (gc->flags & DEAF) != 0) {
+	if (unseen(gc)) {
 		gc->nap_ms = gc->nap_ms == 0 ? 1 : gc->nap_ms * 2;
 		if (gc->nap_ms > NAP_MAX_MS)
 			gc->nap_ms = NAP_MAX_MS;
@@ -382,6 +403,32 @@ graceclose_timeout(const struct graceclose *gc)
 		return -1;
 	ms = (gc->wake - graceclose_tcp_clock() + 999) / 1000;
 	return ms <= 0 ? 0 : ms < INT_MAX ? (int)ms : INT_MAX;
+}
+
+/*
+ * The time of the next step in a loop that has timers.  Where it gets epoll's
+ * edges it needs no naps, but none of them tells of an acknowledgement that
+ * leaves others to come, and idle_ms starts anew from it: so there are looks,
+ * ever fewer of them.  Without edges whatever comes is found by naps.
+ */
+int64_t
+graceclose_due(const struct graceclose *gc, bool edges)
+{
+	int64_t look, now;
+
+	if (gc->phase != GOING || (gc->flags & MORE) != 0)
+		return gc->wake;
+	if (edges && !unseen(gc))
+		return limit(gc);
+	now = graceclose_tcp_clock();
+	if (!edges)
+		return earlier(gc->wake, now, NAP_MAX_MS);
+	look = now - gc->progressed;
+	if (look < LOOK_MS * 1000)
+		look = LOOK_MS * 1000;
+	if (gc->idle_ms != -1 && look > gc->idle_ms * (int64_t)250)
+		look = gc->idle_ms * (int64_t)250;
+	return now + look < limit(gc) ? now + look : limit(gc);
 }
 
 /*

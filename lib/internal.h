@@ -1,7 +1,7 @@
 /*
  * internal.h - what the verbs, the closer and tcp.c share
  *
- * The arrow points one way: verbs -> closer -> tcp.  Only tcp.c knows how this
+ * The arrow points one way: verbs, reaper -> closer -> tcp.  Only tcp.c knows how this
  * kernel answers a question; a port to another kernel is another tcp.c.  The
  * map hides these names from users of the shared library, the prefix keeps
  * them clear of the names of those who link the static one.
@@ -15,6 +15,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+
+struct graceclose;
 
 /* What kind of stream a descriptor is. */
 enum {
@@ -49,6 +51,7 @@ int	graceclose_tcp_state_of_gone(int fd, int kind, bool error);
 bool	graceclose_tcp_gone(int fd, int kind);
 bool	graceclose_tcp_was_connected(int fd, int kind);
 bool	graceclose_tcp_finished(int fd, int kind);
+bool	graceclose_tcp_at_end(int fd, int kind);
 bool	graceclose_tcp_opening(int fd, int kind);
 bool	graceclose_tcp_unread(int fd, short revents);
 int64_t	graceclose_tcp_outq(int fd, int kind);
@@ -69,6 +72,7 @@ void	graceclose_tcp_abort(int fd, int kind);
 int	graceclose_tcp_close(int fd);
 
 /* Time, in microseconds, and waiting. */
+int64_t	graceclose_due(const struct graceclose *gc, bool edges);
 int64_t	graceclose_tcp_clock(void);
 void	graceclose_tcp_wait(struct graceclose_waiter *w, int fd, short events,
 	    int timeout_ms);

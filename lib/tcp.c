@@ -329,6 +329,15 @@ graceclose_tcp_finished(int fd, int kind)
 	return finished_by_state(fd, kind, false);
 }
 
+/* The same where no recv was tried, and nothing is unread; false: try it. */
+bool
+graceclose_tcp_at_end(int fd, int kind)
+{
+	uint32_t inq;
+
+	return kind == GRACECLOSE_KIND_TCP && zerocopy_look(fd, &inq) == EIO;
+}
+
 #ifdef LINUX
 /* Another holder's connect(AF_UNSPEC) opens both directions again. */
 static bool
