@@ -1,6 +1,6 @@
 # libgraceclose: the whole build.  `make help` lists the targets.
 
-VERSION	= 1.0.0
+VERSION	= 1.1.0
 SOVERSION = 1
 
 PREFIX	?= /usr/local
@@ -37,6 +37,7 @@ PAGES	= $(sort $(wildcard man/*.3 man/*.7))
 EXAMPLES = one_way_loss forced_reset early_reply
 SHARED_EXAMPLE_SRC = $(filter-out $(EXAMPLES:%=examples/%.c),$(wildcard examples/*.c))
 BENCHES	= $(patsubst bench/bench_%.c,bench_%,$(wildcard bench/bench_*.c))
+SHARED_BENCH_SRC = $(filter-out $(BENCHES:%=bench/%.c),$(wildcard bench/*.c))
 SUITES	= $(patsubst test/%.c,%,$(sort $(wildcard test/check_*.c)))
 SCRIPTS	= $(sort $(wildcard test/check_*.sh))
 
@@ -47,6 +48,7 @@ SUITE_BIN = $(SUITES:%=$(BUILD)/test/%)
 STATIC_OBJ = $(LIB_SRC:%.c=$(BUILD)/static/%.o)
 SHARED_OBJ = $(LIB_SRC:%.c=$(BUILD)/shared/%.o)
 EXAMPLE_OBJ = $(SHARED_EXAMPLE_SRC:%.c=$(BUILD)/obj/%.o)
+BENCH_OBJ = $(SHARED_BENCH_SRC:%.c=$(BUILD)/obj/%.o)
 UTIL_OBJ = $(BUILD)/obj/test/util.o
 
 .PHONY: all lib examples tests benches demo bench
@@ -97,7 +99,7 @@ $(STATIC): $(STATIC_OBJ) $(FLAGS)
 
 $(SHARED): $(SHARED_OBJ) $(MAP) $(FLAGS)
 	$(CC) -shared -Wl,-soname,$(SONAME) -Wl,--version-script=$(MAP) \
-	    $(UNDEFINED) $(CFLAGS) $(LDFLAGS) -o $@ $(SHARED_OBJ)
+	    $(UNDEFINED) $(CFLAGS) $(LDFLAGS) -o $@ $(SHARED_OBJ) -pthread
 
 $(BUILD)/$(SONAME): $(SHARED)
 	ln -sf $(<F) $@
@@ -141,7 +143,7 @@ $(BUILD)/examples/%: $(BUILD)/obj/examples/%.o $(EXAMPLE_OBJ) $(STATIC)
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(BSD_LIBS)
 
-$(BUILD)/bench/%: $(BUILD)/obj/bench/%.o $(STATIC)
+$(BUILD)/bench/%: $(BUILD)/obj/bench/%.o $(BENCH_OBJ) $(STATIC)
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(BSD_LIBS)
 

@@ -6,8 +6,8 @@
  * not so, and the report says how many bytes were never acknowledged.
  *
  * The contract stands in the pages: graceful_close(3), linger_close(3),
- * abort_close(3), peer_closed(3), graceclose(3), graceclose_begin(3), and
- * graceclose(7) for the whole picture.
+ * abort_close(3), peer_closed(3), graceclose(3), graceclose_begin(3),
+ * graceclose_reaper(3), and graceclose(7) for the whole picture.
  */
 #ifndef GRACECLOSE_H
 #define GRACECLOSE_H
@@ -113,6 +113,39 @@ int	graceclose_step(struct graceclose *gc);		/* 1 going, 0, -1 */
 short	graceclose_events(const struct graceclose *gc);	/* POLLIN or 0 */
 int	graceclose_timeout(const struct graceclose *gc);	/* ms, -1: none */
 int	graceclose_end(struct graceclose *gc, struct graceclose_report *report);
+
+/*
+ * For threads: close and forget.  One thread of its own drives any number of
+ * closes; no call but flush and free waits.
+ */
+struct graceclose_reaper;
+
+enum graceclose_when_full { GRACECLOSE_REFUSE = 0, GRACECLOSE_OLDEST = 1 };
+
+struct graceclose_reaper_opts {		/* may be all zero */
+	unsigned	max;		/* closes under way; 0: 65536 */
+	int		when_full;	/* enum graceclose_when_full */
+	void		(*done)(void *arg, void *cookie,
+			    const struct graceclose_report *report);
+	void		*arg;
+	uint64_t	reserved[4];	/* must be 0 */
+};
+
+struct graceclose_reaper_stats {	/* closes by outcome, and how many */
+	uint64_t	ok, reset, expired, flooded, aborted, invalid;
+	uint64_t	evicted;	/* of the aborted: made room */
+	unsigned	now, peak;	/* under way: at the moment, at most */
+	uint64_t	reserved[4];
+};
+
+struct graceclose_reaper *graceclose_reaper_new(
+	    const struct graceclose_reaper_opts *opts);
+int	graceclose_reaper_close(struct graceclose_reaper *r, int fd,
+	    const struct graceclose_opts *opts, void *cookie);
+int	graceclose_reaper_flush(struct graceclose_reaper *r, int timeout_ms);
+void	graceclose_reaper_stats(struct graceclose_reaper *r,
+	    struct graceclose_reaper_stats *stats);
+void	graceclose_reaper_free(struct graceclose_reaper *r);
 
 #ifdef __cplusplus
 }

@@ -10,6 +10,14 @@ cat >"$dir/alone.c" <<'EOF'
 typedef char closer_is_128_bytes[sizeof(struct graceclose) == 128 ? 1 : -1];
 typedef char opts_are_48_bytes[sizeof(struct graceclose_opts) == 48 ? 1 : -1];
 typedef char report_is_56_bytes[sizeof(struct graceclose_report) == 56 ? 1 : -1];
+#ifdef __LP64__	/* the others hold no pointer */
+typedef char reaper_opts_are_56_bytes[
+    sizeof(struct graceclose_reaper_opts) == 56 ? 1 : -1];
+#endif
+typedef char reaper_stats_are_96_bytes[
+    sizeof(struct graceclose_reaper_stats) == 96 ? 1 : -1];
+struct graceclose_reaper_opts no_options;
+struct graceclose_reaper_stats no_closes;
 EOF
 cp "$dir/alone.c" "$dir/alone.cc"
 cat >"$dir/epoll.c" <<'EOF'

@@ -1,5 +1,6 @@
 #!/bin/sh
-# mandoc has nothing to say against the pages, and their examples compile.
+# mandoc has nothing to say against the pages, they are of this version, lead
+# to pages that exist, and their examples compile.
 cc=${CC:-cc}
 command -v mandoc >/dev/null || {
 	echo "error: mandoc is missing: apt-get install mandoc"
@@ -20,6 +21,22 @@ for page in man/*.3; do
 		}
 	done
 done
+
+version=$(sed -n 's/^VERSION[[:space:]]*= *//p' Makefile)
+[ "$(sed -n '1s/ .*//p' CHANGES)" = "$version" ] || {
+	echo "CHANGES does not begin with $version"
+	status=1
+}
+for page in man/*.[37]; do
+	grep -qxF ".Os \"libgraceclose $version\"" "$page" || {
+		echo "$page is no page, or not of $version"
+		status=1
+	}
+done
+sed -nE 's/^\.Xr ([a-z_]*close[a-z_]*) ([37]).*/\1.\2/p' \
+    man/*.[37] | sort -u | while read -r page; do
+	[ -f "man/$page" ] || { echo "there is no man/$page"; exit 1; }
+done || status=1
 
 test/page_examples.sh "$dir" man/*.[37] || status=1
 set -- "$dir"/*.c

@@ -1,33 +1,75 @@
 #!/bin/sh
 # The header, the map, the shared library, the pages and CHANGES name the same
-# functions, and the static library defines no name that could meet a caller's.
+# functions, a released node of the map is what it was, and the static library
+# defines no name that could meet a caller's.
+cc=${CC:-cc}
 build=${BUILD:-build}
 dir=$(mktemp -d) || exit 1
 trap 'rm -rf "$dir"' EXIT
 
 names='graceful_close|linger_close|abort_close|peer_closed|graceclose(_[a-z_]+)?'
+# Pages that are named after no function.
+pages=graceclose_reaper
 
-# Declarations: a name in column one of a prototype, before its parenthesis.
-sed 's|/\*.*\*/||' include/graceclose.h |
-    grep -oE "^(int|short|int64_t)[[:space:]]+($names)\(" |
-    sed 's/^[a-z0-9_]*[[:space:]]*//; s/($//' | sort >"$dir/header"
-sed -n '/^global:/,/^local:/s/^[[:space:]]*\([a-z_]*\);$/\1/p' \
-    lib/libgraceclose.map | sort >"$dir/map"
+# What the released nodes hold, for ever; a new release adds its own.
+cat >"$dir/released" <<'EOF'
+GRACECLOSE_1.0 abort_close
+GRACECLOSE_1.0 graceclose
+GRACECLOSE_1.0 graceclose_begin
+GRACECLOSE_1.0 graceclose_end
+GRACECLOSE_1.0 graceclose_events
+GRACECLOSE_1.0 graceclose_probe
+GRACECLOSE_1.0 graceclose_probe_many
+GRACECLOSE_1.0 graceclose_step
+GRACECLOSE_1.0 graceclose_timeout
+GRACECLOSE_1.0 graceclose_unacked
+GRACECLOSE_1.0 graceful_close
+GRACECLOSE_1.0 linger_close
+GRACECLOSE_1.0 peer_closed
+GRACECLOSE_1.1 graceclose_reaper_close
+GRACECLOSE_1.1 graceclose_reaper_flush
+GRACECLOSE_1.1 graceclose_reaper_free
+GRACECLOSE_1.1 graceclose_reaper_new
+GRACECLOSE_1.1 graceclose_reaper_stats
+EOF
+
+# One declaration a line, however it was wrapped: its name stands before the
+# first parenthesis.
+"$cc" -E -P -Iinclude include/graceclose.h | tr '\n\t' '  ' |
+    tr ';{}' '\n\n\n' |
+    sed -nE "s/^[^(]*[ *]($names) *\(.*/\1/p" | sort >"$dir/header"
+
+# Node and symbol.
+awk '$2 == "{" { node = $1 }
+    /^global:/ { global = 1 }
+    /^local:/ || /^}/ { global = 0 }
+    global && /^[ \t]*[a-z_]+;$/ { sub(/;/, ""); print node, $1 }' \
+    lib/libgraceclose.map | sort >"$dir/nodes"
 nm -D --defined-only "$build/libgraceclose.so" | awk '$2 == "T" {
-	sub(/@.*/, "", $3); print $3 }' | sort >"$dir/nm -D"
-ls man/*.3 | sed 's|man/||; s|\.3$||' | sort >"$dir/pages"
+	split($3, at, /@+/); print at[2], at[1] }' | sort >"$dir/nm -D"
+
+# No sort -u here: a symbol in two nodes shows as a difference.
+cut -d' ' -f2 "$dir/nodes" | sort >"$dir/map"
+ls man/*.3 | sed 's|man/||; s|\.3$||' | grep -vxF "$pages" |
+    sort >"$dir/pages"
 cat man/*.3 | sed -n 's/^\.Fn \([a-z_]*\).*/\1/p; s/^\.Fo \([a-z_]*\).*/\1/p' |
     grep -xE "$names" | sort -u >"$dir/SYNOPSIS"
-grep -oE "\b($names)\b" CHANGES | sort -u >"$dir/CHANGES"
+grep -oE "\b($names)\b" CHANGES | grep -vxF "$pages" |
+    sort -u >"$dir/CHANGES"
 
 status=0
-[ -s "$dir/header" ] || { echo "no declaration found in the header"; exit 1; }
-for other in map 'nm -D' pages SYNOPSIS CHANGES; do
-	diff "$dir/header" "$dir/$other" >"$dir/diff" && continue
-	echo "the header (<) and $other (>) differ:"
+same() {	# same NAME OTHER: the two lists are equal
+	diff "$dir/$1" "$dir/$2" >"$dir/diff" && return
+	echo "$1 (<) and $2 (>) differ:"
 	grep '^[<>]' "$dir/diff"
 	status=1
+}
+[ -s "$dir/header" ] || { echo "no declaration found in the header"; exit 1; }
+for other in map pages SYNOPSIS CHANGES; do
+	same header "$other"
 done
+same nodes 'nm -D'
+same released nodes
 
 nm -g --defined-only "$build/libgraceclose.a" | awk 'NF == 3 { print $3 }' |
     grep -vxE 'graceful_close|linger_close|abort_close|peer_closed' |

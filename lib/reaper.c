@@ -1,0 +1,209 @@
+/*
+ * reaper.c - close and forget: the reaper itself, and what its parts share
+ *
+ * A close begins in the thread of the caller (reaper_close.c), where most are
+ * over if the peer has closed already.  What has to wait is put into the queue
+ * and belongs to the reaper's own thread from then on (reaper_thread.c); a
+ * caller takes one out again only to make room.  The lock is never held across
+ * a step, an end or a call of done.
+ */
+#include <sys/types.h>
+
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "graceclose.h"
+#include "internal.h"
+#include "reaper.h"
+
+#define MAX_DEFAULT	65536
+
+/*
+ * In a child of fork(2) there is no thread, and the lock may be held for ever.
+ */
+int
+graceclose_reaper_usable(const struct graceclose_reaper *r)
+{
+	if (r == NULL) {
+		errno = EINVAL;
+		return -1;
+	}
+	if (r->pid != getpid()) {
+		errno = ENOTSUP;
+		return -1;
+	}
+	return 0;
+}
+
+/* The last to leave a reaper that is being freed lets its thread go. */
+void
+graceclose_reaper_leave(struct graceclose_reaper *r)
+{
+	if (--r->inside == 0 && r->stopping)
+		graceclose_watch_wake(&r->watch);
+}
+
+/* The tick of the next look, which no limit comes after. */
+int64_t
+graceclose_reaper_due(const struct graceclose_closing *c)
+{
+	int64_t us = graceclose_due(&c->gc, graceclose_watch_edges);
+
+	return us == INT64_MAX ? GRACECLOSE_NEVER : (us + 999) / 1000;
+}
+
+/* The descriptor leaves the set before its number can be another's. */
+void
+graceclose_reaper_end(struct graceclose_reaper *r,
+    struct graceclose_closing *c)
+{
+	struct graceclose_report report;
+
+	graceclose_watch_remove(&r->watch, c->fd);
+	(void)graceclose_end(&c->gc, &report);
+	c->fd = -1;
+	c->outcome = (unsigned char)report.outcome;
+}
+
+void
+graceclose_reaper_count(struct graceclose_reaper *r, int outcome)
+{
+	uint64_t *by_outcome[] = {
+		[GRACECLOSE_OK] = &r->stats.ok,
+		[GRACECLOSE_WAS_RESET] = &r->stats.reset,
+		[GRACECLOSE_EXPIRED] = &r->stats.expired,
+		[GRACECLOSE_FLOODED] = &r->stats.flooded,
+		[GRACECLOSE_ABORTED] = &r->stats.aborted,
+		[GRACECLOSE_INVALID] = &r->stats.invalid
+	};
+
+	++*by_outcome[outcome];
+}
+
+/* So many have been told of, where they were to be. */
+void
+graceclose_reaper_told(struct graceclose_reaper *r, uint64_t n)
+{
+	r->pending -= n;
+	if (n > 0 && r->pending == 0)
+		(void)pthread_cond_broadcast(&r->quiet);
+}
+
+static bool
+valid(const struct graceclose_reaper_opts *o)
+{
+	return (o->when_full == GRACECLOSE_REFUSE ||
+	    o->when_full == GRACECLOSE_OLDEST) &&
+	    (o->reserved[0] | o->reserved[1] | o->reserved[2] |
+	    o->reserved[3]) == 0;
+}
+
+/* Signals are for the program's own threads. */
+static int
+start_thread(struct graceclose_reaper *r)
+{
+	sigset_t all, before;
+	int error;
+
+	(void)sigfillset(&all);
+	if ((error = pthread_sigmask(SIG_SETMASK, &all, &before)) != 0)
+		return error;
+	error = pthread_create(&r->thread, NULL, graceclose_reaper_thread, r);
+	(void)pthread_sigmask(SIG_SETMASK, &before, NULL);
+#ifdef __linux__
+	if (error == 0)
+		(void)pthread_setname_np(r->thread, "graceclose");
+#endif
+	return error;
+}
+
+static int
+init_lock(struct graceclose_reaper *r)
+{
+	pthread_condattr_t attr;
+	int error;
+
+	if ((error = pthread_condattr_init(&attr)) != 0)
+		return error;
+	(void)pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+	if ((error = pthread_cond_init(&r->quiet, &attr)) == 0 &&
+	    (error = pthread_mutex_init(&r->lock, NULL)) != 0)
+		(void)pthread_cond_destroy(&r->quiet);
+	(void)pthread_condattr_destroy(&attr);
+	return error;
+}
+
+static void
+destroy_lock(struct graceclose_reaper *r)
+{
+	(void)pthread_mutex_destroy(&r->lock);
+	(void)pthread_cond_destroy(&r->quiet);
+}
+
+static void
+init(struct graceclose_reaper *r, const struct graceclose_reaper_opts *opts)
+{
+	if (opts != NULL)
+		r->opts = *opts;
+	if (r->opts.max == 0)
+		r->opts.max = MAX_DEFAULT;
+	r->pid = getpid();
+	r->asleep = GRACECLOSE_AWAKE;
+	graceclose_link_init(&r->queue);
+	graceclose_link_init(&r->evicted);
+	graceclose_wheel_init(&r->wheel, graceclose_tcp_clock() / 1000);
+}
+
+struct graceclose_reaper *
+graceclose_reaper_new(const struct graceclose_reaper_opts *opts)
+{
+	struct graceclose_reaper *r;
+	int error;
+
+	if (opts != NULL && !valid(opts)) {
+		errno = EINVAL;
+		return NULL;
+	}
+	if ((r = calloc(1, sizeof(*r))) == NULL)
+		return NULL;
+	init(r, opts);
+	if (graceclose_watch_open(&r->watch) == -1) {
+		error = errno;
+	} else if ((error = init_lock(r)) == 0) {
+		if ((error = start_thread(r)) == 0)
+			return r;
+		destroy_lock(r);
+		graceclose_watch_close(&r->watch);
+	}
+	free(r);
+	errno = error;
+	return NULL;
+}
+
+/*
+ * In a child of fork(2) the queue may have been in the middle of a change, so
+ * what it holds is left alone.
+ */
+void
+graceclose_reaper_free(struct graceclose_reaper *r)
+{
+	int saved = errno;
+
+	if (r == NULL)
+		return;
+	if (r->pid == getpid()) {
+		(void)pthread_mutex_lock(&r->lock);
+		r->stopping = true;
+		graceclose_watch_wake(&r->watch);
+		(void)pthread_mutex_unlock(&r->lock);
+		(void)pthread_join(r->thread, NULL);
+		destroy_lock(r);
+	}
+	graceclose_watch_close(&r->watch);
+	free(r);
+	errno = saved;
+}

@@ -1,0 +1,123 @@
+/*
+ * wheel.c - a timer wheel: limits at a price that does not depend on how many
+ * there are
+ *
+ * Seven levels of 64 slots.  A timer's level is the highest digit, to the base
+ * of 64, in which its time differs from now, its slot is that digit; so all of
+ * level 0 is due within 64 ticks, and whatever is in use on a level comes
+ * before whatever is on the next.  When the time reaches a slot of a higher
+ * level its timers go down, at most six times each.  (Varghese and Lauck,
+ * "Hashed and hierarchical timing wheels", 1987, scheme 7.)
+ */
+#include <sys/types.h>
+
+#include <stddef.h>
+
+#include "reaper.h"
+
+#define DIGIT_BITS	6
+#define DIGIT(t, level)	(((t) >> (DIGIT_BITS * (level))) & 63)
+
+void
+graceclose_wheel_init(struct graceclose_wheel *w, int64_t now)
+{
+	size_t i;
+
+	w->now = now;
+	for (i = 0; i < GRACECLOSE_LEVELS; i++)
+		w->used[i] = 0;
+	for (i = 0; i < GRACECLOSE_LEVELS * GRACECLOSE_SLOTS; i++)
+		graceclose_link_init(&w->slot[i]);
+}
+
+/* A due time that has passed already is now. */
+void
+graceclose_wheel_set(struct graceclose_wheel *w, struct graceclose_timer *t,
+    int64_t due)
+{
+	size_t slot;
+	int level = 0;
+
+	t->due = due > w->now ? due : w->now;
+	while (level < GRACECLOSE_LEVELS - 1 &&
+	    (t->due ^ w->now) >> (DIGIT_BITS * (level + 1)) != 0)
+		level++;
+	slot = (size_t)DIGIT(t->due, level);
+	w->used[level] |= (uint64_t)1 << slot;
+	graceclose_link_append(
+	    &w->slot[(size_t)level * GRACECLOSE_SLOTS + slot], &t->link);
+}
+
+/* The last link of a slot is next to its head on both sides. */
+void
+graceclose_wheel_unset(struct graceclose_wheel *w, struct graceclose_timer *t)
+{
+	struct graceclose_link *head = t->link.next;
+	size_t i;
+
+	if (head == NULL)
+		return;
+	if (head == t->link.prev) {
+		i = (size_t)(head - w->slot);
+		w->used[i / GRACECLOSE_SLOTS] &=
+		    ~((uint64_t)1 << i % GRACECLOSE_SLOTS);
+	}
+	graceclose_link_remove(&t->link);
+}
+
+/* The first slot in use: its level and digit; or -1. */
+static int
+first(const struct graceclose_wheel *w, int *digit)
+{
+	int level;
+
+	for (level = 0; level < GRACECLOSE_LEVELS; level++)
+		if (w->used[level] != 0) {
+			*digit = __builtin_ctzll(w->used[level]);
+			return level;
+		}
+	return -1;
+}
+
+static int64_t
+start(const struct graceclose_wheel *w, int level, int digit)
+{
+	int bits = DIGIT_BITS * level;
+
+	return (w->now >> (bits + DIGIT_BITS) << (bits + DIGIT_BITS)) |
+	    ((int64_t)digit << bits);
+}
+
+/* When to pop next, NEVER where no timer is set. */
+int64_t
+graceclose_wheel_next(const struct graceclose_wheel *w)
+{
+	int digit, level = first(w, &digit);
+
+	return level == -1 ? GRACECLOSE_NEVER : start(w, level, digit);
+}
+
+/* A timer that is due, no longer set, or NULL. */
+struct graceclose_timer *
+graceclose_wheel_pop(struct graceclose_wheel *w, int64_t now)
+{
+	struct graceclose_link *slot;
+	struct graceclose_timer *t;
+	int digit, level;
+
+	while ((level = first(w, &digit)) != -1 &&
+	    start(w, level, digit) <= now) {
+		w->now = start(w, level, digit);
+		slot = &w->slot[level * GRACECLOSE_SLOTS + digit];
+		do {
+			t = (struct graceclose_timer *)slot->next;
+			graceclose_wheel_unset(w, t);
+			if (level == 0)
+				return t;
+			graceclose_wheel_set(w, t, t->due);
+		} while (!graceclose_link_empty(slot));
+	}
+	if (now > w->now)
+		w->now = now;
+	return NULL;
+}
