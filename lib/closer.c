@@ -31,7 +31,7 @@ enum { IDLE = 0, GOING, OVER, RELEASED };	/* phase */
 #define TIMEOUT_MS	30000
 #define IDLE_MS		5000
 #define NAP_MAX_MS	64
-#define LOOK_MS		256
+#define LOOK_MIN_US	((int64_t)256000)
 #define STEP_MAX	((size_t)1 << 20) /* bytes of input a step takes */
 #define SWEEP_MAX	((size_t)1 << 25) /* and the end: a full buffer */
 #define NEVER		INT64_MAX
@@ -424,8 +424,8 @@ graceclose_due(const struct graceclose *gc, bool edges)
 	if (!edges)
 		return earlier(gc->wake, now, NAP_MAX_MS);
 	look = now - gc->progressed;
-	if (look < LOOK_MS * 1000)
-		look = LOOK_MS * 1000;
+	if (look < LOOK_MIN_US)
+		look = LOOK_MIN_US;
 	if (gc->idle_ms != -1 && look > gc->idle_ms * (int64_t)250)
 		look = gc->idle_ms * (int64_t)250;
 	return now + look < limit(gc) ? now + look : limit(gc);

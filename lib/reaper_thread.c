@@ -11,6 +11,7 @@
 #include <poll.h>
 #include <pthread.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "graceclose.h"
 #include "internal.h"
@@ -134,10 +135,11 @@ tell(struct graceclose_reaper *r, struct turn *t)
 {
 	struct graceclose_report report;
 	struct graceclose_closing *c;
+	struct graceclose_link *l, *next;
 
-	while (!graceclose_link_empty(&t->over)) {
-		c = GRACECLOSE_CLOSING(t->over.next, link);
-		graceclose_link_remove(&c->link);
+	for (l = t->over.next; l != &t->over; l = next) {
+		next = l->next;
+		c = GRACECLOSE_CLOSING(l, link);
 		if (r->opts.done != NULL) {
 			(void)graceclose_end(&c->gc, &report);
 			r->opts.done(r->opts.arg, c->cookie, &report);
@@ -145,6 +147,7 @@ tell(struct graceclose_reaper *r, struct turn *t)
 		free(c);
 		t->told++;
 	}
+	graceclose_link_init(&t->over);
 }
 
 static void
@@ -218,8 +221,7 @@ graceclose_reaper_thread(void *reaper)
 	struct graceclose_reaper *r = reaper;
 	struct turn t;
 
-	t.nnews = 0;
-	t.told = 0;
+	memset(&t, 0, sizeof(t));
 	graceclose_link_init(&t.cut);
 	graceclose_link_init(&t.over);
 	while (rest(r, &t))

@@ -26,7 +26,7 @@ graceclose_wheel_init(struct graceclose_wheel *w, int64_t now)
 	w->now = now;
 	for (i = 0; i < GRACECLOSE_LEVELS; i++)
 		w->used[i] = 0;
-	for (i = 0; i < GRACECLOSE_LEVELS * GRACECLOSE_SLOTS; i++)
+	for (i = 0; i < sizeof(w->slot) / sizeof(*w->slot); i++)
 		graceclose_link_init(&w->slot[i]);
 }
 
