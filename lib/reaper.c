@@ -191,10 +191,11 @@ graceclose_reaper_new(const struct graceclose_reaper_opts *opts)
 void
 graceclose_reaper_free(struct graceclose_reaper *r)
 {
-	int saved = errno;
+	int cancel, saved = errno;
 
 	if (r == NULL)
 		return;
+	(void)pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel);
 	if (r->pid == getpid()) {
 		(void)pthread_mutex_lock(&r->lock);
 		r->stopping = true;
@@ -205,5 +206,6 @@ graceclose_reaper_free(struct graceclose_reaper *r)
 	}
 	graceclose_watch_close(&r->watch);
 	free(r);
+	(void)pthread_setcancelstate(cancel, NULL);
 	errno = saved;
 }

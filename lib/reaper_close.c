@@ -110,6 +110,10 @@ cut(struct graceclose_reaper *r, struct graceclose_closing *c)
 	(void)pthread_mutex_unlock(&r->lock);
 }
 
+/* With malloc's own word it is the 192 bytes that a close may take. */
+_Static_assert(sizeof(struct graceclose_closing) + sizeof(size_t) <= 192,
+    "memory for one close");
+
 static struct graceclose_closing *
 closing(const struct graceclose *gc, int fd, void *cookie,
     const struct graceclose_opts *opts)

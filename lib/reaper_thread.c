@@ -102,7 +102,6 @@ settle(struct graceclose_reaper *r, struct turn *t,
 		graceclose_reaper_count(r, c->outcome);
 		graceclose_link_append(&t->over, &c->link);
 	} else if (!queued) {
-		r->stats.evicted++;
 		graceclose_link_append(&t->cut, &c->link);
 	} else {
 		c->state = GRACECLOSE_WAITING;
@@ -115,6 +114,7 @@ settle(struct graceclose_reaper *r, struct turn *t,
 static void
 cut(struct graceclose_reaper *r, struct turn *t)
 {
+	struct graceclose_closing *c;
 	struct graceclose_link *l;
 
 	if (graceclose_link_empty(&t->cut))
@@ -122,9 +122,11 @@ cut(struct graceclose_reaper *r, struct turn *t)
 	for (l = t->cut.next; l != &t->cut; l = l->next)
 		graceclose_reaper_end(r, GRACECLOSE_CLOSING(l, link));
 	(void)pthread_mutex_lock(&r->lock);
-	for (l = t->cut.next; l != &t->cut; l = l->next)
-		graceclose_reaper_count(r,
-		    GRACECLOSE_CLOSING(l, link)->outcome);
+	for (l = t->cut.next; l != &t->cut; l = l->next) {
+		c = GRACECLOSE_CLOSING(l, link);
+		graceclose_reaper_count(r, c->outcome);
+		r->stats.evicted += c->state == GRACECLOSE_EVICTED;
+	}
 	(void)pthread_mutex_unlock(&r->lock);
 	graceclose_link_splice(&t->over, &t->cut);
 }

@@ -52,8 +52,9 @@ nm -D --defined-only "$build/libgraceclose.so" | awk '$2 == "T" {
 cut -d' ' -f2 "$dir/nodes" | sort >"$dir/map"
 ls man/*.3 | sed 's|man/||; s|\.3$||' | grep -vxF "$pages" |
     sort >"$dir/pages"
-cat man/*.3 | sed -n 's/^\.Fn \([a-z_]*\).*/\1/p; s/^\.Fo \([a-z_]*\).*/\1/p' |
-    grep -xE "$names" | sort -u >"$dir/SYNOPSIS"
+cat man/*.3 | awk '$1 == ".Sh" { synopsis = $2 == "SYNOPSIS" }
+    synopsis && ($1 == ".Fn" || $1 == ".Fo") { print $2 }' |
+    sort -u >"$dir/SYNOPSIS"
 grep -oE "\b($names)\b" CHANGES | grep -vxF "$pages" |
     sort -u >"$dir/CHANGES"
 
