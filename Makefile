@@ -34,7 +34,8 @@ LIB_SRC	= $(wildcard lib/*.c)
 MAP	= lib/libgraceclose.map
 PAGES	= $(sort $(wildcard man/*.3 man/*.7))
 
-EXAMPLES = one_way_loss forced_reset early_reply
+EXAMPLES = one_way_loss forced_reset early_reply \
+	threads_server epoll_server pool_sweep
 SHARED_EXAMPLE_SRC = $(filter-out $(EXAMPLES:%=examples/%.c),$(wildcard examples/*.c))
 BENCHES	= $(patsubst bench/bench_%.c,bench_%,$(wildcard bench/bench_*.c))
 SHARED_BENCH_SRC = $(filter-out $(BENCHES:%=bench/%.c),$(wildcard bench/*.c))

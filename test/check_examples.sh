@@ -1,13 +1,17 @@
 #!/bin/sh
 # Each example shows what it says it shows, and is polite: --help, bad
 # arguments.  The examples check their own outcome and exit with 1 otherwise.
+# The servers are then visited by clients from outside, and stopped by a signal
+# while clients are connected.
 build=${BUILD:-build}
 dir=$(mktemp -d) || exit 1
-trap 'rm -rf "$dir"' EXIT
+server='' holder=''
+trap 'kill $server $holder 2>/dev/null; rm -rf "$dir"' EXIT
 status=0
 bad() { echo "check_examples: $*"; status=1; }
 
-for e in one_way_loss forced_reset early_reply; do
+for e in one_way_loss forced_reset early_reply threads_server epoll_server \
+    pool_sweep; do
 	program=$build/examples/$e
 	"$program" --help >"$dir/out" 2>"$dir/err" </dev/null ||
 	    bad "$e --help fails"
@@ -26,7 +30,15 @@ for e in one_way_loss forced_reset early_reply; do
 	}
 done
 for args in 'one_way_loss --size 0' 'one_way_loss --idle never' \
-    'forced_reset --after -1' 'early_reply --runs 0'; do
+    'forced_reset --after -1' 'early_reply --runs 0' \
+    'threads_server --port 65536' 'threads_server --threads 0' \
+    'threads_server --pending 0' 'threads_server --idle soon' \
+    'threads_server --deadline 0' 'threads_server --seconds -1' \
+    'threads_server --client 3' 'threads_server --port 1 --client 0' \
+    'epoll_server --port http' 'epoll_server --conns 4097' \
+    'epoll_server --idle 0' 'epoll_server --deadline -1' \
+    'epoll_server --client 3' 'epoll_server --port 0 --client 1' \
+    'pool_sweep --pool 0' 'pool_sweep --pool 401'; do
 	# shellcheck disable=SC2086 # the words are meant to be split
 	set -- $args
 	program=$build/examples/$1
@@ -35,4 +47,107 @@ for args in 'one_way_loss --size 0' 'one_way_loss --idle never' \
 	[ $? -eq 2 ] || bad "$args does not exit with 2"
 	[ "$(wc -l <"$dir/err")" -eq 1 ] || bad "$args: not one line"
 done
+"$build/examples/pool_sweep" --pool 7 >"$dir/out" 2>&1 </dev/null ||
+    bad "pool_sweep --pool 7 came out differently"
+
+await() {	# await PATTERN FILE: until a line of it is there, 10 s at most
+	n=0
+	until grep -q "$1" "$2"; do
+		n=$((n + 1))
+		[ $n -le 200 ] || { bad "no \"$1\" within 10 s"; return 1; }
+		sleep 0.05
+	done
+}
+
+says() {	# says WHO PATTERN...: what the server wrote has these
+	who=$1
+	shift
+	for pattern; do
+		grep -q "$pattern" "$dir/log" && continue
+		bad "$who does not say \"$pattern\":"
+		cat "$dir/log"
+	done
+}
+
+start() {	# start EXAMPLE OPTION...: in $server and $port
+	program=$build/examples/$1
+	shift
+	: >"$dir/log"
+	"$program" --port 0 "$@" >"$dir/log" 2>&1 </dev/null &
+	server=$!
+	await 'port [0-9]' "$dir/log"
+	port=$(sed -n 's/.* port \([0-9]*\)$/\1/p;q' "$dir/log")
+}
+
+stop() {	# stop SIGNAL: it ends, and ends well
+	kill "-$1" "$server"
+	wait "$server" || bad "${program##*/} at SIG$1: exit status $?"
+	server=
+}
+
+visit() {	# visit EXAMPLE: its clients come, three of each manner
+	"$build/examples/$1" --port "$port" --client 3 >"$dir/out" 2>&1 \
+	    </dev/null && return
+	bad "$1 --client, at ${program##*/}:"
+	cat "$dir/out"
+}
+
+hold() {	# one that asks and reads one byte, one that is silent
+	: >"$dir/held"
+	# shellcheck disable=SC2016 # bash has /dev/tcp, and sets $1
+	bash -c 'exec 3<>"/dev/tcp/127.0.0.1/$1" 4<>"/dev/tcp/127.0.0.1/$1"
+	    echo "a reply, please" >&3
+	    read -r -N 1 -u 3
+	    echo held
+	    exec sleep 30' hold "$port" >"$dir/held" </dev/null &
+	holder=$!
+	await held "$dir/held"
+}
+
+release() {
+	kill "$holder"
+	wait "$holder" 2>/dev/null
+	holder=
+}
+
+# Each is visited by the clients of the other; fewer places than clients.
+start threads_server --threads 4 --pending 1 --idle 400
+visit epoll_server
+"$program" --port "$port" --idle 1 >"$dir/out" 2>&1 </dev/null
+[ $? -eq 1 ] || bad 'threads_server on a port that is taken: not 1'
+stop TERM
+says threads_server '^18 clients; ' 'ECONNRESET' 'ETIMEDOUT' \
+    ' under way 0, at most 1$' 'closed by their own threads$'
+
+start epoll_server --conns 4 --idle 400
+visit threads_server
+stop TERM
+says epoll_server '^SIGTERM: 0 connections' \
+    '^18 clients: 15 got all we sent, 12 of them' \
+    '^3 reset, 3 expired, 0 cut by us; 3 had been idle'
+
+# Clients are there: the closes end at the deadline, and are told of.
+for sig in TERM INT; do
+	start threads_server --deadline 200
+	hold
+	stop $sig
+	release
+	says "threads_server at SIG$sig" 'the deadline has passed' \
+	    '^2 clients; .* under way 2, ' \
+	    'ECANCELED, [1-9][0-9]* bytes not acknowledged$' \
+	    'ECANCELED, 0 bytes not acknowledged, but no end'
+
+	start epoll_server --deadline 200
+	hold
+	stop $sig
+	release
+	says "epoll_server at SIG$sig" "^SIG$sig: 2 connections, 200 ms" \
+	    '^2 clients: 1 got all we sent, 0 of them' \
+	    '^0 reset, 0 expired, 2 cut by us; 0 had been idle'
+done
+
+start threads_server --seconds 1
+wait "$server" || bad "threads_server --seconds 1: exit status $?"
+server=
+says threads_server '^0 clients; '
 exit $status

@@ -1,0 +1,586 @@
+/*
+ * threads_server - a thread for each connection, one reaper for their ends
+ *
+ * A client asks, the server replies with 1 MiB and closes.  The thread that
+ * replied could wait for the client to get it all and to end its side, but a
+ * slow client would then hold a thread, and 64 of them the server.  So a
+ * thread hands its connection to the reaper and is free for the next one; one
+ * thread of the library's sees all of them to their ends, and says by a hook
+ * whom it could not serve well.
+ *
+ * Without arguments it is shown to clients of its own: polite ones, some that
+ * still upload while they are answered, some that reset, some silent.  First,
+ * for the uploading ones alone, as it goes wrong with close(2).
+ *
+ * Usage: threads_server --port n [--threads n] [--pending n] [--idle ms]
+ *	    [--deadline ms] [--seconds n] [--plain]
+ *	  threads_server --port n --client n
+ */
+#include <sys/eventfd.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/timerfd.h>
+
+#include <netinet/in.h>
+
+#include <err.h>
+#include <errno.h>
+#include <getopt.h>
+#include <inttypes.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <bsd/stdlib.h>
+
+#include <graceclose.h>
+
+#include "ends.h"
+#include "guests.h"
+#include "show.h"
+
+#define EACH		4	/* clients of a manner, when shown */
+#define SHOWN_IDLE_MS	500
+
+static struct {
+	int	port;
+	int	threads;
+	int	pending;
+	int	idle_ms;
+	int	deadline_ms;
+	int	seconds;
+	int	clients;
+	bool	plain;
+} options = { .threads = 64, .pending = 4096, .idle_ms = 5000,
+    .deadline_ms = 3000 };
+
+static struct graceclose_reaper	*reaper;
+static char			 reply[GUESTS_REPLY];
+
+/*
+ * What threads wait for beside their sockets: descriptors that turn readable.
+ * places is a semaphore, one for each thread that may still be started.
+ */
+static int		signals, places, stopping, late;
+static sigset_t		stop_set;	/* what signals tells of */
+
+static atomic_uint	served;
+static atomic_uint	own;		/* closed by their own threads */
+static atomic_uint	ended[GRACECLOSE_INVALID + 1];	/* by outcome */
+
+/* Who is served by a thread, then closed by the reaper: its cookie. */
+struct visitor {
+	int		fd;
+	unsigned	number;
+	in_port_t	port;
+};
+
+/*
+ * The end of a visitor.  This is called by the reaper's thread, or by the one
+ * that called graceclose_reaper_close(), so it takes no time and no lock of
+ * theirs.
+ */
+static void
+visitor_done(void *arg, void *cookie, const struct graceclose_report *report)
+{
+	struct visitor *v = cookie;
+
+	(void)arg;
+	ended[report->outcome]++;
+	if (report->error != 0)
+		show_text("  client %u, port %d: %s, %" PRIu64 " bytes not "
+		    "acknowledged%s\n", v->number, v->port,
+		    show_errno(report->error), report->unacked,
+		    report->delivered && !report->finished ?
+		    ", but no end of its side" : "");
+	free(v);
+}
+
+/*
+ * Close and forget.  After a 0 the visitor is the reaper's, and may be freed
+ * already.  After a -1 the descriptor is still ours: there are as many closes
+ * under way as the server allows itself.  A thread can wait as well, and while
+ * it does it takes no new client, which is what the server needs now.
+ */
+static void
+visitor_close(struct visitor *v)
+{
+	struct graceclose_opts opts = {
+		.idle_ms = options.idle_ms,
+		/* Else the kernel keeps those who never end, a minute. */
+		.on_expiry = GRACECLOSE_RESET,
+	};
+	struct graceclose_report report;
+
+	if (graceclose_reaper_close(reaper, v->fd, &opts, v) == 0)
+		return;
+	opts.timeout_ms = options.deadline_ms;	/* a stop does not wake it */
+	graceclose(v->fd, &opts, &report);
+	own++;
+	visitor_done(NULL, v, &report);
+}
+
+/*
+ * Wait until fd is ready.  False: nothing came for idle_ms, or `enough`
+ * turned readable, for all threads that wait for it.
+ */
+static bool
+ready(int fd, short events, int enough)
+{
+	struct pollfd pfd[2] = {
+		{ .fd = fd, .events = events },
+		{ .fd = enough, .events = POLLIN },
+	};
+
+	return poll(pfd, 2, options.idle_ms) > 0 && pfd[1].revents == 0;
+}
+
+/* A line, or what a client had to say instead: whether it asked. */
+static bool
+hear(int fd)
+{
+	char line[128];
+	size_t len = 0;
+	ssize_t n;
+
+	while (len < sizeof(line) && ready(fd, POLLIN, stopping)) {
+		n = recv(fd, line + len, sizeof(line) - len, MSG_DONTWAIT);
+		if (n == -1 && errno == EAGAIN)
+			continue;
+		if (n <= 0)
+			return false;
+		len += (size_t)n;
+		if (memchr(line, '\n', len) != NULL)
+			return true;
+	}
+	return false;
+}
+
+/* False: the client takes no more, but is not dead either. */
+static bool
+answer(int fd)
+{
+	size_t sent = 0;
+	ssize_t n;
+
+	while (sent < sizeof(reply)) {
+		if (!ready(fd, POLLOUT, late))
+			return false;
+		n = send(fd, reply + sent, sizeof(reply) - sent,
+		    MSG_DONTWAIT | MSG_NOSIGNAL);
+		if (n == -1 && errno != EAGAIN)
+			break;		/* the close will say how it died */
+		if (n > 0)
+			sent += (size_t)n;
+	}
+	return true;
+}
+
+/* A FIN behind half a reply would make it look whole. */
+static void
+visitor_cut(struct visitor *v)
+{
+	show_text("  client %u, port %d: takes no more, reset\n", v->number,
+	    v->port);
+	abort_close(v->fd);
+	free(v);
+}
+
+static void *
+visitor_main(void *arg)
+{
+	struct visitor *v = arg;
+
+	if (hear(v->fd) && !answer(v->fd)) {
+		visitor_cut(v);
+	} else if (options.plain) {
+		close(v->fd);
+		free(v);
+	} else {
+		visitor_close(v);
+	}
+	eventfd_write(places, 1);
+	return NULL;
+}
+
+static void
+visitor_start(int fd, in_port_t port)
+{
+	struct visitor *v = malloc(sizeof(*v));
+	pthread_t thread;
+	eventfd_t one;
+
+	if (v == NULL)
+		err(1, NULL);
+	*v = (struct visitor){ .fd = fd, .number = ++served, .port = port };
+	eventfd_read(places, &one);
+	if ((errno = pthread_create(&thread, NULL, visitor_main, v)) == 0) {
+		pthread_detach(thread);
+		return;
+	}
+	warn("pthread_create");
+	eventfd_write(places, 1);
+	visitor_cut(v);
+}
+
+/* Wait for a descriptor; false: a signal came, and that is the end. */
+static bool
+serving(int fd)
+{
+	struct pollfd pfd[2] = {
+		{ .fd = fd, .events = POLLIN },
+		{ .fd = signals, .events = POLLIN },
+	};
+
+	while (poll(pfd, 2, -1) == -1)
+		if (errno != EINTR)
+			err(1, "poll");
+	return pfd[1].revents == 0;
+}
+
+/* As long as all threads are busy who comes waits in the kernel's queue. */
+static void
+serve(int listener)
+{
+	while (serving(places) && serving(listener)) {
+		struct sockaddr_in sin = { 0 };
+		socklen_t len = sizeof(sin);
+		int fd = accept4(listener, (struct sockaddr *)&sin, &len,
+		    SOCK_CLOEXEC);
+
+		if (fd != -1)
+			visitor_start(fd, ntohs(sin.sin_port));
+		else if (errno == EMFILE || errno == ENFILE)
+			poll(NULL, 0, 100);	/* closes give some back */
+	}
+}
+
+static int
+time_left(void)
+{
+	struct itimerspec left;
+
+	timerfd_gettime(late, &left);
+	return (int)(left.it_value.tv_sec * 1000 +
+	    left.it_value.tv_nsec / 1000000);
+}
+
+/*
+ * Nobody new; threads that wait for a question give up; those that reply have
+ * until the deadline.  Then all threads have ended.
+ */
+static void
+stop(int listener)
+{
+	struct itimerspec in = {
+		.it_value.tv_sec = options.deadline_ms / 1000,
+		.it_value.tv_nsec = options.deadline_ms % 1000 * 1000000 + 1,
+	};
+	struct signalfd_siginfo si;
+	eventfd_t one;
+
+	if (read(signals, &si, sizeof(si)) != sizeof(si))
+		err(1, "read signalfd");
+	close(listener);
+	timerfd_settime(late, 0, &in, NULL);
+	eventfd_write(stopping, 1);
+	for (int i = 0; i < options.threads; i++)
+		eventfd_read(places, &one);
+}
+
+static void
+print_stats(void)
+{
+	struct graceclose_reaper_stats s;
+
+	graceclose_reaper_stats(reaper, &s);
+	show_text("%u clients; reaper: %" PRIu64 " ok, %" PRIu64 " reset, "
+	    "%" PRIu64 " expired, %" PRIu64 " other; under way %u, at most "
+	    "%u\n", served, s.ok, s.reset, s.expired, s.flooded + s.aborted +
+	    s.invalid, s.now, s.peak);
+	if (own > 0)
+		show_text("it was full: %u closed by their own threads\n",
+		    own);
+}
+
+static void
+hire_reaper(void)
+{
+	struct graceclose_reaper_opts opts = {
+		.max = (unsigned)options.pending,
+		.when_full = GRACECLOSE_REFUSE,
+		.done = visitor_done,
+	};
+
+	if ((reaper = graceclose_reaper_new(&opts)) == NULL)
+		err(1, "graceclose_reaper_new");
+}
+
+/*
+ * The closes have what is left of the deadline; free cuts the rest, and tells
+ * of each.  By now nobody is left who could hand one more to the reaper.
+ */
+static void
+dismiss_reaper(void)
+{
+	if (graceclose_reaper_flush(reaper, time_left()) == -1)
+		show_text("  the deadline has passed: what is left is cut\n");
+	print_stats();
+	graceclose_reaper_free(reaper);
+	reaper = NULL;
+}
+
+static void
+prepare(void)
+{
+	if ((signals = signalfd(-1, &stop_set, SFD_CLOEXEC)) == -1 ||
+	    (places = eventfd((unsigned)options.threads,
+	    EFD_SEMAPHORE | EFD_CLOEXEC)) == -1 ||
+	    (stopping = eventfd(0, EFD_CLOEXEC)) == -1 ||
+	    (late = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC)) == -1)
+		err(1, "signalfd, eventfd, timerfd_create");
+}
+
+/* From the first client to the last. */
+static void
+run(int listener)
+{
+	prepare();
+	if (!options.plain)
+		hire_reaper();
+	serve(listener);
+	stop(listener);
+	if (!options.plain)
+		dismiss_reaper();
+	close(signals);
+	close(places);
+	close(stopping);
+	close(late);
+}
+
+/* Before there is a thread: they all inherit it. */
+static void
+block_signals(void)
+{
+	sigemptyset(&stop_set);
+	sigaddset(&stop_set, SIGINT);
+	sigaddset(&stop_set, SIGTERM);
+	sigaddset(&stop_set, SIGALRM);
+	pthread_sigmask(SIG_BLOCK, &stop_set, NULL);
+}
+
+static int
+serve_port(void)
+{
+	in_port_t port = (in_port_t)options.port;
+	int listener = guests_listen(&port);
+
+	show_text("listening on 127.0.0.1 port %d\n", port);
+	alarm((unsigned)options.seconds);
+	run(listener);
+	return 0;
+}
+
+/* Bring clients, and stop the server when they have left. */
+struct party {
+	pthread_t	thread;
+	in_port_t	port;
+	unsigned	manners;	/* a set: 1 << enum manner */
+};
+
+static void *
+party_main(void *arg)
+{
+	const struct party *party = arg;
+	unsigned came = 0;
+
+	for (int m = 0; m < MANNERS; m++)
+		if (party->manners & (1u << m)) {
+			guests_come(party->port, (enum manner)m, EACH);
+			came += EACH;
+		}
+	guests_all_left();
+	while (served < came)		/* who reset may still be queued */
+		show_nap();
+	kill(getpid(), SIGTERM);
+	return NULL;
+}
+
+static void
+show_to(unsigned manners)
+{
+	struct party party = { .manners = manners };
+	int listener = guests_listen(&party.port);
+
+	served = own = 0;
+	memset(ended, 0, sizeof(ended));
+	guests_forget();
+	if ((errno = pthread_create(&party.thread, NULL, party_main,
+	    &party)) != 0)
+		err(1, "pthread_create");
+	run(listener);
+	pthread_join(party.thread, NULL);
+	guests_print();
+}
+
+static void
+show_plain(void)
+{
+	show_title("As it goes wrong: each thread calls close(2)");
+	options.plain = true;
+	show_to(1u << UPLOADING);
+	show_expect(guests_whole(UPLOADING) < EACH, "close(2) lost nothing");
+	show_text("\nWhat the client still uploads meets a closed socket, and "
+	    "the RST that answers it\ndestroys the reply that send() had taken "
+	    "whole.\n");
+	options.plain = false;
+}
+
+static void
+expect_ended(unsigned ok, unsigned reset, unsigned expired)
+{
+	show_expect(served == ok + reset + expired, "%u were served", served);
+	show_expect(ended[GRACECLOSE_OK] == ok, "%u ended well",
+	    ended[GRACECLOSE_OK]);
+	show_expect(ended[GRACECLOSE_WAS_RESET] == reset, "%u were reset",
+	    ended[GRACECLOSE_WAS_RESET]);
+	show_expect(ended[GRACECLOSE_EXPIRED] == expired, "%u expired",
+	    ended[GRACECLOSE_EXPIRED]);
+}
+
+static void
+show_reaper(void)
+{
+	show_title("Each thread hands its connection to the reaper");
+	show_text("\n");
+	show_to((1u << MANNERS) - 1);
+	for (int m = 0; m < MANNERS; m++)
+		show_expect(m == RESETTING || m == SILENT ||
+		    guests_whole((enum manner)m) == EACH,
+		    "a reply was lost, in manner %d", m);
+	expect_ended(4 * EACH, EACH, EACH);
+	show_expect(own == 0, "%u closed by their own threads", own);
+	show_text("\nWho asked and did not reset has the whole reply.  The "
+	    "threads were free at once; the\nreaper found out who did not get "
+	    "all (ECONNRESET), and who did not end its side\n(ETIMEDOUT, "
+	    "after %d ms).\n", options.idle_ms);
+}
+
+static void
+show_full(void)
+{
+	show_title("The reaper is full: EAGAIN, and the thread waits itself");
+	show_text("\n");
+	options.pending = EACH / 2;
+	show_to(1u << STAYING);
+	expect_ended(0, 0, EACH);
+}
+
+static int
+show_itself(void)
+{
+	options.idle_ms = SHOWN_IDLE_MS;
+	show_plain();
+	show_reaper();
+	show_full();
+	return show_verdict();
+}
+
+static _Noreturn void
+usage(FILE *out, int status)
+{
+	fprintf(out, "usage: %s [options] [--help]\n"
+	    "without options it is shown to clients of its own\n"
+	    "  --port n       of 127.0.0.1 to serve; 0: any that is free (%d)\n"
+	    "  --threads n    at once, the others wait (%d)\n"
+	    "  --pending n    closes under way at once in the reaper (%d)\n"
+	    "  --idle ms      a client's silence, in any phase (%d)\n"
+	    "  --deadline ms  to end all at SIGTERM, SIGINT (%d)\n"
+	    "  --seconds n    end after that; 0: serve on (%d)\n"
+	    "  --plain        close(2), to see what it loses\n"
+	    "  --client n     be n clients of each manner for the --port\n",
+	    getprogname(), options.port, options.threads, options.pending,
+	    options.idle_ms, options.deadline_ms, options.seconds);
+	exit(status);
+}
+
+static void
+parse_options(int argc, char *argv[])
+{
+	static const struct option names[] = {
+		{ "port", required_argument, NULL, 'p' },
+		{ "threads", required_argument, NULL, 't' },
+		{ "pending", required_argument, NULL, 'n' },
+		{ "idle", required_argument, NULL, 'i' },
+		{ "deadline", required_argument, NULL, 'd' },
+		{ "seconds", required_argument, NULL, 's' },
+		{ "plain", no_argument, NULL, 'P' },
+		{ "client", required_argument, NULL, 'c' },
+		{ "help", no_argument, NULL, 'h' },
+		{ NULL, 0, NULL, 0 }
+	};
+	int c;
+
+	while ((c = getopt_long(argc, argv, "", names, NULL)) != -1) {
+		switch (c) {
+		case 'p':
+			options.port = show_number("--port", optarg, 0, 65535);
+			break;
+		case 't':
+			options.threads = show_number("--threads", optarg, 1,
+			    1000);
+			break;
+		case 'n':
+			options.pending = show_number("--pending", optarg, 1,
+			    1000000);
+			break;
+		case 'i':
+			options.idle_ms = show_number("--idle", optarg, 1,
+			    600000);
+			break;
+		case 'd':
+			options.deadline_ms = show_number("--deadline", optarg,
+			    1, 600000);
+			break;
+		case 's':
+			options.seconds = show_number("--seconds", optarg, 0,
+			    86400);
+			break;
+		case 'P':
+			options.plain = true;
+			break;
+		case 'c':
+			options.clients = show_number("--client", optarg, 1,
+			    GUESTS_EACH);
+			break;
+		case 'h':
+			usage(stdout, 0);
+		default:
+			exit(2);	/* getopt_long said why */
+		}
+	}
+	if (optind < argc)
+		errx(2, "unexpected argument: %s", argv[optind]);
+	if (options.clients > 0 && options.port == 0)
+		errx(2, "--client needs a --port");
+}
+
+int
+main(int argc, char *argv[])
+{
+	setprogname(argv[0]);
+	setvbuf(stdout, NULL, _IOLBF, 0);
+	parse_options(argc, argv);
+	memset(reply, 'r', sizeof(reply));
+	block_signals();
+
+	if (options.clients > 0)
+		return guests_visit((in_port_t)options.port, options.clients);
+	return argc == 1 ? show_itself() : serve_port();
+}
