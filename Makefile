@@ -36,9 +36,10 @@ PAGES	= $(sort $(wildcard man/*.3 man/*.7))
 
 EXAMPLES = one_way_loss forced_reset early_reply \
 	threads_server epoll_server pool_sweep
-SHARED_EXAMPLE_SRC = $(filter-out $(EXAMPLES:%=examples/%.c),$(wildcard examples/*.c))
+# What has a header is a module, linked into each program beside it.
+SHARED_EXAMPLE_SRC = $(patsubst %.h,%.c,$(wildcard examples/*.h))
 BENCHES	= $(patsubst bench/bench_%.c,bench_%,$(wildcard bench/bench_*.c))
-SHARED_BENCH_SRC = $(filter-out $(BENCHES:%=bench/%.c),$(wildcard bench/*.c))
+SHARED_BENCH_SRC = $(patsubst %.h,%.c,$(wildcard bench/*.h))
 SUITES	= $(patsubst test/%.c,%,$(sort $(wildcard test/check_*.c)))
 SCRIPTS	= $(sort $(wildcard test/check_*.sh))
 
