@@ -32,6 +32,7 @@ enum { IDLE = 0, GOING, OVER, RELEASED };	/* phase */
 #define IDLE_MS		5000
 #define NAP_MAX_MS	64
 #define LOOK_MIN_US	((int64_t)256000)
+#define LOOK_TICK_US	((int64_t)65536)
 #define STEP_MAX	((size_t)1 << 20) /* bytes of input a step takes */
 #define SWEEP_MAX	((size_t)1 << 25) /* and the end: a full buffer */
 #define NEVER		INT64_MAX
@@ -406,29 +407,32 @@ graceclose_timeout(const struct graceclose *gc)
 }
 
 /*
- * The time of the next step in a loop that has timers.  Where it gets epoll's
- * edges it needs no naps, but none of them tells of an acknowledgement that
- * leaves others to come, and idle_ms starts anew from it: so there are looks,
- * ever fewer of them.  Without edges whatever comes is found by naps.
+ * The time of the next step, after one that returned 1, in a loop that keeps
+ * timers.  Where it gets epoll's edges it needs no naps, but none of them tells
+ * of an acknowledgement that leaves others to come, and idle_ms starts anew
+ * from it; nor is the one that comes with the last of them documented.  So
+ * there are looks, ever fewer of them.  Without edges naps find whatever comes.
  */
 int64_t
 graceclose_due(const struct graceclose *gc, bool edges)
 {
-	int64_t look, now;
+	int64_t look, now, due = limit(gc);
 
-	if (gc->phase != GOING || (gc->flags & MORE) != 0)
+	if ((gc->flags & MORE) != 0)
 		return gc->wake;
 	if (edges && !unseen(gc))
-		return limit(gc);
+		return due;
 	now = graceclose_tcp_clock();
 	if (!edges)
 		return earlier(gc->wake, now, NAP_MAX_MS);
 	look = now - gc->progressed;
 	if (look < LOOK_MIN_US)
 		look = LOOK_MIN_US;
-	if (gc->idle_ms != -1 && look > gc->idle_ms * (int64_t)250)
-		look = gc->idle_ms * (int64_t)250;
-	return now + look < limit(gc) ? now + look : limit(gc);
+	/* Many closes look together: to wake up costs more than a look. */
+	look = (now + look) | (LOOK_TICK_US - 1);
+	if (gc->idle_ms != -1)
+		due = earlier(due, now, gc->idle_ms / 4 + 1);
+	return look < due ? look : due;
 }
 
 /*

@@ -1,10 +1,11 @@
 /*
  * internal.h - what the verbs, the closer and tcp.c share
  *
- * The arrow points one way: verbs, reaper -> closer -> tcp.  Only tcp.c knows how this
- * kernel answers a question; a port to another kernel is another tcp.c.  The
- * map hides these names from users of the shared library, the prefix keeps
- * them clear of the names of those who link the static one.
+ * The arrow points one way: verbs and reaper -> closer -> tcp.  Only tcp.c
+ * knows how this kernel answers a question about a connection; a port to
+ * another kernel is another tcp.c.  The map hides these names from users of
+ * the shared library, the prefix keeps them clear of the names of those who
+ * link the static one.
  */
 #ifndef GRACECLOSE_INTERNAL_H
 #define GRACECLOSE_INTERNAL_H
@@ -41,6 +42,9 @@ struct graceclose_waiter {
 #define GRACECLOSE_WAITER_UNTRIED	(-1)
 #define GRACECLOSE_WAITER_REFUSED	(-2)
 
+/* Of the closer: when its next step is due, in a loop that keeps timers. */
+int64_t	graceclose_due(const struct graceclose *gc, bool edges);
+
 /* Questions: none consumes anything. */
 int	graceclose_tcp_kind(int fd, bool *finished);
 int	graceclose_tcp_kind_proper(int fd, int kind);
@@ -72,7 +76,6 @@ void	graceclose_tcp_abort(int fd, int kind);
 int	graceclose_tcp_close(int fd);
 
 /* Time, in microseconds, and waiting. */
-int64_t	graceclose_due(const struct graceclose *gc, bool edges);
 int64_t	graceclose_tcp_clock(void);
 void	graceclose_tcp_wait(struct graceclose_waiter *w, int fd, short events,
 	    int timeout_ms);

@@ -76,8 +76,8 @@ struct graceclose_timer {
 
 struct graceclose_wheel {
 	int64_t			now;
-	uint64_t		used[GRACECLOSE_LEVELS];
-	struct graceclose_link	slot[GRACECLOSE_LEVELS * GRACECLOSE_SLOTS];
+	uint64_t		used[GRACECLOSE_LEVELS + 1];
+	struct graceclose_link	slot[GRACECLOSE_LEVELS * GRACECLOSE_SLOTS + 1];
 };
 
 void	graceclose_wheel_init(struct graceclose_wheel *w, int64_t now);
@@ -108,6 +108,12 @@ int	graceclose_watch_wait(struct graceclose_watch *w, void **who,
 void	graceclose_watch_wake(struct graceclose_watch *w);
 void	graceclose_watch_close(struct graceclose_watch *w);
 
+enum {					/* the state of a close */
+	GRACECLOSE_WAITING,		/* for an event or its timer */
+	GRACECLOSE_BUSY,		/* the thread steps it */
+	GRACECLOSE_EVICTED		/* out of the queue, to be cut */
+};
+
 /*
  * A close under way.  Its state, its links and its timer are guarded by the
  * reaper's lock; the rest is the thread's, or his who took it.
@@ -123,12 +129,6 @@ struct graceclose_closing {
 	unsigned char		state;
 };
 
-enum {
-	GRACECLOSE_WAITING,	/* for an event or its timer */
-	GRACECLOSE_BUSY,	/* the thread steps it */
-	GRACECLOSE_EVICTED	/* out of the queue, to be cut */
-};
-
 #define GRACECLOSE_CLOSING(l, member)					\
 	((struct graceclose_closing *)(void *)((char *)(l) -		\
 	    offsetof(struct graceclose_closing, member)))
@@ -136,6 +136,7 @@ enum {
 struct graceclose_reaper {
 	struct graceclose_reaper_opts	opts;
 	struct graceclose_watch		watch;
+	char				*mark;	/* NULL: go by the pid */
 	pid_t				pid;
 	pthread_t			thread;
 	pthread_mutex_t			lock;	/* of all below */
@@ -152,9 +153,11 @@ struct graceclose_reaper {
 };
 
 #define GRACECLOSE_AWAKE	INT64_MIN
+#define GRACECLOSE_AT_ONCE	(GRACECLOSE_AWAKE + 1)
 
 int	graceclose_reaper_usable(const struct graceclose_reaper *r);
 void	graceclose_reaper_leave(struct graceclose_reaper *r);
+int64_t	graceclose_reaper_now(void);
 int64_t	graceclose_reaper_due(const struct graceclose_closing *c);
 void	graceclose_reaper_end(struct graceclose_reaper *r,
 	    struct graceclose_closing *c);

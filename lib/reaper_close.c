@@ -78,7 +78,7 @@ finish(struct graceclose_reaper *r, struct graceclose *gc, void *cookie)
  * thread is just at will be cut by the thread.
  */
 static struct graceclose_closing *
-evict(struct graceclose_reaper *r)
+pick_oldest(struct graceclose_reaper *r)
 {
 	struct graceclose_closing *c;
 	int state;
@@ -99,14 +99,14 @@ evict(struct graceclose_reaper *r)
  * the memory, to which an event that it has not looked at yet may point.
  */
 static void
-cut(struct graceclose_reaper *r, struct graceclose_closing *c)
+evict(struct graceclose_reaper *r, struct graceclose_closing *c)
 {
 	graceclose_reaper_end(r, c);
 	(void)pthread_mutex_lock(&r->lock);
 	graceclose_reaper_count(r, c->outcome);
 	r->stats.evicted++;
 	graceclose_link_append(&r->evicted, &c->link);
-	rouse(r, GRACECLOSE_AWAKE + 1);
+	rouse(r, GRACECLOSE_AT_ONCE);
 	(void)pthread_mutex_unlock(&r->lock);
 }
 
@@ -115,8 +115,7 @@ _Static_assert(sizeof(struct graceclose_closing) + sizeof(size_t) <= 192,
     "memory for one close");
 
 static struct graceclose_closing *
-closing(const struct graceclose *gc, int fd, void *cookie,
-    const struct graceclose_opts *opts)
+closing(const struct graceclose *gc, int fd, void *cookie)
 {
 	struct graceclose_closing *c = malloc(sizeof(*c));
 
@@ -127,7 +126,7 @@ closing(const struct graceclose *gc, int fd, void *cookie,
 	c->cookie = cookie;
 	c->fd = fd;
 	c->acks = graceclose_events(gc) == 0 ||
-	    (opts != NULL && opts->until == GRACECLOSE_DELIVERED);
+	    gc->until == GRACECLOSE_DELIVERED;
 	c->state = GRACECLOSE_WAITING;
 	return c;
 }
@@ -152,13 +151,13 @@ enqueue(struct graceclose_reaper *r, struct graceclose_closing *c)
 	if (due != GRACECLOSE_NEVER)
 		graceclose_wheel_set(&r->wheel, &c->timer, due);
 	r->stats.now++;
-	oldest = evict(r);
+	oldest = pick_oldest(r);
 	if (r->stats.peak < r->stats.now)
 		r->stats.peak = r->stats.now;
 	rouse(r, due);
 	if (oldest != NULL) {
 		(void)pthread_mutex_unlock(&r->lock);
-		cut(r, oldest);
+		evict(r, oldest);
 		(void)pthread_mutex_lock(&r->lock);
 	}
 	graceclose_reaper_leave(r);
@@ -183,7 +182,7 @@ submit(struct graceclose_reaper *r, int fd, const struct graceclose_opts *opts,
 		return error;
 	}
 	if (graceclose_step(&gc) == 1)
-		c = closing(&gc, fd, cookie, opts);
+		c = closing(&gc, fd, cookie);
 	if (c == NULL || enqueue(r, c) == -1) {
 		free(c);
 		finish(r, &gc, cookie);

@@ -2,8 +2,9 @@
  * reaper_thread.c - the thread that drives every close that has to wait
  *
  * It goes in turns: take what has news or is due, step each, put back what
- * goes on, tell of what is over.  A turn takes a bounded number and each step
- * is bounded, so that a peer that floods costs the others little.
+ * goes on, tell of what is over.  A turn takes a bounded number of closes, of
+ * each a bounded amount of input, so that a peer that floods costs the others
+ * little.
  */
 #include <sys/types.h>
 
@@ -14,7 +15,6 @@
 #include <string.h>
 
 #include "graceclose.h"
-#include "internal.h"
 #include "reaper.h"
 
 #define BATCH		GRACECLOSE_BATCH	/* and as many by timers */
@@ -30,12 +30,6 @@ struct turn {
 	uint64_t			told;
 };
 
-static int64_t
-ticks(void)
-{
-	return graceclose_tcp_clock() / 1000;
-}
-
 static void
 take(struct graceclose_reaper *r, struct turn *t, struct graceclose_closing *c)
 {
@@ -50,7 +44,7 @@ collect(struct graceclose_reaper *r, struct turn *t)
 {
 	struct graceclose_timer *timer;
 	struct graceclose_closing *c;
-	int64_t now = ticks();
+	int64_t now = graceclose_reaper_now();
 	int i;
 
 	t->nbusy = 0;
@@ -182,7 +176,7 @@ idle_time(const struct graceclose_reaper *r)
 		return 0;
 	if (next == GRACECLOSE_NEVER)
 		return -1;
-	now = ticks();
+	now = graceclose_reaper_now();
 	return next <= now ? 0 : next - now < INT_MAX ? (int)(next - now) :
 	    INT_MAX;
 }

@@ -68,6 +68,7 @@ struct zerocopy {
  * before it (EIO).  Unlike a recv of 0 or POLLRDHUP the last is not fooled by
  * our own SHUT_RD or by a reset, because it looks at SOCK_DONE, which only
  * tcp_fin() sets (tcp_zerocopy_receive() in net/ipv4/tcp.c, Linux 4.18).
+ * Unread bytes behind a mark of urgent data it does not see.
  * Returns 0 or the errno value.  *inq is what is unread, where that is less
  * than a page; a FIN behind it counts as one byte more.
  */

@@ -25,7 +25,8 @@ const bool graceclose_watch_edges = true;
 
 /*
  * That our FIN was acknowledged is of interest only where the peer's FIN is
- * here already, or not waited for.  It would wake the thread for each close.
+ * here already, or not waited for.  Elsewhere it would bring one event more
+ * for each close.
  */
 static int
 control(struct graceclose_watch *w, int op, int fd, void *who, bool acks)

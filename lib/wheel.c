@@ -7,7 +7,8 @@
  * level 0 is due within 64 ticks, and whatever is in use on a level comes
  * before whatever is on the next.  When the time reaches a slot of a higher
  * level its timers go down, at most six times each.  (Varghese and Lauck,
- * "Hashed and hierarchical timing wheels", 1987, scheme 7.)
+ * "Hashed and hierarchical timing wheels", 1987, scheme 7.)  A slot may hold
+ * every timer that there is, so they go down in several turns.
  */
 #include <sys/types.h>
 
@@ -17,6 +18,8 @@
 
 #define DIGIT_BITS	6
 #define DIGIT(t, level)	(((t) >> (DIGIT_BITS * (level))) & 63)
+#define FALLING		((size_t)GRACECLOSE_LEVELS * GRACECLOSE_SLOTS)
+#define MOVES_MAX	64	/* for one pop */
 
 void
 graceclose_wheel_init(struct graceclose_wheel *w, int64_t now)
@@ -24,7 +27,7 @@ graceclose_wheel_init(struct graceclose_wheel *w, int64_t now)
 	size_t i;
 
 	w->now = now;
-	for (i = 0; i < GRACECLOSE_LEVELS; i++)
+	for (i = 0; i <= GRACECLOSE_LEVELS; i++)
 		w->used[i] = 0;
 	for (i = 0; i < sizeof(w->slot) / sizeof(*w->slot); i++)
 		graceclose_link_init(&w->slot[i]);
@@ -92,32 +95,60 @@ start(const struct graceclose_wheel *w, int level, int digit)
 int64_t
 graceclose_wheel_next(const struct graceclose_wheel *w)
 {
-	int digit, level = first(w, &digit);
+	int digit, level;
 
+	if (!graceclose_link_empty(&w->slot[FALLING]))
+		return w->now;
+	level = first(w, &digit);
 	return level == -1 ? GRACECLOSE_NEVER : start(w, level, digit);
 }
 
-/* A timer that is due, no longer set, or NULL. */
+static struct graceclose_timer *
+take_first(struct graceclose_wheel *w, size_t slot)
+{
+	struct graceclose_timer *t =
+	    (struct graceclose_timer *)w->slot[slot].next;
+
+	graceclose_wheel_unset(w, t);
+	return t;
+}
+
+/* A slot of a higher level that the time has reached. */
+static void
+let_fall(struct graceclose_wheel *w, int level, size_t slot)
+{
+	w->used[level] &= w->used[level] - 1;	/* it was the first */
+	w->used[GRACECLOSE_LEVELS] = 1;
+	graceclose_link_splice(&w->slot[FALLING], &w->slot[slot]);
+}
+
+/*
+ * A timer that is due, no longer set.  NULL: there is none, or none was found
+ * yet, and then graceclose_wheel_next() is not beyond now.
+ */
 struct graceclose_timer *
 graceclose_wheel_pop(struct graceclose_wheel *w, int64_t now)
 {
-	struct graceclose_link *slot;
 	struct graceclose_timer *t;
-	int digit, level;
+	int digit, level, moves;
+	size_t slot;
 
-	while ((level = first(w, &digit)) != -1 &&
-	    start(w, level, digit) <= now) {
-		w->now = start(w, level, digit);
-		slot = &w->slot[level * GRACECLOSE_SLOTS + digit];
-		do {
-			t = (struct graceclose_timer *)slot->next;
-			graceclose_wheel_unset(w, t);
-			if (level == 0)
-				return t;
+	for (moves = 0; moves < MOVES_MAX; moves++) {
+		if (!graceclose_link_empty(&w->slot[FALLING])) {
+			t = take_first(w, FALLING);
 			graceclose_wheel_set(w, t, t->due);
-		} while (!graceclose_link_empty(slot));
+			continue;
+		}
+		level = first(w, &digit);
+		if (level == -1 || start(w, level, digit) > now) {
+			w->now = now > w->now ? now : w->now;
+			break;
+		}
+		w->now = start(w, level, digit);
+		slot = (size_t)level * GRACECLOSE_SLOTS + (size_t)digit;
+		if (level == 0)
+			return take_first(w, slot);
+		let_fall(w, level, slot);
 	}
-	if (now > w->now)
-		w->now = now;
 	return NULL;
 }
