@@ -25,6 +25,10 @@ CHECK_CFLAGS = $(shell $(PKG_CONFIG) --cflags check libbsd 2>/dev/null)
 CHECK_LIBS = $(shell $(PKG_CONFIG) --libs check libbsd 2>/dev/null) -pthread
 BSD_CFLAGS = $(shell $(PKG_CONFIG) --cflags libbsd 2>/dev/null)
 BSD_LIBS = $(shell $(PKG_CONFIG) --libs libbsd 2>/dev/null) -pthread
+# Without libpcap the examples and tests that capture say so, and go on.
+PCAP_CFLAGS = $(shell $(PKG_CONFIG) --exists libpcap 2>/dev/null && \
+	  echo -DHAVE_PCAP && $(PKG_CONFIG) --cflags libpcap)
+PCAP_LIBS = $(shell $(PKG_CONFIG) --libs libpcap 2>/dev/null)
 
 HEADER	= include/graceclose.h
 STATIC	= $(BUILD)/libgraceclose.a
@@ -36,10 +40,7 @@ PAGES	= $(sort $(wildcard man/*.3 man/*.7))
 
 EXAMPLES = one_way_loss forced_reset early_reply \
 	threads_server epoll_server pool_sweep
-# What has a header is a module, linked into each program beside it.
-SHARED_EXAMPLE_SRC = $(patsubst %.h,%.c,$(wildcard examples/*.h))
 BENCHES	= $(patsubst bench/bench_%.c,bench_%,$(wildcard bench/bench_*.c))
-SHARED_BENCH_SRC = $(patsubst %.h,%.c,$(wildcard bench/*.h))
 SUITES	= $(patsubst test/%.c,%,$(sort $(wildcard test/check_*.c)))
 SCRIPTS	= $(sort $(wildcard test/check_*.sh))
 
@@ -49,9 +50,6 @@ SUITE_BIN = $(SUITES:%=$(BUILD)/test/%)
 
 STATIC_OBJ = $(LIB_SRC:%.c=$(BUILD)/static/%.o)
 SHARED_OBJ = $(LIB_SRC:%.c=$(BUILD)/shared/%.o)
-EXAMPLE_OBJ = $(SHARED_EXAMPLE_SRC:%.c=$(BUILD)/obj/%.o)
-BENCH_OBJ = $(SHARED_BENCH_SRC:%.c=$(BUILD)/obj/%.o)
-UTIL_OBJ = $(BUILD)/obj/test/util.o
 
 .PHONY: all lib examples tests benches demo bench
 .PHONY: check check-programs check-scripts lint
@@ -131,7 +129,8 @@ need-bsd:
 
 $(BUILD)/obj/examples/%.o: examples/%.c Makefile $(FLAGS) | need-bsd
 	@mkdir -p $(@D)
-	$(CC) $(BASE) $(BSD_CFLAGS) $(CPPFLAGS) $(CFLAGS) -c -o $@ $<
+	$(CC) $(BASE) $(BSD_CFLAGS) $(PCAP_CFLAGS) $(CPPFLAGS) $(CFLAGS) \
+	    -c -o $@ $<
 
 $(BUILD)/obj/bench/%.o: bench/%.c Makefile $(FLAGS) | need-bsd
 	@mkdir -p $(@D)
@@ -139,19 +138,30 @@ $(BUILD)/obj/bench/%.o: bench/%.c Makefile $(FLAGS) | need-bsd
 
 $(BUILD)/obj/test/%.o: test/%.c Makefile $(FLAGS) | need-check
 	@mkdir -p $(@D)
-	$(CC) $(BASE) $(CHECK_CFLAGS) $(CPPFLAGS) $(CFLAGS) -c -o $@ $<
+	$(CC) $(BASE) $(CHECK_CFLAGS) $(PCAP_CFLAGS) -Iexamples $(CPPFLAGS) \
+	    $(CFLAGS) -c -o $@ $<
 
-$(BUILD)/examples/%: $(BUILD)/obj/examples/%.o $(EXAMPLE_OBJ) $(STATIC)
+# What has a header is a module, for each program that wants it.
+modules	= $(patsubst %.h,$(BUILD)/obj/%.o,$(wildcard $(1)/*.h))
+$(BUILD)/obj/examples.a: $(call modules,examples)
+$(BUILD)/obj/bench.a: $(call modules,bench)
+$(BUILD)/obj/test.a: $(call modules,test)
+$(BUILD)/obj/%.a:
+	@rm -f $@
+	$(AR) rcs $@ $^
+
+$(BUILD)/examples/%: $(BUILD)/obj/examples/%.o $(BUILD)/obj/examples.a $(STATIC)
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(BSD_LIBS) $(PCAP_LIBS)
+
+$(BUILD)/bench/%: $(BUILD)/obj/bench/%.o $(BUILD)/obj/bench.a $(STATIC)
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(BSD_LIBS)
 
-$(BUILD)/bench/%: $(BUILD)/obj/bench/%.o $(BENCH_OBJ) $(STATIC)
+$(BUILD)/test/%: $(BUILD)/obj/test/%.o $(BUILD)/obj/test.a \
+    $(BUILD)/obj/examples.a $(STATIC)
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(BSD_LIBS)
-
-$(BUILD)/test/%: $(BUILD)/obj/test/%.o $(UTIL_OBJ) $(STATIC)
-	@mkdir -p $(@D)
-	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(CHECK_LIBS)
+	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(CHECK_LIBS) $(PCAP_LIBS)
 
 examples: $(EXAMPLE_BIN)
 benches: $(BENCH_BIN)
@@ -187,7 +197,7 @@ lint: $(LINT_SRC:%=tidy/%)
 
 $(LINT_SRC:%=tidy/%): tidy/%:
 	clang-tidy --quiet $* -- -std=c11 -D_GNU_SOURCE -Iinclude \
-	    $(CHECK_CFLAGS)
+	    $(CHECK_CFLAGS) $(PCAP_CFLAGS) -Iexamples
 .PHONY: $(LINT_SRC:%=tidy/%)
 
 # --- install -------------------------------------------------------------
