@@ -1371,3 +1371,193 @@ t_errno(int e)
 	snprintf(unknown, sizeof(unknown), "errno %d", e);
 	return unknown;
 }
+
+/*
+ * Reapers and their threads
+ */
+
+static int places;
+
+void
+t_done(void *arg, void *cookie, const struct graceclose_report *report)
+{
+	struct t_verdict *v = cookie;
+
+	v->report = *report;
+	v->arg = arg;
+	v->tid = gettid();
+	v->released = fcntl(v->fd, F_GETFD) == -1;
+	v->place = __atomic_add_fetch(&places, 1, __ATOMIC_RELAXED);
+	v->at_ms = t_now_ms();
+	__atomic_add_fetch(&v->times, 1, __ATOMIC_RELEASE);
+}
+
+int
+t_told(const struct t_verdict *v)
+{
+	return __atomic_load_n(&v->times, __ATOMIC_ACQUIRE);
+}
+
+void
+t_wait_told(const struct t_verdict *v)
+{
+	int64_t end;
+
+	for (end = t_now_ms() + T_LIMIT_MS; t_told(v) == 0; pause_ms(1))
+		ck_assert_msg(t_now_ms() < end, "done is not called");
+}
+
+/* A line of a file of the thread's; "" where there is none. */
+static void
+task_line(pid_t tid, const char *file, const char *start, char *line, int size)
+{
+	char path[64];
+	FILE *f;
+
+	line[0] = '\0';
+	snprintf(path, sizeof(path), "/proc/self/task/%d/%s", (int)tid, file);
+	if ((f = fopen(path, "re")) == NULL)
+		return;
+	while (fgets(line, size, f) != NULL &&
+	    strncmp(line, start, strlen(start)) != 0)
+		line[0] = '\0';
+	fclose(f);
+}
+
+pid_t
+t_named(const char *name)
+{
+	struct dirent *e;
+	char line[256];
+	pid_t found, tid;
+	DIR *d;
+
+	d = opendir("/proc/self/task");
+	ck_assert_ptr_nonnull(d);
+	for (found = 0; (e = readdir(d)) != NULL; ) {
+		tid = (pid_t)strtol(e->d_name, NULL, 10);
+		task_line(tid, "comm", name, line, sizeof(line));
+		line[strcspn(line, "\n")] = '\0';
+		if (strcmp(line, name) == 0)
+			found = tid;
+	}
+	closedir(d);
+	return found;
+}
+
+uint64_t
+t_status(pid_t tid, const char *what, int base)
+{
+	char line[256];
+
+	task_line(tid, "status", what, line, sizeof(line));
+	ck_assert_msg(strchr(line, ':') != NULL, "no %s of thread %d", what,
+	    (int)tid);
+	return strtoull(strchr(line, ':') + 1, NULL, base);
+}
+
+uint64_t
+t_turns(pid_t tid)
+{
+	return t_status(tid, "voluntary_ctxt_switches", 10) +
+	    t_status(tid, "nonvoluntary_ctxt_switches", 10);
+}
+
+/* The name may hold blanks; utime and stime are fields 14 and 15. */
+uint64_t
+t_ticks(pid_t tid)
+{
+	char line[512], *field;
+	uint64_t ticks;
+	int i;
+
+	task_line(tid, "stat", "", line, sizeof(line));
+	field = strrchr(line, ')');
+	for (i = 2; field != NULL && i < 14; i++)
+		field = strchr(field + 1, ' ');
+	ck_assert_ptr_nonnull(field);
+	ticks = strtoull(field, &field, 10);
+	return ticks + strtoull(field, NULL, 10);
+}
+
+void
+t_wait_asleep(pid_t tid, int for_ms)
+{
+	uint64_t turns;
+	int64_t end;
+
+	end = t_now_ms() + T_LIMIT_MS;
+	do {
+		ck_assert_msg(t_now_ms() < end, "thread does not sleep");
+		turns = t_turns(tid);
+		pause_ms(for_ms);
+	} while (t_turns(tid) != turns);
+}
+
+/* A thread that was joined is in /proc for a moment longer. */
+void
+t_wait_gone(pid_t tid)
+{
+	char line[64];
+	int64_t end;
+
+	for (end = t_now_ms() + T_LIMIT_MS; ; pause_ms(1)) {
+		task_line(tid, "comm", "", line, sizeof(line));
+		if (line[0] == '\0')
+			return;
+		ck_assert_msg(t_now_ms() < end, "a thread is left");
+	}
+}
+
+size_t
+t_files(size_t want)
+{
+	struct rlimit l;
+	rlim_t n = want;
+
+	ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &l), 0);
+	if (l.rlim_cur >= n)
+		return want;
+	l.rlim_cur = n;
+	if (l.rlim_max < n)
+		l.rlim_max = n;
+	if (setrlimit(RLIMIT_NOFILE, &l) == 0)
+		return want;
+	getrlimit(RLIMIT_NOFILE, &l);
+	l.rlim_cur = l.rlim_max;
+	setrlimit(RLIMIT_NOFILE, &l);
+	return l.rlim_cur < n ? (size_t)l.rlim_cur : want;
+}
+
+uint64_t
+t_seed(void)
+{
+	const char *given;
+	uint64_t seed;
+
+	if ((given = getenv("CHECK_SEED")) != NULL)
+		seed = strtoull(given, NULL, 10);
+	else
+		seed = (uint64_t)real_ns(CLOCK_REALTIME) / 1000;
+	printf("CHECK_SEED=%llu\n", (unsigned long long)seed);
+	fflush(stdout);
+	return seed;
+}
+
+/* splitmix64: any state will do, 0 included. */
+uint32_t
+t_random(uint64_t *state, uint32_t below)
+{
+	uint64_t z;
+
+	z = *state += 0x9e3779b97f4a7c15;
+	z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9;
+	z = (z ^ z >> 27) * 0x94d049bb133111eb;
+	return (uint32_t)((z ^ z >> 31) >> 32) % below;
+}
+
+void
+t_pause(int duration_ms)
+{
+	pause_ms(duration_ms);
+}

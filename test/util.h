@@ -21,6 +21,26 @@
 
 #include <check.h>
 
+#include <graceclose.h>
+
+/* A sanitizer has its own memory, is slower, and cannot do everything. */
+#ifdef __has_feature
+#define T_HAS_FEATURE(f)	__has_feature(f)
+#else
+#define T_HAS_FEATURE(f)	0
+#endif
+#if defined(__SANITIZE_ADDRESS__) || T_HAS_FEATURE(address_sanitizer)
+#define T_ASAN		1
+#else
+#define T_ASAN		0
+#endif
+#if defined(__SANITIZE_THREAD__) || T_HAS_FEATURE(thread_sanitizer)
+#define T_TSAN		1
+#else
+#define T_TSAN		0
+#endif
+#define T_SANITIZED	(T_ASAN || T_TSAN)
+
 #define T_LIMIT_MS	8000	/* patience for what must come in the end */
 
 /* Families, as an index for tcase_add_loop_test; the TCP ones come first. */
@@ -213,6 +233,64 @@ void		 t_close_pair(struct t_pair *);
  * t_now_ms and the waits here keep to real time.
  */
 void		 t_clock(int);
+
+/*
+ * What a reaper told of one close: t_done writes it into its cookie.  `place`
+ * counts the calls of t_done in the program; `released` says that fd was no
+ * descriptor any more, and means nothing where the number is another's again.
+ */
+struct t_verdict {
+	struct graceclose_report report;
+	void		*arg;
+	pid_t		 tid;		/* the thread that called */
+	int		 fd;
+	int		 released;
+	int		 times;
+	int		 place;
+	int64_t		 at_ms;		/* t_now_ms then */
+};
+void		 t_done(void *, void *, const struct graceclose_report *);
+int		 t_told(const struct t_verdict *);	/* how often, so far */
+void		 t_wait_told(const struct t_verdict *);
+
+#define t_verdict_is(v, outcome_, error_, delivered_, finished_) do {	\
+	const struct t_verdict *t_v_ = (v);				\
+	ck_assert_int_eq(t_told(t_v_), 1);				\
+	ck_assert_int_eq(t_v_->released, 1);				\
+	ck_assert_int_eq(t_v_->report.outcome, (outcome_));		\
+	ck_assert_str_eq(t_errno(t_v_->report.error), t_errno(error_));	\
+	ck_assert_int_eq(t_v_->report.delivered, (delivered_));		\
+	ck_assert_int_eq(t_v_->report.finished, (finished_));		\
+	ck_assert_uint_eq(t_v_->report.reserved[0], 0);			\
+	ck_assert_uint_eq(t_v_->report.reserved[1], 0);			\
+} while (0)
+
+/*
+ * Other threads of this process.  t_named: the youngest of that name, or 0;
+ * t_status: a number from its line in /proc, to that base; t_turns: how often
+ * it was put on a CPU; t_ticks: the time that it has spent there.
+ * t_wait_asleep: until it has slept for so long without a break.
+ */
+pid_t		 t_named(const char *);
+uint64_t	 t_status(pid_t, const char *, int);
+uint64_t	 t_turns(pid_t);
+uint64_t	 t_ticks(pid_t);
+void		 t_wait_asleep(pid_t, int);
+void		 t_wait_gone(pid_t);
+
+/*
+ * Many descriptors: as many as asked for or fewer, and how many there are.
+ */
+size_t		 t_files(size_t);
+
+/*
+ * Chance that can be had again: CHECK_SEED in the environment, or another one
+ * each time, which is printed.
+ */
+uint64_t	 t_seed(void);
+uint32_t	 t_random(uint64_t *, uint32_t);	/* below the limit */
+
+void		 t_pause(int);			/* milliseconds */
 
 /* Measures. */
 int64_t		 t_now_ms(void);
