@@ -322,7 +322,10 @@ t_pair_small(struct t_pair *p, int family)
 void
 t_sndbuf(int fd, int size)
 {
-	buffer(fd, SO_SNDBUFFORCE, size);
+	/* In a namespace of users nobody may go beyond wmem_max. */
+	if (setsockopt(fd, SOL_SOCKET, SO_SNDBUFFORCE, &size,
+	    sizeof(size)) == -1)
+		buffer(fd, SO_SNDBUF, size);
 }
 
 void
