@@ -101,7 +101,6 @@ extern const bool graceclose_watch_edges;
 int	graceclose_watch_open(struct graceclose_watch *w);
 int	graceclose_watch_add(struct graceclose_watch *w, int fd, void *who,
 	    bool acks);
-void	graceclose_watch_acks(struct graceclose_watch *w, int fd, void *who);
 void	graceclose_watch_remove(struct graceclose_watch *w, int fd);
 int	graceclose_watch_wait(struct graceclose_watch *w, void **who,
 	    int timeout_ms);	/* fills in GRACECLOSE_BATCH at most */
@@ -124,7 +123,6 @@ struct graceclose_closing {
 	struct graceclose_link	link;	/* by age; then among those over */
 	struct graceclose_timer	timer;
 	int			fd;	/* -1: over */
-	bool			acks;	/* edges of acknowledgements, too */
 	unsigned char		outcome;
 	unsigned char		state;
 };

@@ -125,8 +125,6 @@ closing(const struct graceclose *gc, int fd, void *cookie)
 	c->gc = *gc;
 	c->cookie = cookie;
 	c->fd = fd;
-	c->acks = graceclose_events(gc) == 0 ||
-	    gc->until == GRACECLOSE_DELIVERED;
 	c->state = GRACECLOSE_WAITING;
 	return c;
 }
@@ -142,7 +140,8 @@ enqueue(struct graceclose_reaper *r, struct graceclose_closing *c)
 	int64_t due = graceclose_reaper_due(c);
 
 	(void)pthread_mutex_lock(&r->lock);
-	if (graceclose_watch_add(&r->watch, c->fd, c, c->acks) == -1) {
+	if (graceclose_watch_add(&r->watch, c->fd, c,
+	    c->gc.until == GRACECLOSE_DELIVERED) == -1) {
 		(void)pthread_mutex_unlock(&r->lock);
 		return -1;
 	}

@@ -74,10 +74,6 @@ step(struct graceclose_reaper *r, struct graceclose_closing *c)
 		graceclose_reaper_end(r, c);
 		return;
 	}
-	if (!c->acks && graceclose_events(&c->gc) == 0) {
-		c->acks = true;
-		graceclose_watch_acks(&r->watch, c->fd, c);
-	}
 	c->timer.due = graceclose_reaper_due(c);
 }
 

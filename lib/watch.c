@@ -23,21 +23,12 @@
 #ifdef LINUX
 const bool graceclose_watch_edges = true;
 
-/*
- * That our FIN was acknowledged is of interest only where the peer's FIN is
- * here already, or not waited for.  Elsewhere it would bring one event more
- * for each close.
- */
 static int
-control(struct graceclose_watch *w, int op, int fd, void *who, bool acks)
+add(struct graceclose_watch *w, int fd, void *who, uint32_t events)
 {
-	struct epoll_event ev = {
-		.events = acks ? GRACECLOSE_EPOLL :
-		    EPOLLIN | EPOLLRDHUP | EPOLLET,
-		.data.ptr = who
-	};
+	struct epoll_event ev = { .events = events, .data.ptr = who };
 
-	return epoll_ctl(w->set, op, fd, &ev);
+	return epoll_ctl(w->set, EPOLL_CTL_ADD, fd, &ev);
 }
 
 /* An edge of an eventfd comes with every write, so nobody need read it. */
@@ -50,7 +41,7 @@ graceclose_watch_open(struct graceclose_watch *w)
 		return -1;
 	w->alarm = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (w->alarm != -1 &&
-	    control(w, EPOLL_CTL_ADD, w->alarm, NULL, false) == 0)
+	    add(w, w->alarm, NULL, EPOLLIN | EPOLLET) == 0)
 		return 0;
 	saved = errno;
 	graceclose_watch_close(w);
@@ -58,16 +49,16 @@ graceclose_watch_open(struct graceclose_watch *w)
 	return -1;
 }
 
+/*
+ * That our FIN was acknowledged need be told only where the peer's FIN is not
+ * waited for; elsewhere it would bring one event more for each close.  After
+ * the peer's FIN it ends the connection, which POLLHUP tells of, asked or not.
+ */
 int
 graceclose_watch_add(struct graceclose_watch *w, int fd, void *who, bool acks)
 {
-	return control(w, EPOLL_CTL_ADD, fd, who, acks);
-}
-
-void
-graceclose_watch_acks(struct graceclose_watch *w, int fd, void *who)
-{
-	(void)control(w, EPOLL_CTL_MOD, fd, who, true);
+	return add(w, fd, who, acks ? GRACECLOSE_EPOLL :
+	    EPOLLIN | EPOLLRDHUP | EPOLLET);
 }
 
 /*
@@ -137,14 +128,6 @@ graceclose_watch_add(struct graceclose_watch *w, int fd, void *who, bool acks)
 	(void)who;
 	(void)acks;
 	return 0;
-}
-
-void
-graceclose_watch_acks(struct graceclose_watch *w, int fd, void *who)
-{
-	(void)w;
-	(void)fd;
-	(void)who;
 }
 
 void
