@@ -38,8 +38,9 @@ LIB_SRC	= $(wildcard lib/*.c)
 MAP	= lib/libgraceclose.map
 PAGES	= $(sort $(wildcard man/*.3 man/*.7))
 
-EXAMPLES = one_way_loss forced_reset early_reply \
-	threads_server epoll_server pool_sweep
+# In the order of the demo; the first ones can show the segments, too.
+WIRED	= one_way_loss forced_reset early_reply
+EXAMPLES = $(WIRED) threads_server epoll_server pool_sweep
 BENCHES	= $(patsubst bench/bench_%.c,bench_%,$(wildcard bench/bench_*.c))
 SUITES	= $(patsubst test/%.c,%,$(sort $(wildcard test/check_*.c)))
 SCRIPTS	= $(sort $(wildcard test/check_*.sh))
@@ -52,7 +53,7 @@ STATIC_OBJ = $(LIB_SRC:%.c=$(BUILD)/static/%.o)
 SHARED_OBJ = $(LIB_SRC:%.c=$(BUILD)/shared/%.o)
 
 .PHONY: all lib examples tests benches demo bench
-.PHONY: check check-programs check-scripts lint
+.PHONY: check check-programs check-scripts lint fuzz
 .PHONY: install uninstall clean dist help
 .SECONDARY:
 .DELETE_ON_ERROR:
@@ -64,6 +65,7 @@ help:
 	@echo 'make demo       the cases and their cures on real sockets'
 	@echo 'make check      every promise tested (CK_FORK=no: in one process)'
 	@echo 'make bench      what it costs, as ratios'
+	@echo 'make fuzz       the reader of packets against anything, SECONDS=60 long'
 	@echo 'make examples   the programs of examples/, not run'
 	@echo 'make install    to DESTDIR, PREFIX [$(PREFIX)], LIBDIR, INCLUDEDIR, MANDIR'
 	@echo 'make uninstall  what install put there, away again'
@@ -168,7 +170,10 @@ benches: $(BENCH_BIN)
 tests: $(SUITE_BIN)
 
 demo: $(EXAMPLE_BIN)
-	@for e in $(EXAMPLE_BIN); do $$e || exit 1; echo; done
+	@for e in $(EXAMPLES); do \
+	    case ' $(WIRED) ' in *" $$e "*) wire=--wire ;; *) wire= ;; esac; \
+	    $(BUILD)/examples/$$e $$wire || exit 1; echo; \
+	done
 
 bench: $(BENCH_BIN)
 	@for b in $(BENCH_BIN); do $$b || exit 1; done
@@ -185,6 +190,16 @@ check-programs: tests
 
 check-scripts: lib examples
 	@MAKE='$(MAKE)' CC='$(CC)' BUILD='$(BUILD)' test/run.sh $(SCRIPTS)
+
+# What reads captured packets, against anything; it needs clang.
+SECONDS	?= 60
+fuzz:
+	@mkdir -p $(BUILD)/corpus
+	clang $(BASE) -Iexamples -O1 -g -fsanitize=fuzzer,address,undefined \
+	    -fno-sanitize-recover=all -o $(BUILD)/fuzz_segment \
+	    test/fuzz_segment.c examples/segment.c examples/flow.c
+	$(BUILD)/fuzz_segment -max_total_time=$(SECONDS) -timeout=5 \
+	    -print_final_stats=1 $(BUILD)/corpus test/corpus
 
 # clang-tidy and cppcheck over everything that is compiled.
 LINT_SRC = $(LIB_SRC) $(wildcard examples/*.c bench/*.c test/*.c)

@@ -13,7 +13,7 @@
  * goes on sending.  Reading to the end of the upload does: this is what
  * graceful_close() and linger_close() do.  Each way is run many times.
  *
- * Usage: early_reply [--runs n] [--help]
+ * Usage: early_reply [--runs n] [--wire [--ascii]] [--pcap file] [--help]
  */
 #include <sys/socket.h>
 #include <sys/time.h>
@@ -35,6 +35,7 @@
 
 #include "ends.h"
 #include "show.h"
+#include "tap.h"
 
 #define UPLOAD		2000000
 #define REQUEST		16384		/* what the server reads of it */
@@ -197,6 +198,7 @@ run_once(const struct way *way, struct client *c)
 	int fd, rv;
 
 	ends_open(&ends, 0);
+	tap_connection(&ends);
 	limit_waits(ends.client.fd);
 	limit_waits(ends.server.fd);
 	if (setsockopt(ends.client.fd, SOL_SOCKET, SO_SNDBUF,
@@ -334,7 +336,7 @@ narrate(const struct way *way, const char *title)
 
 	show_scene(title);
 	run_once(way, &c);
-	show_scene_end();
+	tap_scene_end();
 	show_text("\nThe client got %zu of %d bytes of the reply: %s.\n",
 	    c.got, REPLY, c.got == REPLY ? "all" : "the rest is lost");
 }
@@ -342,9 +344,9 @@ narrate(const struct way *way, const char *title)
 static _Noreturn void
 usage(FILE *out, int status)
 {
-	fprintf(out, "usage: %s [--runs n] [--help]\n"
-	    "  --runs n  how often each way is tried (%d)\n", getprogname(),
-	    runs);
+	fprintf(out, "usage: %s [--runs n] " TAP_SYNOPSIS " [--help]\n"
+	    "  --runs n      how often each way is tried (%d)\n" TAP_USAGE,
+	    getprogname(), runs);
 	exit(status);
 }
 
@@ -353,6 +355,7 @@ parse_options(int argc, char *argv[])
 {
 	static const struct option options[] = {
 		{ "runs", required_argument, NULL, 'r' },
+		TAP_OPTIONS,
 		{ "help", no_argument, NULL, 'h' },
 		{ NULL, 0, NULL, 0 }
 	};
@@ -366,7 +369,8 @@ parse_options(int argc, char *argv[])
 		case 'h':
 			usage(stdout, 0);
 		default:
-			exit(2);	/* getopt_long said why */
+			if (!tap_option(c, optarg))
+				exit(2);	/* getopt_long said why */
 		}
 	}
 	if (optind < argc)
@@ -385,9 +389,11 @@ main(int argc, char *argv[])
 	    "them, sends its reply\nof %d bytes at once, and closes.\n",
 	    UPLOAD, REQUEST, REPLY);
 	show_legend();
+	tap_open();
 	narrate(&ways[CLOSE], "As it goes wrong: the server calls close()");
 	narrate(&ways[GRACEFUL], "The remedy: the server calls "
 	    "graceful_close()");
+	tap_close();
 	compare();
 	return show_verdict();
 }

@@ -144,29 +144,22 @@ struct diag_answer {
 	char		attributes[256];
 };
 
-static void
-ask_kernel(const struct diag_request *request, struct diag_answer *answer)
+static bool
+ask_kernel(int diag, const struct diag_request *request,
+    struct diag_answer *answer)
 {
-	int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC,
-	    NETLINK_SOCK_DIAG);
-
-	if (fd == -1)
-		err(1, "socket NETLINK_SOCK_DIAG");
-	if (send(fd, request, sizeof(*request), 0) == -1)
-		err(1, "send to NETLINK_SOCK_DIAG");
 	memset(answer, 0, sizeof(*answer));
-	if (recv(fd, answer, sizeof(*answer), 0) <
-	    (ssize_t)NLMSG_LENGTH(sizeof(answer->body.error)))
-		err(1, "recv from NETLINK_SOCK_DIAG");
-	close(fd);
+	return send(diag, request, sizeof(*request), 0) != -1 &&
+	    recv(diag, answer, sizeof(*answer), 0) >=
+	    (ssize_t)NLMSG_LENGTH(sizeof(answer->body.error));
 }
 
 /*
  * No descriptor, no TCP_INFO.  Of a connection that only the kernel still has
  * sock_diag(7), where ss(8) asks too, tells the state and the two queues.
  */
-static void
-look_by_ports(in_port_t local, in_port_t remote, struct look *look)
+static bool
+look_by_ports(int diag, in_port_t local, in_port_t remote, struct look *look)
 {
 	struct diag_request request = {
 		.header.nlmsg_len = sizeof(request),
@@ -186,12 +179,39 @@ look_by_ports(in_port_t local, in_port_t remote, struct look *look)
 	const struct inet_diag_msg *found = &answer.body.found;
 
 	*look = (struct look){ .state = ENDS_GONE };
-	ask_kernel(&request, &answer);
+	if (!ask_kernel(diag, &request, &answer))
+		return false;
 	if (answer.header.nlmsg_type != SOCK_DIAG_BY_FAMILY)
-		return;			/* ENOENT */
+		return true;			/* ENOENT */
 	look->state = found->idiag_state;
 	look->unacked = without_fin(look->state, found->idiag_wqueue);
 	look->unread = without_peers_fin(look->state, found->idiag_rqueue);
+	return true;
+}
+
+static void
+look_without_descriptor(in_port_t local, in_port_t remote, struct look *look)
+{
+	int diag = ends_diag_open();
+
+	if (diag == -1 || !look_by_ports(diag, local, remote, look))
+		err(1, "NETLINK_SOCK_DIAG");
+	close(diag);
+}
+
+int
+ends_diag_open(void)
+{
+	return socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC,
+	    NETLINK_SOCK_DIAG);
+}
+
+int
+ends_diag_state(int diag, in_port_t local, in_port_t remote)
+{
+	struct look look;
+
+	return look_by_ports(diag, local, remote, &look) ? look.state : -1;
 }
 
 /*
@@ -204,13 +224,13 @@ look_at(const struct end *end, const struct end *other, struct look *look)
 	struct look apart;
 
 	if (end->fd == -1) {
-		look_by_ports(end->port, other->port, look);
+		look_without_descriptor(end->port, other->port, look);
 		return;
 	}
 	look_by_descriptor(end->fd, look);
 	if (look->state != TCP_CLOSE)
 		return;
-	look_by_ports(end->port, other->port, &apart);
+	look_without_descriptor(end->port, other->port, &apart);
 	if (apart.state == TCP_TIME_WAIT)
 		look->state = TCP_TIME_WAIT;
 }

@@ -51,6 +51,14 @@ void	ends_look(const struct ends *ends, struct look *client,
 const char *
 	ends_state_name(int state);
 
+/*
+ * The state of any connection over 127.0.0.1, by the ports (network byte
+ * order) of one end of it; ENDS_GONE, or -1 with errno.  Asks by a socket that
+ * ends_diag_open() made, so that no descriptor comes and goes meanwhile.
+ */
+int	ends_diag_open(void);
+int	ends_diag_state(int diag, in_port_t local, in_port_t remote);
+
 /* Wait, 5 s at most, until both are in one of these states: ENDS_IN | ... */
 #define ENDS_IN(state)	(1u << (state))
 #define ENDS_ANY	(~0u)

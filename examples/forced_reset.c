@@ -17,7 +17,8 @@
  * The last lines answer, from what was measured, the question with which many
  * a text on SetLinger(0) ends: and what if it were SetLinger(1)?
  *
- * Usage: forced_reset [--after ms] [--data bytes] [--help]
+ * Usage: forced_reset [--after ms] [--data bytes] [--wire [--ascii]]
+ *	[--pcap file] [--help]
  */
 #include <sys/socket.h>
 
@@ -38,6 +39,7 @@
 
 #include "ends.h"
 #include "show.h"
+#include "tap.h"
 #include "watch.h"
 
 #define HELLO		"Hi, gopher?"
@@ -212,6 +214,7 @@ close_on_reader(const struct way *way, struct outcome *o)
 
 	show_scene(way->name);
 	ends_open(&ends, 0);
+	tap_connection(&ends);
 	client_view = ends_client_view(&ends);
 	server_view = ends_server_view(&ends);
 	server_view.server.fd = -1;	/* closed under the reader's hands */
@@ -230,7 +233,7 @@ close_on_reader(const struct way *way, struct outcome *o)
 	client_is_done(&ends, &client, began, o);
 	watch_join(&reader);
 	o->reader_got = watch_end(&reader);
-	show_scene_end();
+	tap_scene_end();
 	ends_close(&ends);
 }
 
@@ -243,6 +246,7 @@ close_alone(const struct way *way, struct outcome *o)
 
 	show_scene(way->name);
 	ends_open(&ends, 0);
+	tap_connection(&ends);
 	client_view = ends_client_view(&ends);
 	greet(&ends, false);
 	watch_start(&client, "client", &client_view, ends.client.fd, false);
@@ -253,7 +257,7 @@ close_alone(const struct way *way, struct outcome *o)
 	if (o->client_stuck)
 		client_gives_up(&ends);
 	client_is_done(&ends, &client, began, o);
-	show_scene_end();
+	tap_scene_end();
 	ends_close(&ends);
 }
 
@@ -289,6 +293,7 @@ close_full(const struct way *way, struct outcome *o)
 
 	show_scene(way->name);
 	ends_open(&ends, CLIENT_RCVBUF);
+	tap_connection(&ends);
 	fill(&ends, o);
 	began = call_it(way, &ends, o);
 	ends_look(&ends, &client_look, &server_look);
@@ -298,7 +303,7 @@ close_full(const struct way *way, struct outcome *o)
 	watch_start(&client, "client", &client_view, ends.client.fd, false);
 	client_is_done(&ends, &client, began, o);
 	o->arrived = client.bytes;
-	show_scene_end();
+	tap_scene_end();
 	ends_close(&ends);
 }
 
@@ -501,9 +506,10 @@ part_3(void)
 static _Noreturn void
 usage(FILE *out, int status)
 {
-	fprintf(out, "usage: %s [--after ms] [--data bytes] [--help]\n"
+	fprintf(out, "usage: %s [--after ms] [--data bytes] " TAP_SYNOPSIS
+	    " [--help]\n"
 	    "  --after ms    how long the server waits before it closes (%d)\n"
-	    "  --data bytes  what the server sends in part 3 (%zu)\n",
+	    "  --data bytes  what the server sends in part 3 (%zu)\n" TAP_USAGE,
 	    getprogname(), after_ms, data_size);
 	exit(status);
 }
@@ -514,6 +520,7 @@ parse_options(int argc, char *argv[])
 	static const struct option options[] = {
 		{ "after", required_argument, NULL, 'a' },
 		{ "data", required_argument, NULL, 'd' },
+		TAP_OPTIONS,
 		{ "help", no_argument, NULL, 'h' },
 		{ NULL, 0, NULL, 0 }
 	};
@@ -531,7 +538,8 @@ parse_options(int argc, char *argv[])
 		case 'h':
 			usage(stdout, 0);
 		default:
-			exit(2);	/* getopt_long said why */
+			if (!tap_option(c, optarg))
+				exit(2);	/* getopt_long said why */
 		}
 	}
 	if (optind < argc)
@@ -550,9 +558,11 @@ main(int argc, char *argv[])
 	    "sits in the next read.\n%d ms later the server closes.  What "
 	    "does that read get?\n", HELLO, after_ms);
 	show_legend();
+	tap_open();
 	part_1();
 	part_2();
 	part_3();
+	tap_close();
 	answer();
 	return show_verdict();
 }

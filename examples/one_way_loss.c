@@ -17,7 +17,8 @@
  * was lost and sends it again.  At the end, the probe that is often advised
  * instead, a recv of no bytes, is asked the same questions as peer_closed().
  *
- * Usage: one_way_loss [--idle ms] [--size bytes] [--help]
+ * Usage: one_way_loss [--idle ms] [--size bytes] [--wire [--ascii]]
+ *	[--pcap file] [--help]
  */
 #include <sys/socket.h>
 
@@ -40,6 +41,7 @@
 
 #include "ends.h"
 #include "show.h"
+#include "tap.h"
 
 #define SIZE_MAX_MESSAGE 32768
 #define MESSAGES	3	/* one before the idle time, two after */
@@ -64,6 +66,7 @@ open_scene(struct ends *ends, const char *title)
 {
 	show_scene(title);
 	ends_open(ends, 0);
+	tap_connection(ends);
 	show_step(ends, show_now(), "client", "0", "connect()");
 }
 
@@ -166,7 +169,7 @@ as_it_goes_wrong(struct outcome *o)
 	o->way = "server: close()";
 	open_scene(&ends, "0. As it goes wrong: the server calls close()");
 	error = lose_one(&ends, o);
-	show_scene_end();
+	tap_scene_end();
 	ends_close(&ends);
 	show_expect(error == EPIPE, "message 3 got %s", show_errno(error));
 	show_text("\n"
@@ -224,7 +227,7 @@ server_closes_gracefully(struct outcome *o)
 	client_meets_eof(&ends);
 	client_closes(&ends);
 	pthread_join(thread, NULL);
-	show_scene_end();
+	tap_scene_end();
 	show_expect(closer.rv == 0, "graceclose() returned %d", closer.rv);
 	show_expect(closer.report.discarded == 2 * size,
 	    "report.discarded is %" PRIu64, closer.report.discarded);
@@ -267,7 +270,7 @@ server_half_closes(struct outcome *o)
 	ends.server.fd = -1;
 	show_step(&ends, show_now(), "server", show_got(rv),
 	    "graceful_close()");
-	show_scene_end();
+	tap_scene_end();
 	show_expect(rv == 0, "graceful_close() returned %d", rv);
 	show_text("\n"
 	    "A half-close says \"I will send nothing more\" and goes on "
@@ -284,12 +287,13 @@ deliver_again(struct outcome *o, int from)
 	struct ends ends;
 
 	ends_open(&ends, 0);
+	tap_connection(&ends);
 	show_step(&ends, show_now(), "client", "0", "connect() once more");
 	for (int i = from; i <= MESSAGES; i++) {
 		client_writes(&ends, o, i);
 		server_reads(&ends, o);
 	}
-	show_scene_end();
+	tap_scene_end();
 	ends_close(&ends);
 }
 
@@ -488,10 +492,11 @@ compare_probes(void)
 static _Noreturn void
 usage(FILE *out, int status)
 {
-	fprintf(out, "usage: %s [--idle ms] [--size bytes] [--help]\n"
+	fprintf(out, "usage: %s [--idle ms] [--size bytes] " TAP_SYNOPSIS
+	    " [--help]\n"
 	    "  --idle ms     how long the server waits before it closes (%d)\n"
-	    "  --size bytes  of one message (%zu)\n", getprogname(), idle_ms,
-	    size);
+	    "  --size bytes  of one message (%zu)\n" TAP_USAGE, getprogname(),
+	    idle_ms, size);
 	exit(status);
 }
 
@@ -501,6 +506,7 @@ parse_options(int argc, char *argv[])
 	static const struct option options[] = {
 		{ "idle", required_argument, NULL, 'i' },
 		{ "size", required_argument, NULL, 's' },
+		TAP_OPTIONS,
 		{ "help", no_argument, NULL, 'h' },
 		{ NULL, 0, NULL, 0 }
 	};
@@ -518,7 +524,8 @@ parse_options(int argc, char *argv[])
 		case 'h':
 			usage(stdout, 0);
 		default:
-			exit(2);	/* getopt_long said why */
+			if (!tap_option(c, optarg))
+				exit(2);	/* getopt_long said why */
 		}
 	}
 	if (optind < argc)
@@ -539,11 +546,13 @@ main(int argc, char *argv[])
 	    "%d ms; that happens after message 1.\n", MESSAGES, size,
 	    idle_ms);
 	show_legend();
+	tap_open();
 	as_it_goes_wrong(&outcomes[PLAIN]);
 	server_closes_gracefully(&outcomes[GRACEFUL]);
 	server_half_closes(&outcomes[HALF_CLOSE]);
 	client_asks_first(&outcomes[ASK]);
 	client_counts_and_resends(&outcomes[RESEND]);
+	tap_close();
 	print_outcomes();
 	compare_probes();
 	return show_verdict();

@@ -15,13 +15,14 @@
 #include "ends.h"
 #include "show.h"
 
-#define STEPS_MAX	64
+#define STEPS_MAX	256
 #define WIDTH		95
 #define STEP_FORMAT(at)	"%" at "  %-6s  %-38s  %-11s  %-11s  %s\n"
 
 struct step {
 	double	at;
-	char	text[128];
+	bool	aside;			/* a line: it has no queues */
+	char	text[240];
 	char	queues[360];
 };
 
@@ -29,6 +30,7 @@ static struct step	steps[STEPS_MAX];
 static size_t		nsteps;
 static bool		on_stage;
 static double		began;
+static int64_t		began_us;
 static pthread_mutex_t	steps_lock = PTHREAD_MUTEX_INITIALIZER;
 
 static int		expected, missed;
@@ -49,18 +51,24 @@ show_unacked(const struct look *look)
 }
 
 static double
-clock_ms(void)
+clock_ms(clockid_t clock)
 {
 	struct timespec ts;
 
-	clock_gettime(CLOCK_MONOTONIC, &ts);
+	clock_gettime(clock, &ts);
 	return (double)ts.tv_sec * 1e3 + (double)ts.tv_nsec / 1e6;
 }
 
 double
 show_now(void)
 {
-	return clock_ms() - began;
+	return clock_ms(CLOCK_MONOTONIC) - began;
+}
+
+int64_t
+show_began_us(void)
+{
+	return began_us;
 }
 
 void
@@ -76,7 +84,8 @@ show_scene(const char *title)
 	    "client TCP", "server TCP");
 	show_rule(WIDTH);
 	on_stage = true;
-	began = clock_ms();
+	began = clock_ms(CLOCK_MONOTONIC);
+	began_us = (int64_t)(clock_ms(CLOCK_REALTIME) * 1e3);
 }
 
 static void
@@ -94,6 +103,15 @@ describe(char *text, size_t size, const char *who, const struct look *look)
 		snprintf(text + used, size - used,
 		    "%18s^ %s's receive queue: %ld bytes not read\n", "",
 		    who, look->unread);
+}
+
+static void
+add_step(const struct step *step)
+{
+	pthread_mutex_lock(&steps_lock);
+	if (nsteps < STEPS_MAX)
+		steps[nsteps++] = *step;
+	pthread_mutex_unlock(&steps_lock);
 }
 
 void
@@ -116,11 +134,21 @@ show_step(const struct ends *ends, double at, const char *who,
 	    ends_state_name(server.state));
 	describe(step.queues, sizeof(step.queues), "client", &client);
 	describe(step.queues, sizeof(step.queues), "server", &server);
+	add_step(&step);
+}
 
-	pthread_mutex_lock(&steps_lock);
-	if (nsteps < STEPS_MAX)
-		steps[nsteps++] = step;
-	pthread_mutex_unlock(&steps_lock);
+void
+show_line(double at, const char *fmt, ...)
+{
+	struct step step = { .at = at, .aside = true };
+	va_list ap;
+
+	if (!on_stage)
+		return;
+	va_start(ap, fmt);
+	vsnprintf(step.text, sizeof(step.text), fmt, ap);
+	va_end(ap);
+	add_step(&step);
 }
 
 static int
@@ -141,6 +169,8 @@ show_scene_end(void)
 	qsort(steps, nsteps, sizeof(steps[0]), by_time);
 	for (size_t i = 0; i < nsteps; i++) {
 		fputs(steps[i].text, stdout);
+		if (steps[i].aside)
+			continue;
 		if (strcmp(steps[i].queues, before) != 0)
 			fputs(steps[i].queues, stdout);
 		before = steps[i].queues;

@@ -8,6 +8,7 @@
 #include <sys/types.h>
 
 #include <stdbool.h>
+#include <stdint.h>
 
 struct ends;
 
@@ -23,7 +24,12 @@ void	show_step(const struct ends *ends, double at, const char *who,
 	    __attribute__((format(printf, 5, 6)));
 void	show_scene_end(void);
 
+/* A line among the steps that is not a step of anybody's. */
+void	show_line(double at, const char *fmt, ...)
+	    __attribute__((format(printf, 2, 3)));
+
 double	show_now(void);			/* ms since the scene began */
+int64_t	show_began_us(void);		/* when that was, by the wall clock */
 void	show_nap(void);			/* 0.2 ms, between two looks */
 
 /* What a call that returned rv got: the number, or errno by its name. */

@@ -38,7 +38,8 @@ for args in 'one_way_loss --size 0' 'one_way_loss --idle never' \
     'epoll_server --port http' 'epoll_server --conns 4097' \
     'epoll_server --idle 0' 'epoll_server --deadline -1' \
     'epoll_server --client 3' 'epoll_server --port 0 --client 1' \
-    'pool_sweep --pool 0' 'pool_sweep --pool 401'; do
+    'pool_sweep --pool 0' 'pool_sweep --pool 401' \
+    'one_way_loss --pcap'; do
 	# shellcheck disable=SC2086 # the words are meant to be split
 	set -- $args
 	program=$build/examples/$1
@@ -49,6 +50,77 @@ for args in 'one_way_loss --size 0' 'one_way_loss --idle never' \
 done
 "$build/examples/pool_sweep" --pool 7 >"$dir/out" 2>&1 </dev/null ||
     bad "pool_sweep --pool 7 came out differently"
+
+# On the wire: a ladder of each connection that the scenes have, in the
+# locale's characters; what the file has is what was shown.
+dry='nothing to be seen of the wire'
+wire() {	# wire LADDERS EXAMPLE OPTION...: in $dir/out, $dir/err
+	ladders=$1 e=$2
+	program=$build/examples/$2
+	shift 2
+	"$program" --wire "$@" >"$dir/out" 2>"$dir/err" </dev/null ||
+	    bad "$e --wire $*: exit status $?"
+	if grep -q "$dry" "$dir/err"; then
+		[ "$(wc -l <"$dir/err")" -eq 1 ] || bad "$e: not one line"
+		return 1
+	fi
+	n=$(grep -c '^On the wire, ' "$dir/out")
+	[ "$n" -eq "$ladders" ] || bad "$e --wire: $n ladders, not $ladders"
+}
+
+# tcpdump has the numbers of a SYN, and of an RST by itself, as they are.
+plain='/\[S/s/, [sa][ec][qk] [0-9]*//g; /\[R\]/s/, seq [0-9]*//'
+
+shown() {	# shown CLIENT SERVER: the segments of this scene, in order
+	sed -n "1,/^On the wire, between ports $1 and $2:/p" "$dir/out" |
+	    awk '/^ *ms  who /{ n = 0 } / (-->|<--) /{ line[n++] = $0 }
+	    END { for (i = 0; i < n; i++) print line[i] }' |
+	    sed "s/.* \\(\\[.*length [0-9]*\\).*/\\1/; $plain"
+}
+
+in_file() {	# in_file CLIENT SERVER: the same from tcpdump
+	tcpdump -nr "$dir/pcap" "tcp port $1 and port $2" 2>/dev/null |
+	    sed "s/.*Flags //; s/options \\[[^]]*\\], //; $plain"
+}
+
+same_as_tcpdump() {	# the first scenes, which have one connection each
+	command -v tcpdump >/dev/null || return
+	sed -n 's/^On the wire, between ports \(.*\) and \(.*\):$/\1 \2/p' \
+	    "$dir/out" | head -n 3 | while read -r client server; do
+		shown "$client" "$server" >"$dir/shown"
+		in_file "$client" "$server" |
+		    head -n "$(wc -l <"$dir/shown")" >"$dir/in_file"
+		diff "$dir/shown" "$dir/in_file"
+	done >"$dir/diff"
+	[ -s "$dir/shown" ] && [ ! -s "$dir/diff" ] && return
+	bad 'tcpdump -r shows other segments:'
+	cat "$dir/diff"
+}
+
+if LC_ALL=C wire 7 one_way_loss --idle 1 --pcap "$dir/pcap"; then
+	LC_ALL=C grep -q '[^ -~]' "$dir/out" && bad '--wire, LC_ALL=C: no ASCII'
+	grep -q '|<-* \[R\] seq 2 -*| CLOSE$' "$dir/out" ||
+	    bad 'one_way_loss --wire shows no RST'
+	grep -q '|-* \[P.\] 1001:2001, 1000 bytes, unacked -*>|' "$dir/out" ||
+	    bad 'one_way_loss --wire shows no loss'
+	grep -q '^  *[0-9.]* .*|.*|.\{14,\}' "$dir/out" &&
+	    bad 'a ladder of more than 79 columns'
+	same_as_tcpdump
+	LC_ALL=C.UTF-8 wire 18 forced_reset --after 1
+	grep -q '│←─* \[R.\] ack 1 ─*│ CLOSE$' "$dir/out" ||
+	    bad 'forced_reset --wire, UTF-8: no RST'
+	LC_ALL=C.UTF-8 wire 2 early_reply --runs 1 --ascii
+	LC_ALL=C grep -q '[^ -~]' "$dir/out" && bad '--ascii: no ASCII'
+else
+	echo "SKIP check_examples --wire: $(sed "s/.*$dry: //" "$dir/err")"
+fi
+if setpriv --bounding-set -net_raw --inh-caps -net_raw true 2>/dev/null; then
+	setpriv --bounding-set -net_raw --inh-caps -net_raw \
+	    "$build/examples/one_way_loss" --wire --idle 1 >"$dir/out" \
+	    2>"$dir/err" || bad '--wire without CAP_NET_RAW fails'
+	[ "$(grep -c "$dry" "$dir/err") $(wc -l <"$dir/err")" = '1 1' ] ||
+	    bad '--wire without CAP_NET_RAW: not one line that says so'
+fi
 
 await() {	# await PATTERN FILE: until a line of it is there, 10 s at most
 	n=0

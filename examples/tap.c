@@ -1,0 +1,150 @@
+/* tap.c - see tap.h */
+#include <arpa/inet.h>
+
+#include <err.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "ladder.h"
+#include "show.h"
+#include "tap.h"
+#include "wire.h"
+
+#define CONNECTIONS_MAX	4		/* of one scene */
+
+struct connection {
+	in_port_t	   client, server;	/* host byte order */
+	struct ladder_row *rows;
+	size_t		   n;
+};
+
+static bool		 wanted, ascii;
+static const char	*file;
+static struct wire	*wire;
+
+static struct connection connections[CONNECTIONS_MAX];
+static size_t		 nconnections;
+
+bool
+tap_option(int option, const char *arg)
+{
+	switch (option) {
+	case TAP_WIRE:
+		wanted = true;
+		return true;
+	case TAP_ASCII:
+		ascii = true;
+		return true;
+	case TAP_PCAP:
+		file = arg;
+		return true;
+	default:
+		return false;
+	}
+}
+
+static void
+legend(void)
+{
+	show_text("\n"
+	    "-->, <--: a segment from the client, from the server, as "
+	    "tcpdump(1) shows it, numbers from 0 on;\n9 x: so many like "
+	    "that.  again: these bytes had been sent before.  unacked: the "
+	    "connection was\nreset and nobody had acknowledged them.  probe: "
+	    "is there room now?  TCP: the state of each end\n0.1 ms later; "
+	    "(in brackets) where it passed sooner than that, it follows from "
+	    "the segments.\n");
+}
+
+void
+tap_open(void)
+{
+	const char *why;
+
+	if (!wanted && file == NULL)
+		return;
+	if ((wire = wire_open(file, &why)) == NULL)
+		warnx("nothing to be seen of the wire: %s", why);
+	else if (wanted)
+		legend();
+}
+
+void
+tap_close(void)
+{
+	if (wire != NULL && wire_missed(wire) > 0)
+		warnx("%u segments came too fast to be captured",
+		    wire_missed(wire));
+	wire_close(wire);
+	wire = NULL;
+}
+
+void
+tap_connection(const struct ends *ends)
+{
+	if (wire == NULL || !wanted || nconnections == CONNECTIONS_MAX)
+		return;
+	connections[nconnections++] = (struct connection){
+		.client = ntohs(ends->client.port),
+		.server = ntohs(ends->server.port),
+	};
+}
+
+static void
+read_connection(struct connection *c)
+{
+	const struct wire_segment *segments;
+	size_t n;
+
+	segments = wire_segments(wire, c->client, c->server, &n);
+	if ((c->rows = calloc(n + 1, sizeof(*c->rows))) == NULL)
+		err(1, "calloc");
+	c->n = ladder_rows(c->rows, segments, n, c->client);
+}
+
+/* Where the steps have who, did and got; then their columns of states. */
+static void
+show_rows(const struct connection *c, struct ladder_style style)
+{
+	char line[LADDER_LINE_SIZE], client[LADDER_STATE_SIZE];
+	char server[LADDER_STATE_SIZE];
+
+	for (size_t i = 0; i < c->n; i++) {
+		const struct ladder_row *row = &c->rows[i];
+		double at = (double)(row->us - show_began_us()) / 1e3;
+
+		show_line(at, "%8.1f  %s %s%-55s%s %-13s%s\n", at,
+		    row->to_server ? "-->" : "<--",
+		    ladder_colour(row, style), ladder_line(row, line),
+		    ladder_plain(row, style),
+		    ladder_state(row->client_state, row->client_sure, client),
+		    ladder_state(row->server_state, row->server_sure, server));
+	}
+}
+
+static void
+draw(const struct connection *c, struct ladder_style style)
+{
+	show_text("\nOn the wire, between ports %u and %u:\n\n", c->client,
+	    c->server);
+	ladder_draw(stdout, c->rows, c->n, show_began_us(), style);
+}
+
+void
+tap_scene_end(void)
+{
+	struct ladder_style style = ladder_style(stdout, ascii);
+
+	for (size_t i = 0; i < nconnections; i++) {
+		read_connection(&connections[i]);
+		show_rows(&connections[i], style);
+	}
+	show_scene_end();
+	for (size_t i = 0; i < nconnections; i++) {
+		draw(&connections[i], style);
+		free(connections[i].rows);
+	}
+	nconnections = 0;
+	if (wire != NULL)
+		wire_forget(wire);
+}
