@@ -834,8 +834,10 @@ START_TEST(both_ends_may_be_the_same)
 	ck_assert_uint_gt(f.side[C].segments, 0);
 	ck_assert_uint_eq(f.side[S].segments, 0);
 	make_sense(&f);
-	for (size_t from = 1; from < nsegments; from++) {
-		feed_all(&f, from, nsegments);
+	for (size_t i = 1; i < nsegments; i++) {
+		feed_all(&f, i, i + 1);
+		make_sense(&f);
+		feed_all(&f, i, nsegments);
 		make_sense(&f);
 	}
 }
