@@ -40,7 +40,7 @@ PAGES	= $(sort $(wildcard man/*.3 man/*.7))
 
 # In the order of the demo; the first ones can show the segments, too.
 WIRED	= one_way_loss forced_reset early_reply
-EXAMPLES = $(WIRED) threads_server epoll_server pool_sweep
+EXAMPLES = $(WIRED) threads_server epoll_server pool_sweep closewatch
 BENCHES	= $(patsubst bench/bench_%.c,bench_%,$(wildcard bench/bench_*.c))
 SUITES	= $(patsubst test/%.c,%,$(sort $(wildcard test/check_*.c)))
 SCRIPTS	= $(sort $(wildcard test/check_*.sh))

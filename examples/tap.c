@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "flow.h"
 #include "ladder.h"
 #include "show.h"
 #include "tap.h"
@@ -16,6 +17,7 @@ struct connection {
 	in_port_t	   client, server;	/* host byte order */
 	struct ladder_row *rows;
 	size_t		   n;
+	char			 story[FLOW_STORY_SIZE];
 };
 
 static bool		 wanted, ascii;
@@ -90,6 +92,21 @@ tap_connection(const struct ends *ends)
 	};
 }
 
+/* What somebody would say who has seen the segments, and nothing else. */
+static void
+tell(struct connection *c, const struct wire_segment *segments, size_t n)
+{
+	struct flow flow;
+
+	c->story[0] = '\0';
+	if (n == 0)
+		return;
+	flow_begin(&flow, &segments[0].s);
+	for (size_t i = 1; i < n; i++)
+		flow_feed(&flow, &segments[i].s);
+	flow_story(&flow, c->story);
+}
+
 static void
 read_connection(struct connection *c)
 {
@@ -100,6 +117,7 @@ read_connection(struct connection *c)
 	if ((c->rows = calloc(n + 1, sizeof(*c->rows))) == NULL)
 		err(1, "calloc");
 	c->n = ladder_rows(c->rows, segments, n, c->client);
+	tell(c, segments, n);
 }
 
 /* Where the steps have who, did and got; then their columns of states. */
@@ -128,6 +146,7 @@ draw(const struct connection *c, struct ladder_style style)
 	show_text("\nOn the wire, between ports %u and %u:\n\n", c->client,
 	    c->server);
 	ladder_draw(stdout, c->rows, c->n, show_began_us(), style);
+	show_text("\n%s\n", c->story);
 }
 
 void

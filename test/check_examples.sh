@@ -11,7 +11,7 @@ status=0
 bad() { echo "check_examples: $*"; status=1; }
 
 for e in one_way_loss forced_reset early_reply threads_server epoll_server \
-    pool_sweep; do
+    pool_sweep closewatch; do
 	program=$build/examples/$e
 	"$program" --help >"$dir/out" 2>"$dir/err" </dev/null ||
 	    bad "$e --help fails"

@@ -1,0 +1,281 @@
+/* conns.c - see conns.h */
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <bsd/stdlib.h>
+#include <bsd/sys/queue.h>
+
+#include "conns.h"
+
+#define SECOND		((int64_t)1000000)
+#define LINGER		(1 * SECOND)	/* ended, something may come late */
+#define FORGET		(60 * SECOND)	/* told, as long as a TIME_WAIT */
+
+/*
+ * A connection is in one of three queues, in each of which the first has been
+ * there for longest.  What was told stays as long as there is room, so that a
+ * segment that comes very late begins no connection.
+ */
+enum stage { OPEN, ENDED, TOLD, STAGES };
+
+struct conn {
+	struct flow		flow;
+	enum stage		stage;
+	int64_t			since;	/* in the queue */
+	int64_t			over_us;
+	TAILQ_ENTRY(conn)	queue;
+	LIST_ENTRY(conn)	chain;
+};
+
+TAILQ_HEAD(queue, conn);
+LIST_HEAD(chain, conn);
+
+struct conns {
+	conns_tell	*tell;
+	void		*arg;
+	struct conn	*all;		/* max of them, */
+	size_t		 used, max;	/* so many were ever used */
+	struct queue	 queues[STAGES];
+	struct chain	*table;
+	size_t		 chains;	/* a power of two */
+	uint64_t	 secret;	/* nobody shall choose his chain */
+	uint64_t	 dropped, superseded;
+};
+
+struct conns *
+conns_open(size_t max, conns_tell *tell, void *arg)
+{
+	struct conns *cs = calloc(1, sizeof(*cs));
+
+	if (cs == NULL)
+		return NULL;
+	cs->tell = tell;
+	cs->arg = arg;
+	cs->max = max;
+	for (cs->chains = 64; cs->chains < max; cs->chains *= 2)
+		;
+	cs->all = calloc(max, sizeof(*cs->all));
+	cs->table = calloc(cs->chains, sizeof(*cs->table));
+	if (cs->all == NULL || cs->table == NULL) {
+		conns_close(cs);
+		return NULL;
+	}
+	for (int i = 0; i < STAGES; i++)
+		TAILQ_INIT(&cs->queues[i]);
+	arc4random_buf(&cs->secret, sizeof(cs->secret));
+	return cs;
+}
+
+void
+conns_close(struct conns *cs)
+{
+	free(cs->all);
+	free(cs->table);
+	free(cs);
+}
+
+/* --- the table ----------------------------------------------------------- */
+
+static uint64_t
+hash(const struct conns *cs, const struct endpoint *e)
+{
+	uint64_t half[2], h = cs->secret ^ e->port;
+
+	memcpy(half, e->addr, sizeof(half));
+	for (int i = 0; i < 2; i++) {
+		h = (h ^ half[i]) * 0x9e3779b97f4a7c15u;
+		h ^= h >> 32;
+	}
+	return h * 0xbf58476d1ce4e5b9u;
+}
+
+/* Both directions of a connection are in one chain. */
+static struct chain *
+chain_of(const struct conns *cs, const struct segment *s)
+{
+	uint64_t h = hash(cs, &s->from) + hash(cs, &s->to);
+
+	return &cs->table[(h >> 32) & (cs->chains - 1)];
+}
+
+static struct conn *
+find(const struct conns *cs, const struct segment *s)
+{
+	const struct endpoint *who;
+	struct conn *c;
+
+	for (c = LIST_FIRST(chain_of(cs, s)); c != NULL;
+	    c = LIST_NEXT(c, chain)) {
+		who = c->flow.who;
+		if ((endpoint_equal(&who[0], &s->from) &&
+		    endpoint_equal(&who[1], &s->to)) ||
+		    (endpoint_equal(&who[1], &s->from) &&
+		    endpoint_equal(&who[0], &s->to)))
+			break;
+	}
+	return c;
+}
+
+const struct flow *
+conns_find(const struct conns *cs, const struct segment *s)
+{
+	const struct conn *c = find(cs, s);
+
+	return c != NULL && c->stage != TOLD ? &c->flow : NULL;
+}
+
+/* --- from queue to queue ------------------------------------------------- */
+
+static void
+enqueue(struct conns *cs, struct conn *c, enum stage stage, int64_t now)
+{
+	c->stage = stage;
+	c->since = now;
+	TAILQ_INSERT_TAIL(&cs->queues[stage], c, queue);
+}
+
+static void
+move(struct conns *cs, struct conn *c, enum stage stage, int64_t now)
+{
+	TAILQ_REMOVE(&cs->queues[c->stage], c, queue);
+	enqueue(cs, c, stage, now);
+}
+
+static void
+detach(struct conns *cs, struct conn *c)
+{
+	TAILQ_REMOVE(&cs->queues[c->stage], c, queue);
+	LIST_REMOVE(c, chain);
+}
+
+static void
+tell(struct conns *cs, struct conn *c, int64_t now)
+{
+	cs->tell(cs->arg, &c->flow, c->over_us);
+	move(cs, c, TOLD, now);
+}
+
+static void
+tell_ended(struct conns *cs, int64_t until, int64_t now)
+{
+	struct conn *c;
+
+	while ((c = TAILQ_FIRST(&cs->queues[ENDED])) != NULL &&
+	    c->since <= until)
+		tell(cs, c, now);
+}
+
+void
+conns_tick(struct conns *cs, int64_t now)
+{
+	tell_ended(cs, now - LINGER, now);
+}
+
+void
+conns_tell_all(struct conns *cs, int64_t now)
+{
+	tell_ended(cs, INT64_MAX, now);
+}
+
+int64_t
+conns_due(const struct conns *cs)
+{
+	const struct conn *c = TAILQ_FIRST(&cs->queues[ENDED]);
+
+	return c != NULL ? c->since + LINGER : INT64_MAX;
+}
+
+/* --- a segment ----------------------------------------------------------- */
+
+/* One that was told has no news; one that ended is told a little early. */
+static struct conn *
+room(struct conns *cs, int64_t now)
+{
+	struct conn *c;
+
+	if (cs->used < cs->max)
+		return &cs->all[cs->used++];
+	if (TAILQ_EMPTY(&cs->queues[TOLD]) && !TAILQ_EMPTY(&cs->queues[ENDED]))
+		tell(cs, TAILQ_FIRST(&cs->queues[ENDED]), now);
+	if ((c = TAILQ_FIRST(&cs->queues[TOLD])) == NULL) {
+		c = TAILQ_FIRST(&cs->queues[OPEN]);
+		cs->dropped++;
+	}
+	detach(cs, c);
+	return c;
+}
+
+static void
+news(struct conns *cs, struct conn *c, const struct segment *s, int64_t now)
+{
+	bool over = flow_over(&c->flow);
+
+	if (c->stage != OPEN)
+		return;
+	if (over)
+		c->over_us = s->us;
+	move(cs, c, over ? ENDED : OPEN, now);
+}
+
+static void
+begin(struct conns *cs, struct conn *c, const struct segment *s, int64_t now)
+{
+	memset(c, 0, sizeof(*c));
+	flow_begin(&c->flow, s);
+	LIST_INSERT_HEAD(chain_of(cs, s), c, chain);
+	enqueue(cs, c, OPEN, now);
+	news(cs, c, s, now);
+}
+
+/* The same ports again, as flow_has() knows; or anything long after the end. */
+static bool
+begins_anew(const struct conn *c, const struct segment *s, int64_t now)
+{
+	return (c->stage == TOLD && now - c->since > FORGET) ||
+	    !flow_has(&c->flow, s);
+}
+
+static void
+supersede(struct conns *cs, struct conn *c, const struct segment *s,
+    int64_t now)
+{
+	if (c->stage == ENDED)
+		tell(cs, c, now);
+	else if (c->stage == OPEN)
+		cs->superseded++;
+	detach(cs, c);
+	begin(cs, c, s, now);
+}
+
+void
+conns_feed(struct conns *cs, const struct segment *s, int64_t now)
+{
+	struct conn *c = find(cs, s);
+
+	if (c == NULL) {
+		begin(cs, room(cs, now), s, now);
+	} else if (begins_anew(c, s, now)) {
+		supersede(cs, c, s, now);
+	} else if (c->stage != TOLD) {
+		flow_feed(&c->flow, s);
+		news(cs, c, s, now);
+	}
+}
+
+struct conns_count
+conns_count(const struct conns *cs)
+{
+	struct conns_count count = {
+		.dropped = cs->dropped,
+		.superseded = cs->superseded,
+	};
+	const struct conn *c;
+
+	c = TAILQ_FIRST(&cs->queues[OPEN]);
+	for (; c != NULL; c = TAILQ_NEXT(c, queue)) {
+		count.open++;
+		count.half_closed += c->flow.end == FLOW_HALF_CLOSED;
+	}
+	return count;
+}

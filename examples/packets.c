@@ -1,0 +1,329 @@
+/* packets.c - see packets.h */
+#include "packets.h"
+
+#ifdef HAVE_PCAP
+
+#include <sys/eventfd.h>
+
+#include <err.h>
+#include <errno.h>
+#include <grp.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include <pcap/pcap.h>
+
+#define SECOND	((int64_t)1000000)
+#define SNAPLEN	256			/* all headers, and no more */
+#define BATCH	1000
+#define NOBODY	65534			/* user and group */
+
+struct packets {
+	pcap_t		*pcap;
+	bool		 file;
+	int		 link;
+	int		 wakeup;	/* an eventfd */
+	volatile sig_atomic_t stopped;
+
+	packets_take	*take;		/* while it reads */
+	void		*arg;
+};
+
+/* --- open and close ------------------------------------------------------ */
+
+static struct packets *
+begin(const char **why)
+{
+	struct packets *p = calloc(1, sizeof(*p));
+
+	*why = "no memory for a capture";
+	if (p == NULL)
+		return NULL;
+	if ((p->wakeup = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) != -1)
+		return p;
+	*why = "no descriptor for a capture";
+	free(p);
+	return NULL;
+}
+
+void
+packets_close(struct packets *p)
+{
+	if (p->pcap != NULL)
+		pcap_close(p->pcap);
+	close(p->wakeup);
+	free(p);
+}
+
+/* What to do when pcap_activate() failed. */
+static const char *
+remedy(pcap_t *pcap, int status)
+{
+	switch (status) {
+	case PCAP_ERROR_PERM_DENIED:
+	case PCAP_ERROR_PROMISC_PERM_DENIED:
+		return "no right to capture: run it as root, or give it "
+		    "CAP_NET_RAW with setcap(8)";
+	case PCAP_ERROR_NO_SUCH_DEVICE:
+		return "no such interface: ip link shows those there are";
+	case PCAP_ERROR_IFACE_NOT_UP:
+		return "the interface is down: ip link set it up";
+	default:
+		return pcap_geterr(pcap);
+	}
+}
+
+static bool
+set_filter(pcap_t *pcap, int port)
+{
+	struct bpf_program program;
+	char text[32] = "tcp";
+	int rv;
+
+	if (port != 0)
+		snprintf(text, sizeof(text), "tcp port %d", port);
+	if (pcap_compile(pcap, &program, text, 1, PCAP_NETMASK_UNKNOWN) == -1)
+		return false;
+	rv = pcap_setfilter(pcap, &program);
+	pcap_freecode(&program);
+	return rv != -1;
+}
+
+/*
+ * AF_PACKET shows what passes lo twice, as it leaves and as it comes in;
+ * libpcap keeps the second.
+ */
+static const char *
+start(struct packets *p, const char *name, int port, char *error)
+{
+	int status;
+
+	if ((p->pcap = pcap_create(name, error)) == NULL)
+		return error;
+	pcap_set_snaplen(p->pcap, SNAPLEN);
+	pcap_set_immediate_mode(p->pcap, 1);
+	if ((status = pcap_activate(p->pcap)) < 0)
+		return remedy(p->pcap, status);
+	if (pcap_setnonblock(p->pcap, 1, error) == -1)
+		return error;
+	if (!set_filter(p->pcap, port))
+		return pcap_geterr(p->pcap);
+	if (pcap_get_selectable_fd(p->pcap) == -1)
+		return "cannot be waited for";
+	p->link = pcap_datalink(p->pcap);
+	return NULL;
+}
+
+struct packets *
+packets_interface(const char *name, int port, const char **why)
+{
+	static char text[PCAP_ERRBUF_SIZE];
+	char error[PCAP_ERRBUF_SIZE] = "";
+	struct packets *p = begin(why);
+	const char *failed;
+
+	if (p == NULL || (failed = start(p, name, port, error)) == NULL)
+		return p;
+	snprintf(text, sizeof(text), "%s", failed);
+	*why = text;
+	packets_close(p);
+	return NULL;
+}
+
+struct packets *
+packets_file(const char *name, const char **why)
+{
+	static char text[PCAP_ERRBUF_SIZE + 64];
+	char error[PCAP_ERRBUF_SIZE];
+	struct packets *p = begin(why);
+
+	if (p == NULL)
+		return NULL;
+	if ((p->pcap = pcap_open_offline(name, error)) == NULL) {
+		snprintf(text, sizeof(text),
+		    "no capture as tcpdump -w makes it: %s", error);
+		*why = text;
+		packets_close(p);
+		return NULL;
+	}
+	p->file = true;
+	p->link = pcap_datalink(p->pcap);
+	return p;
+}
+
+void
+packets_drop_root(void)
+{
+	if (geteuid() != 0)
+		return;
+	if (setgroups(0, NULL) == -1 ||
+	    setresgid(NOBODY, NOBODY, NOBODY) == -1 ||
+	    setresuid(NOBODY, NOBODY, NOBODY) == -1)
+		if (errno != EINVAL && errno != EPERM)
+			err(1, "no longer being root");
+}
+
+/* --- read ---------------------------------------------------------------- */
+
+/* A file may say anything. */
+static int64_t
+packet_us(const struct pcap_pkthdr *header)
+{
+	int64_t s = header->ts.tv_sec, us = header->ts.tv_usec;
+
+	if (s < 0 || s > UINT32_MAX)
+		s = s < 0 ? 0 : UINT32_MAX;
+	if (us < 0 || us >= SECOND)
+		us = us < 0 ? 0 : SECOND - 1;
+	return s * SECOND + us;
+}
+
+static void
+on_packet(u_char *user, const struct pcap_pkthdr *header, const u_char *packet)
+{
+	struct packets *p = (struct packets *)user;
+	struct segment s = { .us = packet_us(header) };
+	bool tcp = segment_parse_cut(&s, p->link, packet, header->caplen,
+	    header->len);
+
+	p->take(p->arg, s.us, tcp ? &s : NULL);
+}
+
+static void
+await(const struct packets *p, int timeout_ms)
+{
+	struct pollfd pfds[2] = {
+		{ .fd = pcap_get_selectable_fd(p->pcap), .events = POLLIN },
+		{ .fd = p->wakeup, .events = POLLIN },
+	};
+
+	if (poll(pfds, 2, timeout_ms) == -1 && errno != EINTR)
+		err(1, "poll");
+}
+
+int
+packets_read(struct packets *p, int timeout_ms, packets_take *take, void *arg)
+{
+	int n;
+
+	p->take = take;
+	p->arg = arg;
+	if (!p->file)
+		await(p, timeout_ms);
+	n = pcap_dispatch(p->pcap, BATCH, on_packet, (u_char *)p);
+	if (n < 0 && p->file && p->stopped)
+		return 0;		/* broken off, or EINTR */
+	return n < 0 ? -1 : n;
+}
+
+const char *
+packets_error(struct packets *p)
+{
+	return pcap_geterr(p->pcap);
+}
+
+/* Of an interface what has come is still taken, at most a batch. */
+void
+packets_stop(struct packets *p)
+{
+	int saved = errno;
+	ssize_t n;
+
+	p->stopped = true;
+	if (p->file)
+		pcap_breakloop(p->pcap);
+	n = write(p->wakeup, &(uint64_t){ 1 }, sizeof(uint64_t));
+	(void)n;
+	errno = saved;
+}
+
+bool
+packets_stopped(const struct packets *p)
+{
+	return p->stopped;
+}
+
+uint64_t
+packets_missed(struct packets *p)
+{
+	struct pcap_stat stat;
+
+	return p->file || pcap_stats(p->pcap, &stat) == -1 ? 0 : stat.ps_drop;
+}
+
+#else /* HAVE_PCAP */
+
+#include <stddef.h>
+
+static const char without[] =
+    "built without libpcap: install libpcap-dev, and build it again";
+
+struct packets *
+packets_interface(const char *name, int port, const char **why)
+{
+	(void)name;
+	(void)port;
+	*why = without;
+	return NULL;
+}
+
+struct packets *
+packets_file(const char *name, const char **why)
+{
+	(void)name;
+	*why = without;
+	return NULL;
+}
+
+void
+packets_close(struct packets *p)
+{
+	(void)p;
+}
+
+void
+packets_drop_root(void)
+{
+}
+
+int
+packets_read(struct packets *p, int timeout_ms, packets_take *take, void *arg)
+{
+	(void)p;
+	(void)timeout_ms;
+	(void)take;
+	(void)arg;
+	return -1;
+}
+
+const char *
+packets_error(struct packets *p)
+{
+	(void)p;
+	return without;
+}
+
+void
+packets_stop(struct packets *p)
+{
+	(void)p;
+}
+
+bool
+packets_stopped(const struct packets *p)
+{
+	(void)p;
+	return true;
+}
+
+uint64_t
+packets_missed(struct packets *p)
+{
+	(void)p;
+	return 0;
+}
+
+#endif /* HAVE_PCAP */

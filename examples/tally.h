@@ -1,0 +1,76 @@
+/*
+ * tally.h - how many connections ended in which way, and who sent the RSTs
+ */
+#ifndef TALLY_H
+#define TALLY_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "conns.h"
+#include "flow.h"
+#include "segment.h"
+
+/* How a connection ended; a reset's cause, enum flow_why, is added to RESET. */
+enum {
+	TALLY_FOUR_WAY,
+	TALLY_THREE_SEGMENT,
+	TALLY_SIMULTANEOUS,
+	TALLY_REFUSED,
+	TALLY_RESET,
+	TALLY_KINDS = TALLY_RESET + FLOW_WHY_GONE + 1
+};
+
+/* Why someone sent an RST: the kinds from REFUSED on, or it was over. */
+enum { TALLY_AFTER = TALLY_KINDS, TALLY_CAUSES };
+
+struct tally_count {
+	uint64_t	number;
+	uint64_t	by[2];		/* who closed first, or reset */
+	uint64_t	lossy;
+	uint64_t	lost;		/* bytes */
+};
+
+/*
+ * Of a client the port is another each time, so it does not count.  The true
+ * number of connections is between conns - overcounted and conns.
+ */
+struct tally_resetter {
+	struct endpoint	who;
+	int		side;
+	uint64_t	conns, overcounted;
+	uint64_t	of[TALLY_CAUSES];
+	uint64_t	lost;
+};
+
+#define TALLY_RESETTERS	512
+
+struct tally {
+	uint64_t	segments, not_tcp;
+	struct tally_count all, of[TALLY_KINDS];
+	struct tally_resetter resetters[TALLY_RESETTERS];
+	size_t		nresetters;
+};
+
+/* One that ended. */
+void	tally_conn(struct tally *t, const struct flow *f);
+
+/* Puts those who sent the most first: how many of them are to be shown. */
+size_t	tally_top(struct tally *t);
+
+int	tally_kind(const struct flow *f);
+const char *tally_name(int kind);	/* for people */
+const char *tally_key(int kind);	/* for programs */
+const char *tally_side(int side);	/* "client", "server" */
+
+/* All that a summary says. */
+struct tally_summary {
+	const struct tally *tally;
+	size_t		   top;		/* resetters to show */
+	struct conns_count conns;
+	int		   max;		/* there was room for so many */
+	int64_t		   us, span_us;	/* now, since the beginning */
+	uint64_t	   missed;	/* packets, by the kernel */
+};
+
+#endif /* TALLY_H */

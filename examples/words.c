@@ -1,0 +1,152 @@
+/* words.c - see words.h */
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include "show.h"
+#include "words.h"
+
+#define SECOND	((int64_t)1000000)
+#define WIDTH	95
+
+static const char *
+clock_text(int64_t us, char *buf, size_t size)
+{
+	time_t t = (time_t)(us / SECOND);
+	struct tm tm;
+	size_t n;
+
+	if (localtime_r(&t, &tm) == NULL)
+		memset(&tm, 0, sizeof(tm));
+	n = strftime(buf, size, "%H:%M:%S", &tm);
+	snprintf(buf + n, size - n, ".%06d", (int)(us % SECOND));
+	return buf;
+}
+
+static const char *
+span_text(int64_t us, char *buf, size_t size)
+{
+	if (us < SECOND)
+		snprintf(buf, size, "%.1f ms", (double)us / 1e3);
+	else
+		snprintf(buf, size, "%.1f s", (double)us / 1e6);
+	return buf;
+}
+
+void
+words_conn(const struct flow *f, int64_t over_us)
+{
+	char when[24], client[ENDPOINT_SIZE], server[ENDPOINT_SIZE];
+	char span[24], story[FLOW_STORY_SIZE];
+
+	printf("%s %s > %s: %s (%s, %" PRIu64 " bytes there, %" PRIu64
+	    " back)\n", clock_text(over_us, when, sizeof(when)),
+	    endpoint_text(&f->who[FLOW_CLIENT], client),
+	    endpoint_text(&f->who[FLOW_SERVER], server),
+	    flow_story(f, story),
+	    span_text(over_us - f->began_us, span, sizeof(span)),
+	    flow_sent(f, FLOW_CLIENT), flow_sent(f, FLOW_SERVER));
+}
+
+static void
+count_line(const char *name, const struct tally_count *c)
+{
+	printf("%-28s %9" PRIu64 " %9" PRIu64 " %9" PRIu64 " %9" PRIu64
+	    " %13" PRIu64 "\n", name, c->number, c->by[FLOW_CLIENT],
+	    c->by[FLOW_SERVER], c->lossy, c->lost);
+}
+
+static void
+ends_table(const struct tally *t)
+{
+	if (t->all.number == 0)
+		return;
+	printf("\n%-28s %9s %9s %9s %9s %13s\n", "how they ended", "number",
+	    "by client", "by server", "lost data", "bytes lost");
+	show_rule(WIDTH);
+	for (int i = 0; i < TALLY_KINDS; i++)
+		if (t->of[i].number > 0)
+			count_line(tally_name(i), &t->of[i]);
+	count_line("together", &t->all);
+}
+
+/* The columns. */
+static const struct {
+	int		 kind;
+	const char	*name;
+} causes[] = {
+	{ TALLY_RESET + FLOW_WHY_UNREAD, "unread" },
+	{ TALLY_RESET + FLOW_WHY_ABORT, "abort" },
+	{ TALLY_RESET + FLOW_WHY_EITHER, "either" },
+	{ TALLY_RESET + FLOW_WHY_LATE_DATA, "late" },
+	{ TALLY_RESET + FLOW_WHY_GONE, "gone" },
+	{ TALLY_REFUSED, "refuse" },
+	{ TALLY_AFTER, "after" },
+};
+#define NCAUSES	(sizeof(causes) / sizeof(causes[0]))
+
+static void
+resetter_line(const struct tally_resetter *r)
+{
+	char who[ENDPOINT_SIZE];
+	char *port;
+
+	endpoint_text(&r->who, who);
+	if (r->side == FLOW_CLIENT && (port = strrchr(who, '.')) != NULL)
+		*port = '\0';
+	printf("%-21s %-6s %6" PRIu64, who, tally_side(r->side), r->conns);
+	for (size_t i = 0; i < NCAUSES; i++)
+		printf(" %6" PRIu64, r->of[causes[i].kind]);
+	printf(" %11" PRIu64, r->lost);
+	if (r->overcounted > 0)
+		printf(" (at most %" PRIu64 " too many)", r->overcounted);
+	putchar('\n');
+}
+
+static void
+resetters_table(const struct tally_summary *s)
+{
+	if (s->top == 0)
+		return;
+	printf("\n%-21s %-6s %6s", "who sent an RST", "as", "conns");
+	for (size_t i = 0; i < NCAUSES; i++)
+		printf(" %6s", causes[i].name);
+	printf(" %11s\n", "bytes lost");
+	show_rule(WIDTH);
+	for (size_t i = 0; i < s->top; i++)
+		resetter_line(&s->tally->resetters[i]);
+}
+
+/* Only what is not as it should be is worth a word. */
+static void
+trouble(const struct tally_summary *s)
+{
+	if (s->conns.dropped > 0)
+		printf("%" PRIu64 " dropped, with no room for more than %d: "
+		    "see --max\n", s->conns.dropped, s->max);
+	if (s->conns.superseded > 0)
+		printf("%" PRIu64 " ended unseen: their ports began anew\n",
+		    s->conns.superseded);
+	if (s->missed > 0)
+		printf("%" PRIu64 " packets missed, so not all is told, or "
+		    "told right\n", s->missed);
+	if (s->tally->not_tcp > 0)
+		printf("%" PRIu64 " packets were no TCP, or broken\n",
+		    s->tally->not_tcp);
+}
+
+void
+words_summary(const struct tally_summary *s)
+{
+	const struct tally *t = s->tally;
+	char span[24];
+
+	printf("\n%s; segments: %" PRIu64 "; connections: %" PRIu64
+	    " ended, %" PRIu64 " open, %" PRIu64 " of them half-closed\n",
+	    span_text(s->span_us, span, sizeof(span)), t->segments,
+	    t->all.number, s->conns.open, s->conns.half_closed);
+	trouble(s);
+	ends_table(t);
+	resetters_table(s);
+}

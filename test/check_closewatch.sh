@@ -1,0 +1,267 @@
+#!/bin/sh
+# closewatch reads captures, whole and broken, tells of each connection that
+# ended and no other, stays within --max, writes JSON that is JSON, and ends at
+# a signal with its summary.
+program=${BUILD:-build}/examples/closewatch
+here=$(dirname "$0")
+dir=$(mktemp -d) || exit 1
+watcher=
+trap 'kill $watcher 2>/dev/null; rm -rf "$dir"' EXIT
+status=0
+bad() { echo "check_closewatch: $*"; status=1; }
+skip() { echo "check_closewatch: SKIP $*"; }
+
+run() {	# run STATUS ARGUMENT...: it exits so, and says little about it
+	expected=$1
+	shift
+	"$program" "$@" >"$dir/out" 2>"$dir/err" </dev/null
+	rv=$?
+	[ $rv -eq "$expected" ] || bad "$*: exit status $rv, not $expected"
+	lines=$(wc -l <"$dir/err")
+	[ "$lines" -eq $((expected > 0)) ] ||
+	    bad "$*: $lines lines to standard error: $(cat "$dir/err")"
+}
+
+says() {	# says WHAT PATTERN...: the output has these
+	what=$1
+	shift
+	for pattern; do
+		grep -q -- "$pattern" "$dir/out" && continue
+		bad "$what does not say \"$pattern\":"
+		cat "$dir/out"
+	done
+}
+
+tells() {	# tells WHAT NUMBER: of so many connections
+	n=$(grep -c ' > ' "$dir/out")
+	[ "$n" -eq "$2" ] && return
+	bad "$1 tells of $n connections, not of $2:"
+	cat "$dir/out"
+}
+
+# Strings, numbers and words are values; an object or array of values is one.
+is_json() {
+	awk '{
+		gsub(/"([^"\\]|\\.)*"/, "s")
+		gsub(/-?[0-9]+(\.[0-9]+)?|true|false|null/, "v")
+		while (gsub(/\{(s: [sv](, s: [sv])*)?\}|\[([sv](, [sv])*)?\]/,
+		    "v") > 0)
+			;
+		if ($0 != "v")
+			wrong = 1
+	}
+	END { exit wrong || NR == 0 }' "$dir/out" && return
+	bad "$1 --json is no JSON:"
+	cat "$dir/out"
+}
+
+run 0 --help
+says --help '^usage: closewatch'
+for args in --no-such-option surplus '--port 0' '--port 65536' '--port http' \
+    '--seconds 0' '--every -1' '--max 0' '--max 1000001' '-i' '-r' \
+    '-i lo -r file'; do
+	# shellcheck disable=SC2086 # the words are meant to be split
+	run 2 $args
+done
+
+if "$program" -r /dev/null 2>&1 | grep -q 'built without libpcap'; then
+	run 0
+	echo 'check_closewatch: SKIP: built without libpcap'
+	[ $status -eq 0 ] && exit 77
+	exit $status
+fi
+
+# A capture of raw IPv4, byte by byte.  The client is 10.0.0.1, the server
+# 10.0.0.2, port 80; sequence numbers stay below 65536.
+byte() {
+	for b; do
+		# shellcheck disable=SC2059 # an octal escape is meant
+		printf "\\$((b >> 6))$((b >> 3 & 7))$((b & 7))"
+	done
+}
+be16() { byte $(($1 >> 8 & 255)) $(($1 & 255)); }
+le32() {
+	byte $(($1 & 255)) $(($1 >> 8 & 255)) $(($1 >> 16 & 255)) \
+	    $(($1 >> 24 & 255))
+}
+header() {
+	printf '\324\303\262\241\002\000\004\000'
+	le32 0; le32 0; le32 65535; le32 101
+}
+
+FIN=1 SYN=2 RST=4 ACK=16
+segment() {	# segment MS FROM PORT FLAGS SEQ ACK LENGTH: FROM is 1 or 2
+	le32 $((1000 + $1 / 1000)); le32 $(($1 % 1000 * 1000))
+	le32 40; le32 $((40 + $7))
+	byte 69 0; be16 $((40 + $7)); byte 0 0 0 0 64 6 0 0
+	byte 10 0 0 "$2" 10 0 0 $((3 - $2))
+	if [ "$2" -eq 1 ]; then be16 "$3"; be16 80; else be16 80; be16 "$3"; fi
+	be16 0; be16 "$5"; be16 0; be16 "$6"
+	byte 80 "$4"; be16 1000; be16 0; be16 0
+}
+
+begin() {	# begin MS PORT SEQ: 100 bytes from the client
+	segment "$1" 1 "$2" $SYN "$3" 0 0
+	segment "$1" 2 "$2" $((SYN | ACK)) "$3" $(($3 + 1)) 0
+	segment "$1" 1 "$2" $ACK $(($3 + 1)) $(($3 + 1)) 100
+	segment "$1" 2 "$2" $ACK $(($3 + 1)) $(($3 + 101)) 0
+}
+end() {		# end MS PORT SEQ: in order
+	segment "$1" 1 "$2" $((FIN | ACK)) $(($3 + 101)) $(($3 + 1)) 0
+	segment "$1" 2 "$2" $((FIN | ACK)) $(($3 + 1)) $(($3 + 102)) 0
+	segment "$1" 1 "$2" $ACK $(($3 + 102)) $(($3 + 2)) 0
+}
+late_rst() {	# late_rst MS PORT SEQ: the server's
+	segment "$1" 2 "$2" $RST $(($3 + 2)) 0 0
+}
+
+# A RST within the second belongs to what ended; a later one begins nothing.
+{ header; begin 0 5000 1000; end 5 5000 1000; late_rst 500 5000 1000; } \
+    >"$dir/late.pcap"
+run 0 -r "$dir/late.pcap"
+tells 'a late RST' 1
+says 'a late RST' 'nothing lost; then a RST from the server (5.0 ms' \
+    '^10.0.0.2.80  *server  *1  *0  *0  *0  *0  *0  *0  *1  *0$'
+{ header; begin 0 5000 1000; end 5 5000 1000; late_rst 5000 5000 1000; } \
+    >"$dir/later.pcap"
+run 0 -r "$dir/later.pcap"
+tells 'a later RST' 1
+says 'a later RST' '100 bytes there, 0 back)$' ' 1 ended, 0 open,'
+grep -q 'RST' "$dir/out" && bad 'a RST that came later is told'
+
+# The same ports again, at once; an open one between the same ports.
+{ header; begin 0 5000 1000; end 0 5000 1000; begin 10 5000 2000
+    end 10 5000 2000; begin 20 5001 3000; } >"$dir/two.pcap"
+run 0 -r "$dir/two.pcap"
+tells 'ports used again' 2
+says 'ports used again' 'segments: 18; connections: 2 ended, 1 open, 0 of'
+run 0 -r "$dir/two.pcap" --port 5001
+tells '--port' 0
+says '--port' '0 ended, 1 open,'
+run 0 -r "$dir/two.pcap" --json
+is_json two.pcap
+[ "$(grep -c '"type": "connection"' "$dir/out")" -eq 2 ] ||
+    bad '--json: not 2 connections'
+says --json '"type": "summary", "time": 1000.020000, "seconds": 0.020000,' \
+    '"client": "10.0.0.1", "client_port": 5000,' '"end": "three_segment"'
+"$program" -r - <"$dir/two.pcap" >"$dir/out" 2>"$dir/err" ||
+    bad "-r -: exit status $?: $(cat "$dir/err")"
+tells '-r -' 2
+
+# With room for one: what ended is told all the same, what is open is dropped.
+run 0 -r "$dir/two.pcap" --max 1
+tells '--max 1' 2
+{ header; for p in 1 2 3 4 5; do begin $p 500$p 1000; done
+    end 9 5005 1000; } >"$dir/idle.pcap"
+run 0 -r "$dir/idle.pcap" --max 1
+tells '--max 1, idle ones' 1
+says '--max 1, idle ones' '^4 dropped, '
+run 0 -r "$dir/idle.pcap"
+says 'idle ones' ' 1 ended, 4 open, 0 of them half-closed'
+
+# A summary every second of the capture; the end after so many.
+{ header; for s in 0 1 2 3; do begin ${s}500 5000 ${s}000
+    end ${s}500 5000 ${s}000; done; } >"$dir/long.pcap"
+run 0 -r "$dir/long.pcap" --every 1
+[ "$(grep -c '; connections: ' "$dir/out")" -eq 4 ] ||
+    bad "--every 1: not three summaries and the last"
+run 0 -r "$dir/long.pcap" --every 1 --seconds 2
+[ "$(grep -c '; connections: ' "$dir/out")" -eq 2 ] ||
+    bad "--every 1 --seconds 2: not two summaries"
+run 0 -r "$dir/long.pcap" --seconds 2
+tells '--seconds 2' 2
+
+# What is no capture, or only to a part.
+header >"$dir/empty.pcap"
+run 0 -r "$dir/empty.pcap"
+says 'an empty capture' 'segments: 0; connections: 0 ended, 0 open'
+run 0 -r "$dir/empty.pcap" --json
+is_json 'an empty capture'
+run 1 -r "$dir/no-such-file"
+run 1 -r "$dir"
+run 1 -r /dev/null
+head -c 4000 /dev/urandom >"$dir/garbage"
+run 1 -r "$dir/garbage"
+size=$(wc -c <"$dir/two.pcap")
+head -c $((size - 17)) "$dir/two.pcap" >"$dir/cut.pcap"
+run 1 -r "$dir/cut.pcap"
+tells 'a truncated capture' 2
+grep -q 'truncated' "$dir/err" || bad 'a truncated capture: not called so'
+{ header; for i in 1 2 3 4 5 6 7 8 9; do le32 $i; le32 0; le32 64; le32 64
+    head -c 64 /dev/urandom; done; } >"$dir/noise.pcap"
+run 0 -r "$dir/noise.pcap"
+says noise 'connections: '
+
+for capture in "$here"/captures/*.pcap; do
+	[ -e "$capture" ] || { skip 'test/captures: there are none'; break; }
+	run 0 -r "$capture"
+	says "$capture" '; connections: '
+	grep 'packets were no' "$dir/out" && bad "$capture: broken packets"
+	run 0 -r "$capture" --json
+	is_json "$capture"
+done
+
+await() {	# await PATTERN FILE: until a line of it is there, 10 s at most
+	n=0
+	until grep -q "$1" "$2" 2>/dev/null; do
+		n=$((n + 1))
+		[ $n -le 200 ] || { bad "no \"$1\" within 10 s"; return 1; }
+		sleep 0.05
+	done
+}
+
+ends() {	# ends SIGNAL WHAT: at this signal, well, and with a summary
+	kill "-$1" "$watcher"
+	wait "$watcher" || bad "$2 at SIG$1: exit status $?"
+	watcher=
+	says "$2 at SIG$1" 'connections: \|"type": "summary"'
+}
+
+# A pipe that nothing comes through any more.
+mkfifo "$dir/pipe"
+exec 9<>"$dir/pipe"
+"$program" -r - <"$dir/pipe" >"$dir/out" 2>"$dir/err" &
+watcher=$!
+cat "$dir/two.pcap" >"$dir/pipe"
+await '10.0.0.1.5000' "$dir/out" &&
+    await '^State:.S' "/proc/$watcher/status" && ends TERM 'a pipe'
+exec 9>&-
+
+run 1 -i no-such-if
+"$program" >"$dir/out" 2>&1 </dev/null || {
+	bad 'it came out differently:'
+	tail -n 5 "$dir/out"
+}
+if [ "$(wc -l <"$dir/out")" -eq 1 ]; then
+	skip "the live capture: $(cat "$dir/out")"
+	exit $status
+fi
+
+# Port 1 of lo is nobody's: who knocks there is refused.
+for sig in INT TERM; do
+	: >"$dir/err"
+	"$program" -i lo --port 1 --json >"$dir/out" 2>"$dir/err" </dev/null &
+	watcher=$!
+	await watching "$dir/err"
+	bash -c 'exec 3<>/dev/tcp/127.0.0.1/1' 2>/dev/null
+	await '"end": "refused"' "$dir/out"
+	ends $sig 'a live capture'
+	is_json 'a live capture'
+done
+: >"$dir/err"
+"$program" --port 1 --seconds 1 >"$dir/out" 2>"$dir/err" </dev/null ||
+    bad "--seconds 1: exit status $?"
+says '--seconds 1' 'connections: 0 ended'
+
+# Without the right to capture it says so, and is no failure of a demo.
+mere() { setpriv --reuid 65534 --regid 65534 --clear-groups "$@"; }
+if mere "$program" --help >/dev/null 2>&1; then
+	mere "$program" >"$dir/out" 2>&1 || bad "without the right: $?"
+	says 'without the right' 'no right to capture'
+	mere "$program" -i lo >"$dir/out" 2>&1
+	[ $? -eq 1 ] || bad 'without the right, -i lo: not 1'
+	[ "$(wc -l <"$dir/out")" -eq 1 ] || bad 'without the right: not one line'
+else
+	skip 'without the right to capture: nobody cannot run it here'
+fi
+exit $status
