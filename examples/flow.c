@@ -62,6 +62,17 @@ feed_syn(struct flow_side *me, const struct segment *s)
 }
 
 static void
+advance(struct flow_side *side, uint32_t to)
+{
+	int32_t n = beyond(to, side->next);
+
+	if (n <= 0 || (side->sent_fin && beyond(to, side->fin + 1) > 0))
+		return;
+	side->span += (uint32_t)n;
+	side->next = to;
+}
+
+static void
 feed_fin(struct flow *f, int by, const struct segment *s)
 {
 	struct flow_side *me = &f->side[by], *other = &f->side[!by];
@@ -72,6 +83,8 @@ feed_fin(struct flow *f, int by, const struct segment *s)
 	me->sent_fin = true;
 	me->fin = fin;
 	me->fin_us = s->us;
+	if ((s->flags & SEGMENT_ACK) && other->seen)
+		advance(other, s->ack);		/* the capture may lack it */
 	other->before = flow_sent(f, !by);
 	if (f->reset_by != -1)
 		return;
@@ -85,17 +98,6 @@ feed_fin(struct flow *f, int by, const struct segment *s)
 	} else {
 		f->end = FLOW_SIMULTANEOUS;
 	}
-}
-
-static void
-advance(struct flow_side *side, uint32_t to)
-{
-	int32_t n = beyond(to, side->next);
-
-	if (n <= 0 || (side->sent_fin && beyond(to, side->fin + 1) > 0))
-		return;
-	side->span += (uint32_t)n;
-	side->next = to;
 }
 
 /*

@@ -433,6 +433,12 @@ static const struct script {
 	    { "client closed first; three-segment; nothing lost",
 	    FLOW_THREE_SEGMENT, FLOW_WHY_NONE, C, NOBODY, true,
 	    { 0, 0 }, { 10, 0 } } },
+	{ "a FIN that acknowledges what the capture lacks",
+	    "c S 0; s S. 0 1; c P. 1+10 1; s P. 1+1000 11; c . 11 1001; "
+	    "c F. 11 6001; s F. 6001 12; c . 12 6002",
+	    { "client closed first; three-segment; nothing lost",
+	    FLOW_THREE_SEGMENT, FLOW_WHY_NONE, C, NOBODY, true,
+	    { 0, 0 }, { 10, 6000 } } },
 	{ "the SYN comes again",
 	    "c S 0; c S 0; s S. 0 1; c S 0; s S. 0 1; c . 1 1; c F. 1 1; "
 	    "s . 1 2; s F. 1 2; c . 2 2",
