@@ -2,7 +2,6 @@
  * abort_close: the peer sees a RST now, whoever else holds the connection
  */
 #include <sys/socket.h>
-#include <sys/syscall.h>
 
 #include <fcntl.h>
 #include <netinet/tcp.h>
@@ -137,41 +136,14 @@ START_TEST(forked_holder_does_not_stop_the_reset)
 }
 END_TEST
 
-struct blocked {
-	pthread_t	 thread;
-	volatile pid_t	 tid;
-	int		 fd;
-	ssize_t		 n;
-};
-
-static void *
-block_in_recv(void *arg)
-{
-	struct blocked *b = arg;
-	char c;
-
-	b->tid = gettid();
-	b->n = recv(b->fd, &c, 1, 0);
-	return NULL;
-}
-
-static void
-start_blocked(struct blocked *b, int fd)
-{
-	memset(b, 0, sizeof(*b));
-	b->fd = fd;
-	t_thread(&b->thread, block_in_recv, b);
-	t_wait_blocked(&b->tid, SYS_recvfrom);
-}
-
 START_TEST(thread_blocked_in_recv_wakes_and_the_peer_is_reset)
 {
-	struct blocked b;
+	struct t_blocked b;
 	struct t_pair p;
 
 	t_need_any(_i);
 	t_pair_any(&p, _i);
-	start_blocked(&b, p.us);
+	t_blocked(&b, p.us);
 	t_ok(abort_close(p.us));
 	is_reset(p.peer, 0);
 	t_join(b.thread);
@@ -184,14 +156,14 @@ END_TEST
 /* Both at once, and the thread uses the duplicate. */
 START_TEST(blocked_thread_with_a_duplicate_wakes_as_well)
 {
-	struct blocked b;
+	struct t_blocked b;
 	struct t_pair p;
 	int copy;
 
 	t_need_any(_i);
 	t_pair_any(&p, _i);
 	copy = dup(p.us);
-	start_blocked(&b, copy);
+	t_blocked(&b, copy);
 	t_ok(abort_close(p.us));
 	is_reset(p.peer, 0);
 	t_join(b.thread);
@@ -337,11 +309,11 @@ END_TEST
 
 START_TEST(unix_thread_blocked_in_recv_wakes)
 {
-	struct blocked b;
+	struct t_blocked b;
 	struct t_pair p;
 
 	t_pair(&p, T_UNIX);
-	start_blocked(&b, p.us);
+	t_blocked(&b, p.us);
 	t_ok(abort_close(p.us));
 	t_join(b.thread);
 	ck_assert_int_le(b.n, 0);

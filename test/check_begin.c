@@ -23,21 +23,8 @@ static struct graceclose_report r;
 static void
 given(int until, int on_expiry, int timeout_ms, int idle_ms)
 {
-	memset(&o, 0, sizeof(o));
-	o.until = until;
-	o.on_expiry = on_expiry;
-	o.timeout_ms = timeout_ms;
-	o.idle_ms = idle_ms;
+	o = t_opts(until, on_expiry, timeout_ms, idle_ms);
 	memset(&r, 0xaa, sizeof(r));
-}
-
-static void
-reported(int outcome, int error, int delivered, int finished)
-{
-	ck_assert_int_eq(r.outcome, outcome);
-	ck_assert_str_eq(t_errno(r.error), t_errno(error));
-	ck_assert_int_eq(r.delivered, delivered);
-	ck_assert_int_eq(r.finished, finished);
 }
 
 /* A structure full of rubbish will do. */
@@ -139,22 +126,11 @@ START_TEST(loop_brings_a_close_to_its_end)
 	t_ok(graceclose_end(&gc, &r));
 	t_released(p.us);
 	t_saw(t_reader_join(&peer), 100000, 0);
-	reported(GRACECLOSE_OK, 0, 1, 1);
+	t_report_is(&r, GRACECLOSE_OK, 0, 1, 1);
 	ck_assert_uint_eq(r.unacked, 0);
 	ck_assert_uint_eq(r.discarded, 5000);
 }
 END_TEST
-
-static void *
-read_later(void *arg)
-{
-	struct t_reader *peer = arg;
-
-	usleep(150000);
-	peer->got = t_read_all(peer->fd);
-	peer->done_ms = t_now_ms();
-	return NULL;
-}
 
 /* EOF is here from the beginning, and then there is nothing to poll for. */
 START_TEST(loop_waits_for_delivery_after_eof_without_spinning)
@@ -173,15 +149,14 @@ START_TEST(loop_waits_for_delivery_after_eof_without_spinning)
 	n = t_fill(p.us);
 	given(0, 0, 0, 0);
 	begin(&gc, p.us);
-	peer.fd = p.peer;
-	t_thread(&peer.thread, read_later, &peer);
+	t_reader_later(&peer, p.peer, 150);
 	ck_assert_int_eq(loops[_i % 2](&gc, p.us, &turns), 0);
 	end = t_now_ms();
 	ck_assert_int_lt(turns, 200);
 	t_ok(graceclose_end(&gc, &r));
 	t_saw(t_reader_join(&peer), n, 0);
 	t_between(end - peer.done_ms, -300, 300);
-	reported(GRACECLOSE_OK, 0, 1, 1);
+	t_report_is(&r, GRACECLOSE_OK, 0, 1, 1);
 	t_close(p.peer);
 }
 END_TEST
@@ -212,8 +187,7 @@ START_TEST(epoll_edge_comes_with_the_last_acknowledgement)
 	memset(&ev, 0, sizeof(ev));
 	ev.events = GRACECLOSE_EPOLL;
 	ck_assert_int_eq(epoll_ctl(ep, EPOLL_CTL_ADD, p.us, &ev), 0);
-	peer.fd = p.peer;
-	t_thread(&peer.thread, read_later, &peer);
+	t_reader_later(&peer, p.peer, 150);
 	while ((result = graceclose_step(&gc)) == 1)
 		ck_assert_int_eq(epoll_wait(ep, &ev, 1, T_LIMIT_MS), 1);
 	end = t_now_ms();
@@ -263,7 +237,7 @@ START_TEST(many_closes_share_one_epoll)
 	t_close(ep);
 	for (i = 0; i < 50; i++) {
 		t_ok(graceclose_end(&gc[i], &r));
-		reported(GRACECLOSE_OK, 0, 1, 1);
+		t_report_is(&r, GRACECLOSE_OK, 0, 1, 1);
 		t_close(p[i].peer);
 	}
 }
@@ -305,26 +279,13 @@ START_TEST(begin_alone_sends_the_fin)
 }
 END_TEST
 
-static const struct graceclose_opts bad[] = {
-	{ .until = 2 },
-	{ .until = -1 },
-	{ .on_expiry = 2 },
-	{ .on_expiry = -1 },
-	{ .timeout_ms = -2 },
-	{ .idle_ms = -2 },
-	{ .reserved = { 1, 0, 0 } },
-	{ .reserved = { 0, 1, 0 } },
-	{ .reserved = { 0, 0, (uint64_t)1 << 63 } }
-};
-#define NBAD	9
-
 START_TEST(bad_option_takes_nothing)
 {
 	struct graceclose gc;
 	struct t_pair p;
 
 	t_pair(&p, T_IPV4);
-	t_fails(graceclose_begin(&gc, p.us, &bad[_i]), EINVAL);
+	t_fails(graceclose_begin(&gc, p.us, &t_bad_opts[_i]), EINVAL);
 	t_write(p.us, 10);
 	t_read(p.peer, 10);
 	ck_assert_int_eq(t_state(p.us), TCP_ESTABLISHED);
@@ -356,7 +317,7 @@ START_TEST(what_is_no_connection_shows_at_the_first_step)
 	ck_assert_int_ne(fcntl(fd, F_GETFD), -1);
 	t_fails(graceclose_end(&gc, &r), t_odds[_i].error);
 	t_released(fd);
-	reported(GRACECLOSE_INVALID, t_odds[_i].error, 0, 0);
+	t_report_is(&r, GRACECLOSE_INVALID, t_odds[_i].error, 0, 0);
 }
 END_TEST
 
@@ -563,7 +524,7 @@ START_TEST(loop_expires_in_time)
 	ck_assert_int_ne(fcntl(p.us, F_GETFD), -1);
 	t_fails(graceclose_end(&gc, &r), ETIMEDOUT);
 	t_released(p.us);
-	reported(GRACECLOSE_EXPIRED, ETIMEDOUT, 1, 0);
+	t_report_is(&r, GRACECLOSE_EXPIRED, ETIMEDOUT, 1, 0);
 	t_saw(t_read_all(p.peer), 0, 0);
 	t_close(p.peer);
 }
@@ -584,7 +545,7 @@ START_TEST(loop_expires_in_silence)
 	t_fails(loops[_i % 2](&gc, p.us, &turns), ETIMEDOUT);
 	t_between(t_now_ms() - start, 149, 1200);
 	t_fails(graceclose_end(&gc, &r), ETIMEDOUT);
-	reported(GRACECLOSE_EXPIRED, ETIMEDOUT, 1, 0);
+	t_report_is(&r, GRACECLOSE_EXPIRED, ETIMEDOUT, 1, 0);
 	t_close(p.peer);
 }
 END_TEST
@@ -648,7 +609,7 @@ START_TEST(end_before_it_is_over_detaches)
 	ck_assert_int_eq(graceclose_step(&gc), 1);
 	t_fails(graceclose_end(&gc, &r), ECANCELED);
 	t_released(p.us);
-	reported(GRACECLOSE_ABORTED, ECANCELED, 0, 0);
+	t_report_is(&r, GRACECLOSE_ABORTED, ECANCELED, 0, 0);
 	t_saw(t_read_all(p.peer), n, 0);
 	t_close(p.peer);
 }
@@ -690,7 +651,7 @@ START_TEST(end_before_it_is_over_resets)
 	ck_assert_int_eq(graceclose_step(&gc), 1);
 	t_fails(graceclose_end(&gc, &r), ECANCELED);
 	t_released(p.us);
-	reported(GRACECLOSE_ABORTED, ECANCELED, 0, 0);
+	t_report_is(&r, GRACECLOSE_ABORTED, ECANCELED, 0, 0);
 	t_wait_dead(p.peer);
 	got = t_read_all(p.peer);
 	ck_assert_str_eq(t_errno(got.error), "ECONNRESET");
@@ -761,7 +722,7 @@ main(void)
 
 	tc = t_case(s, "begin");
 	tcase_add_loop_test(tc, begin_alone_sends_the_fin, 0, T_ANY);
-	tcase_add_loop_test(tc, bad_option_takes_nothing, 0, NBAD);
+	tcase_add_loop_test(tc, bad_option_takes_nothing, 0, T_BAD_OPTS);
 	tcase_add_test(tc, no_descriptor_is_ebadf);
 	tcase_add_loop_test(tc, what_is_no_connection_shows_at_the_first_step,
 	    0, T_ODDS);

@@ -19,23 +19,6 @@
 
 #include "util.h"
 
-/* A connection that was reset, as our side finds it. */
-static void
-reset_pair(struct t_pair *p, int family)
-{
-	t_pair(p, family);
-	t_reset(p->peer);
-	t_wait_dead(p->us);
-}
-
-/* Output that waits for the peer to read; returns how much. */
-static size_t
-full_pair(struct t_pair *p, int family)
-{
-	t_pair_small(p, family);
-	return t_fill(p->us);
-}
-
 /* Everything that poll knows, without waiting. */
 static int
 events(int fd)
@@ -47,39 +30,6 @@ events(int fd)
 	ck_assert_int_ge(poll(&pfd, 1, 0), 0);
 	return pfd.revents;
 }
-
-static ssize_t
-peek(int fd)
-{
-	char c;
-
-	return recv(fd, &c, 1, MSG_PEEK | MSG_DONTWAIT);
-}
-
-static int
-pending_error(int fd)
-{
-	int error;
-	socklen_t len;
-
-	len = sizeof(error);
-	ck_assert_int_eq(getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &len),
-	    0);
-	return error;
-}
-
-static int
-peername(int fd)
-{
-	struct sockaddr_storage ss;
-	socklen_t len;
-
-	len = sizeof(ss);
-	return getpeername(fd, (struct sockaddr *)&ss, &len) == -1 ? errno : 0;
-}
-
-#define t_error_is(e, expected) \
-	ck_assert_str_eq(t_errno(e), t_errno(expected))
 
 /*
  * recv(2) as a probe
@@ -112,7 +62,7 @@ START_TEST(peek_is_blind_to_a_fin_behind_data_but_poll_is_not)
 	t_write(p.peer, 1);
 	t_fin(p.peer);
 	ck_assert_int_eq(t_wait_poll(p.us, POLLRDHUP) & POLLERR, 0);
-	ck_assert_int_eq(peek(p.us), 1);
+	ck_assert_int_eq(t_peek(p.us), 1);
 	t_close(p.us);
 	t_close(p.peer);
 }
@@ -129,7 +79,7 @@ START_TEST(peek_is_blind_to_a_reset_behind_data_but_poll_is_not)
 	t_wait_readable(p.us);
 	t_reset(p.peer);
 	t_wait_dead(p.us);
-	ck_assert_int_eq(peek(p.us), 1);
+	ck_assert_int_eq(t_peek(p.us), 1);
 	ck_assert_int_eq(events(p.us) & (POLLERR | POLLHUP),
 	    POLLERR | POLLHUP);
 	t_close(p.us);
@@ -147,7 +97,7 @@ START_TEST(peek_takes_a_reset_after_the_fin_for_the_end)
 	t_wait_readable(p.us);
 	t_reset(p.peer);
 	t_wait_dead(p.us);
-	ck_assert_int_eq(peek(p.us), 0);
+	ck_assert_int_eq(t_peek(p.us), 0);
 	ck_assert_int_eq(events(p.us) & (POLLERR | POLLHUP),
 	    POLLERR | POLLHUP);
 	t_close(p.us);
@@ -160,9 +110,9 @@ START_TEST(peek_consumes_the_pending_error)
 	struct t_pair p;
 
 	t_need(_i);
-	reset_pair(&p, _i);
-	t_fails((int)peek(p.us), ECONNRESET);
-	ck_assert_int_eq(peek(p.us), 0);
+	t_pair_reset(&p, _i);
+	t_fails((int)t_peek(p.us), ECONNRESET);
+	ck_assert_int_eq(t_peek(p.us), 0);
 	t_error_is(t_try_write(p.us), EPIPE);
 	t_close(p.us);
 }
@@ -173,10 +123,10 @@ START_TEST(so_error_consumes_the_pending_error)
 	struct t_pair p;
 
 	t_need(_i);
-	reset_pair(&p, _i);
-	t_error_is(pending_error(p.us), ECONNRESET);
-	t_error_is(pending_error(p.us), 0);
-	ck_assert_int_eq(peek(p.us), 0);
+	t_pair_reset(&p, _i);
+	t_error_is(t_pending_error(p.us), ECONNRESET);
+	t_error_is(t_pending_error(p.us), 0);
+	ck_assert_int_eq(t_peek(p.us), 0);
 	t_error_is(t_try_write(p.us), EPIPE);
 	t_close(p.us);
 }
@@ -189,12 +139,12 @@ START_TEST(poll_and_getpeername_consume_nothing)
 	int i;
 
 	t_need(_i);
-	reset_pair(&p, _i);
+	t_pair_reset(&p, _i);
 	for (i = 0; i < 3; i++) {
 		ck_assert_int_ne(events(p.us) & POLLERR, 0);
-		t_error_is(peername(p.us), ENOTCONN);
+		t_error_is(t_peername(p.us), ENOTCONN);
 	}
-	t_error_is(pending_error(p.us), ECONNRESET);
+	t_error_is(t_pending_error(p.us), ECONNRESET);
 	t_close(p.us);
 }
 END_TEST
@@ -207,7 +157,7 @@ START_TEST(own_shut_rd_looks_like_the_peers_fin)
 	t_need(_i);
 	t_pair(&p, _i);
 	ck_assert_int_eq(shutdown(p.us, SHUT_RD), 0);
-	ck_assert_int_eq(peek(p.us), 0);
+	ck_assert_int_eq(t_peek(p.us), 0);
 	ck_assert_int_eq(events(p.us) & (POLLIN | POLLRDHUP),
 	    POLLIN | POLLRDHUP);
 	t_write(p.us, 1);
@@ -227,7 +177,7 @@ START_TEST(input_still_arrives_after_own_shut_rd)
 	ck_assert_int_eq(shutdown(p.us, SHUT_RD), 0);
 	t_write(p.peer, 1);
 	t_wait_inq(p.us, 1);
-	ck_assert_int_eq(peek(p.us), 1);
+	ck_assert_int_eq(t_peek(p.us), 1);
 	t_close(p.us);
 	t_close(p.peer);
 }
@@ -243,7 +193,7 @@ START_TEST(peek_takes_an_empty_datagram_for_the_end)
 		ck_assert_int_eq(socketpair(AF_UNIX, type, 0, sv), 0);
 		ck_assert_int_eq(send(sv[1], "", 0, MSG_NOSIGNAL), 0);
 		t_wait_readable(sv[0]);
-		ck_assert_int_eq(peek(sv[0]), 0);
+		ck_assert_int_eq(t_peek(sv[0]), 0);
 		t_close(sv[0]);
 		t_close(sv[1]);
 	}
@@ -268,8 +218,8 @@ START_TEST(pollerr_alone_may_be_a_zerocopy_notification)
 	ck_assert_int_gt(send(p.us, block, sizeof(block),
 	    MSG_ZEROCOPY | MSG_NOSIGNAL), 0);
 	ck_assert_int_eq(t_wait_poll(p.us, 0) & (POLLERR | POLLHUP), POLLERR);
-	t_fails((int)peek(p.us), EAGAIN);
-	t_error_is(pending_error(p.us), 0);
+	t_fails((int)t_peek(p.us), EAGAIN);
+	t_error_is(t_pending_error(p.us), 0);
 	t_write(p.us, 1);
 	t_close(p.us);
 	t_close(p.peer);
@@ -284,7 +234,7 @@ START_TEST(pollhup_in_last_ack_still_delivers)
 	size_t n;
 
 	t_need(_i);
-	n = full_pair(&p, _i);
+	n = t_pair_full(&p, _i);
 	t_fin(p.peer);
 	t_wait_readable(p.us);
 	t_fin(p.us);
@@ -339,11 +289,11 @@ START_TEST(unconnected_sockets_and_pipes_never_look_quiet)
 	t_need(_i);
 	fd = t_listen(_i);
 	ck_assert_int_eq(events(fd), 0);
-	t_fails((int)peek(fd), ENOTCONN);
+	t_fails((int)t_peek(fd), ENOTCONN);
 	t_close(fd);
 	fd = t_socket(_i);
 	ck_assert_int_eq(events(fd), POLLOUT | POLLHUP);
-	t_fails((int)peek(fd), ENOTCONN);
+	t_fails((int)t_peek(fd), ENOTCONN);
 	t_close(fd);
 	ck_assert_int_eq(pipe(fds), 0);
 	ck_assert_int_eq(events(fds[0]), 0);
@@ -430,7 +380,7 @@ START_TEST(pollout_is_always_ready_after_shut_wr)
 	struct t_pair p;
 
 	t_need(_i);
-	full_pair(&p, _i);
+	t_pair_full(&p, _i);
 	pfd.fd = p.us;
 	pfd.events = POLLOUT;
 	ck_assert_int_eq(poll(&pfd, 1, 0), 0);
@@ -493,7 +443,7 @@ START_TEST(edge_when_a_large_reply_is_acknowledged)
 	int epfd;
 
 	t_need(_i);
-	n = full_pair(&p, _i);
+	n = t_pair_full(&p, _i);
 	t_fin(p.us);
 	epfd = edges(p.us);
 	t_reader(&reader, p.peer, 0);

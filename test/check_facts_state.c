@@ -19,46 +19,6 @@
 #define SOL_MPTCP	284
 #endif
 
-#define t_error_is(e, expected) \
-	ck_assert_str_eq(t_errno(e), t_errno(expected))
-
-/* A connection that was reset, as our side finds it. */
-static void
-reset_pair(struct t_pair *p, int family)
-{
-	t_pair(p, family);
-	t_reset(p->peer);
-	t_wait_dead(p->us);
-}
-
-/* Output that waits for the peer to read; returns how much. */
-static size_t
-full_pair(struct t_pair *p, int family)
-{
-	t_pair_small(p, family);
-	return t_fill(p->us);
-}
-
-static ssize_t
-peek(int fd)
-{
-	char c;
-
-	return recv(fd, &c, 1, MSG_PEEK | MSG_DONTWAIT);
-}
-
-static int
-pending_error(int fd)
-{
-	int error;
-	socklen_t len;
-
-	len = sizeof(error);
-	ck_assert_int_eq(getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &len),
-	    0);
-	return error;
-}
-
 /* 0 or the errno value; *inq may be NULL. */
 static int
 zerocopy(int fd, unsigned *inq)
@@ -74,16 +34,6 @@ zerocopy(int fd, unsigned *inq)
 	if (inq != NULL)
 		*inq = zc.inq;
 	return 0;
-}
-
-static int
-peername(int fd)
-{
-	struct sockaddr_storage ss;
-	socklen_t len;
-
-	len = sizeof(ss);
-	return getpeername(fd, (struct sockaddr *)&ss, &len) == -1 ? errno : 0;
 }
 
 static void
@@ -183,11 +133,11 @@ START_TEST(zerocopy_is_not_fooled_by_a_reset_and_consumes_no_error)
 	struct t_pair p;
 
 	t_need(_i);
-	reset_pair(&p, _i);
+	t_pair_reset(&p, _i);
 	t_error_is(zerocopy(p.us, NULL), 0);
-	t_error_is(pending_error(p.us), ECONNRESET);
+	t_error_is(t_pending_error(p.us), ECONNRESET);
 	t_error_is(zerocopy(p.us, NULL), 0);
-	ck_assert_int_eq(peek(p.us), 0);
+	ck_assert_int_eq(t_peek(p.us), 0);
 	t_close(p.us);
 }
 END_TEST
@@ -204,7 +154,7 @@ START_TEST(zerocopy_says_eio_for_a_reset_after_the_fin)
 	t_reset(p.peer);
 	t_wait_dead(p.us);
 	t_error_is(zerocopy(p.us, NULL), EIO);
-	t_error_is(pending_error(p.us), EPIPE);
+	t_error_is(t_pending_error(p.us), EPIPE);
 	t_close(p.us);
 }
 END_TEST
@@ -258,17 +208,17 @@ START_TEST(getpeername_works_until_the_last_fin_is_acknowledged)
 	size_t n;
 
 	t_need(_i);
-	n = full_pair(&p, _i);
+	n = t_pair_full(&p, _i);
 	t_fin(p.peer);
 	t_wait_readable(p.us);		/* CLOSE_WAIT */
-	t_error_is(peername(p.us), 0);
+	t_error_is(t_peername(p.us), 0);
 	t_fin(p.us);			/* LAST_ACK, but FIN_WAIT2 for peer */
-	t_error_is(peername(p.us), 0);
-	t_error_is(peername(p.peer), 0);
+	t_error_is(t_peername(p.us), 0);
+	t_error_is(t_peername(p.peer), 0);
 	t_reader(&reader, p.peer, 1);
 	t_saw(t_reader_join(&reader), n, 0);
 	t_wait_outq(p.us, 0);
-	t_error_is(peername(p.us), ENOTCONN);
+	t_error_is(t_peername(p.us), ENOTCONN);
 	t_close(p.us);
 }
 END_TEST
@@ -284,8 +234,8 @@ START_TEST(getpeername_fails_after_an_orderly_end_on_either_side)
 	t_fin(p.peer);
 	t_wait_dead(p.us);
 	t_wait_outq(p.peer, 0);
-	t_error_is(peername(p.us), ENOTCONN);	/* TIME_WAIT */
-	t_error_is(peername(p.peer), ENOTCONN);
+	t_error_is(t_peername(p.us), ENOTCONN);	/* TIME_WAIT */
+	t_error_is(t_peername(p.peer), ENOTCONN);
 	t_close(p.us);
 	t_close(p.peer);
 }
@@ -296,10 +246,10 @@ START_TEST(getpeername_fails_after_a_reset)
 	struct t_pair p;
 
 	t_need(_i);
-	reset_pair(&p, _i);
-	t_error_is(peername(p.us), ENOTCONN);
-	t_error_is(pending_error(p.us), ECONNRESET);
-	t_error_is(peername(p.us), ENOTCONN);
+	t_pair_reset(&p, _i);
+	t_error_is(t_peername(p.us), ENOTCONN);
+	t_error_is(t_pending_error(p.us), ECONNRESET);
+	t_error_is(t_peername(p.us), ENOTCONN);
 	t_close(p.us);
 }
 END_TEST
@@ -321,7 +271,7 @@ START_TEST(rcv_space_is_set_by_the_first_connection_and_stays)
 	tcp_info(fd, &ti);
 	ck_assert_uint_eq(ti.tcpi_rcv_space, 0);
 	t_close(fd);
-	reset_pair(&p, _i);
+	t_pair_reset(&p, _i);
 	tcp_info(p.us, &ti);
 	ck_assert_uint_gt(ti.tcpi_rcv_space, 0);
 	ck_assert_uint_gt(ti.tcpi_segs_in, 0);
@@ -397,9 +347,9 @@ START_TEST(mptcp_token_is_0_after_a_reset)
 	struct t_pair p;
 
 	t_need(T_MPTCP);
-	reset_pair(&p, T_MPTCP);
+	t_pair_reset(&p, T_MPTCP);
 	ck_assert_uint_eq(token(p.us), 0);
-	t_error_is(pending_error(p.us), ECONNRESET);
+	t_error_is(t_pending_error(p.us), ECONNRESET);
 	ck_assert_uint_eq(token(p.us), 0);
 	t_close(p.us);
 }

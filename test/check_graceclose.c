@@ -20,23 +20,8 @@ static struct graceclose_report r;
 static void
 given(int until, int on_expiry, int timeout_ms, int idle_ms)
 {
-	memset(&o, 0, sizeof(o));
-	o.until = until;
-	o.on_expiry = on_expiry;
-	o.timeout_ms = timeout_ms;
-	o.idle_ms = idle_ms;
+	o = t_opts(until, on_expiry, timeout_ms, idle_ms);
 	memset(&r, 0xaa, sizeof(r));
-}
-
-static void
-reported(int outcome, int error, int delivered, int finished)
-{
-	ck_assert_int_eq(r.outcome, outcome);
-	ck_assert_str_eq(t_errno(r.error), t_errno(error));
-	ck_assert_int_eq(r.delivered, delivered);
-	ck_assert_int_eq(r.finished, finished);
-	ck_assert_uint_eq(r.reserved[0], 0);
-	ck_assert_uint_eq(r.reserved[1], 0);
 }
 
 static void
@@ -88,7 +73,7 @@ START_TEST(report_of_a_success_is_complete)
 	t_later(&l, 50, t_fin, p.peer);
 	t_ok(graceclose(p.us, &o, &r));
 	t_later_join(&l);
-	reported(GRACECLOSE_OK, 0, 1, 1);
+	t_report_is(&r, GRACECLOSE_OK, 0, 1, 1);
 	ck_assert_uint_eq(r.unacked, 0);
 	ck_assert_uint_eq(r.discarded, 54321);
 	took_us(30000, 1000000);
@@ -107,7 +92,7 @@ START_TEST(until_delivered_does_not_wait_for_the_peer)
 	t_write(p.us, 1000);
 	t_ok(graceclose(p.us, &o, &r));
 	t_released(p.us);
-	reported(GRACECLOSE_OK, 0, 1, 0);
+	t_report_is(&r, GRACECLOSE_OK, 0, 1, 0);
 	ck_assert_uint_eq(r.unacked, 0);
 	t_saw(t_read_all(p.peer), 1000, 0);
 	t_close(p.peer);
@@ -129,7 +114,7 @@ START_TEST(without_limits_the_peer_has_all_the_time)
 	t_clock(1);
 	t_storm_end();
 	t_later_join(&l);
-	reported(GRACECLOSE_OK, 0, 1, 1);
+	t_report_is(&r, GRACECLOSE_OK, 0, 1, 1);
 	t_saw(t_read_all(p.peer), 0, 0);
 	t_close(p.peer);
 }
@@ -155,17 +140,6 @@ START_TEST(returns_as_soon_as_the_peers_fin_is_here)
 }
 END_TEST
 
-static void *
-read_later(void *arg)
-{
-	struct t_reader *peer = arg;
-
-	usleep(150000);
-	peer->got = t_read_all(peer->fd);
-	peer->done_ms = t_now_ms();
-	return NULL;
-}
-
 /*
  * The peer ended its side long ago, so there is nothing to be read and
  * nothing to poll for.  It may acknowledge our FIN 40 ms late.
@@ -182,13 +156,12 @@ START_TEST(returns_soon_after_the_acknowledgement_that_follows_eof)
 	t_fin(p.peer);
 	t_wait_poll(p.us, POLLRDHUP);
 	n = t_fill(p.us);
-	peer.fd = p.peer;
-	t_thread(&peer.thread, read_later, &peer);
+	t_reader_later(&peer, p.peer, 150);
 	t_ok(graceclose(p.us, NULL, &r));
 	end = t_now_ms();
 	t_saw(t_reader_join(&peer), n, 0);
 	t_between(end - peer.done_ms, -150, 150);
-	reported(GRACECLOSE_OK, 0, 1, 1);
+	t_report_is(&r, GRACECLOSE_OK, 0, 1, 1);
 	t_close(p.peer);
 }
 END_TEST
@@ -248,7 +221,7 @@ START_TEST(whole_close_is_limited)
 	given(0, 0, 150, -1);
 	t_fails(graceclose(p.us, &o, &r), ETIMEDOUT);
 	t_released(p.us);
-	reported(GRACECLOSE_EXPIRED, ETIMEDOUT, 1, 0);
+	t_report_is(&r, GRACECLOSE_EXPIRED, ETIMEDOUT, 1, 0);
 	took_us(149000, 1200000);
 	ck_assert_uint_eq(r.unacked, 0);
 	t_saw(t_read_all(p.peer), 0, 0);
@@ -265,7 +238,7 @@ START_TEST(silence_is_limited)
 	given(0, 0, -1, 150);
 	t_fails(graceclose(p.us, &o, &r), ETIMEDOUT);
 	t_released(p.us);
-	reported(GRACECLOSE_EXPIRED, ETIMEDOUT, 1, 0);
+	t_report_is(&r, GRACECLOSE_EXPIRED, ETIMEDOUT, 1, 0);
 	took_us(149000, 1200000);
 	t_saw(t_read_all(p.peer), 0, 0);
 	t_close(p.peer);
@@ -325,23 +298,7 @@ START_TEST(input_is_progress_but_the_whole_stays_limited)
 }
 END_TEST
 
-/* Reads slowly enough that the whole takes longer than the idle limit. */
-static void *
-sip(void *arg)
-{
-	struct t_reader *peer = arg;
-	char buf[8192];
-	ssize_t n;
-
-	while ((n = recv(peer->fd, buf, sizeof(buf), 0)) > 0) {
-		peer->got.bytes += (size_t)n;
-		usleep(40000);
-	}
-	peer->got.error = n == 0 ? 0 : errno;
-	shutdown(peer->fd, SHUT_WR);
-	return NULL;
-}
-
+/* The whole takes longer than the idle limit. */
 START_TEST(acknowledgement_is_progress)
 {
 	struct t_reader peer;
@@ -350,9 +307,7 @@ START_TEST(acknowledgement_is_progress)
 
 	t_pair_small(&p, _i);
 	n = t_fill(p.us);
-	memset(&peer, 0, sizeof(peer));
-	peer.fd = p.peer;
-	t_thread(&peer.thread, sip, &peer);
+	t_reader_slow(&peer, p.peer);
 	given(0, 0, -1, 350);
 	t_ok(graceclose(p.us, &o, &r));
 	t_saw(t_reader_join(&peer), n, 0);
@@ -373,7 +328,7 @@ START_TEST(exactly_discard_max_is_accepted)
 	given(0, 0, 0, 0);
 	o.discard_max = 10000;
 	t_ok(graceclose(p.us, &o, &r));
-	reported(GRACECLOSE_OK, 0, 1, 1);
+	t_report_is(&r, GRACECLOSE_OK, 0, 1, 1);
 	ck_assert_uint_eq(r.discarded, 10000);
 	t_saw(t_read_all(p.peer), 0, 0);
 	t_close(p.peer);
@@ -399,17 +354,6 @@ START_TEST(one_byte_beyond_discard_max_is_a_flood)
 }
 END_TEST
 
-static void *
-flood(void *arg)
-{
-	static const char data[65536];
-	int fd = *(int *)arg;
-
-	while (send(fd, data, sizeof(data), MSG_NOSIGNAL) > 0)
-		;
-	return NULL;
-}
-
 START_TEST(flooding_peer_is_stopped_by_discard_max)
 {
 	struct t_pair p;
@@ -417,7 +361,7 @@ START_TEST(flooding_peer_is_stopped_by_discard_max)
 
 	t_need_any(_i);
 	t_pair_any(&p, _i);
-	t_thread(&t, flood, &p.peer);
+	t_thread(&t, t_flood, &p.peer);
 	given(0, 0, 0, 0);
 	o.discard_max = 3000000;
 	t_fails(graceclose(p.us, &o, &r), EMSGSIZE);
@@ -434,7 +378,7 @@ START_TEST(flooding_peer_is_stopped_by_the_timeout)
 
 	t_need(_i);
 	t_pair(&p, _i);
-	t_thread(&t, flood, &p.peer);
+	t_thread(&t, t_flood, &p.peer);
 	given(0, 0, 150, 0);
 	t_fails(graceclose(p.us, &o, &r), ETIMEDOUT);
 	t_released(p.us);
@@ -462,7 +406,7 @@ START_TEST(detached_close_delivers_in_the_background)
 	given(0, GRACECLOSE_DETACH, 100, -1);
 	t_fails(graceclose(p.us, &o, &r), ETIMEDOUT);
 	t_released(p.us);
-	reported(GRACECLOSE_EXPIRED, ETIMEDOUT, 0, 0);
+	t_report_is(&r, GRACECLOSE_EXPIRED, ETIMEDOUT, 0, 0);
 	took_us(99000, 1100000);
 	t_saw(t_read_all(p.peer), n, 0);
 	t_close(p.peer);
@@ -482,7 +426,7 @@ START_TEST(reset_on_expiry_destroys_the_rest)
 	given(0, GRACECLOSE_RESET, 100, -1);
 	t_fails(graceclose(p.us, &o, &r), ETIMEDOUT);
 	t_released(p.us);
-	reported(GRACECLOSE_EXPIRED, ETIMEDOUT, 0, 0);
+	t_report_is(&r, GRACECLOSE_EXPIRED, ETIMEDOUT, 0, 0);
 	t_wait_dead(p.peer);
 	got = t_read_all(p.peer);
 	ck_assert_str_eq(t_errno(got.error), "ECONNRESET");
@@ -501,7 +445,7 @@ START_TEST(reset_on_expiry_ends_a_delivered_connection_too)
 	t_pair_any(&p, _i);
 	given(0, GRACECLOSE_RESET, 100, -1);
 	t_fails(graceclose(p.us, &o, &r), ETIMEDOUT);
-	reported(GRACECLOSE_EXPIRED, ETIMEDOUT, 1, 0);
+	t_report_is(&r, GRACECLOSE_EXPIRED, ETIMEDOUT, 1, 0);
 	t_wait_dead(p.peer);
 	ck_assert_str_eq(t_errno(t_try_write(p.peer)), "EPIPE");
 	t_close(p.peer);
@@ -519,7 +463,7 @@ START_TEST(finished_without_delivered_is_told)
 	n = t_fill(p.us);
 	given(0, GRACECLOSE_DETACH, 150, -1);
 	t_fails(graceclose(p.us, &o, &r), ETIMEDOUT);
-	reported(GRACECLOSE_EXPIRED, ETIMEDOUT, 0, 1);
+	t_report_is(&r, GRACECLOSE_EXPIRED, ETIMEDOUT, 0, 1);
 	ck_assert_uint_eq(r.unacked, n - (size_t)t_inq(p.peer));
 	t_saw(t_read_all(p.peer), n, 0);
 	t_close(p.peer);
@@ -537,7 +481,7 @@ START_TEST(vanished_peer_expires)
 	given(0, _i % 2, 5000, 100);
 	t_fails(graceclose(p.us, &o, &r), ETIMEDOUT);
 	t_released(p.us);
-	reported(GRACECLOSE_EXPIRED, ETIMEDOUT, 0, 0);
+	t_report_is(&r, GRACECLOSE_EXPIRED, ETIMEDOUT, 0, 0);
 	ck_assert_uint_eq(r.unacked, 777);
 	took_us(99000, 1100000);
 }
@@ -556,7 +500,7 @@ START_TEST(unacked_is_exact_after_expiry)
 	cut(&p, 2345);
 	given(0, 0, 100, -1);
 	t_fails(graceclose(p.us, &o, &r), ETIMEDOUT);
-	reported(GRACECLOSE_EXPIRED, ETIMEDOUT, 0, 0);
+	t_report_is(&r, GRACECLOSE_EXPIRED, ETIMEDOUT, 0, 0);
 	ck_assert_uint_eq(r.unacked, 2345);
 	t_close(p.peer);
 }
@@ -571,7 +515,7 @@ START_TEST(lost_fin_alone_is_not_a_byte)
 	cut(&p, 0);
 	given(0, 0, 100, -1);
 	t_fails(graceclose(p.us, &o, &r), ETIMEDOUT);
-	reported(GRACECLOSE_EXPIRED, ETIMEDOUT, 0, 0);
+	t_report_is(&r, GRACECLOSE_EXPIRED, ETIMEDOUT, 0, 0);
 	ck_assert_uint_eq(r.unacked, 0);
 	t_close(p.peer);
 }
@@ -602,7 +546,7 @@ START_TEST(unacked_is_exact_after_a_reset)
 	t_wait_reset(p.us);
 	given(0, 0, 0, 0);
 	t_fails(graceclose(p.us, &o, &r), ECONNRESET);
-	reported(GRACECLOSE_WAS_RESET, ECONNRESET, 0, 0);
+	t_report_is(&r, GRACECLOSE_WAS_RESET, ECONNRESET, 0, 0);
 	ck_assert_uint_eq(r.unacked, 2345);
 }
 END_TEST
@@ -618,7 +562,7 @@ START_TEST(unacked_is_exact_after_a_reset_while_waiting)
 	given(0, 0, 0, 0);
 	t_fails(graceclose(p.us, &o, &r), ECONNRESET);
 	t_later_join(&l);
-	reported(GRACECLOSE_WAS_RESET, ECONNRESET, 0, 0);
+	t_report_is(&r, GRACECLOSE_WAS_RESET, ECONNRESET, 0, 0);
 	ck_assert_uint_eq(r.unacked, 2345);
 }
 END_TEST
@@ -695,26 +639,13 @@ END_TEST
  * Bad options, bad descriptors
  */
 
-static const struct graceclose_opts bad[] = {
-	{ .until = 2 },
-	{ .until = -1 },
-	{ .on_expiry = 2 },
-	{ .on_expiry = -1 },
-	{ .timeout_ms = -2 },
-	{ .idle_ms = -2 },
-	{ .reserved = { 1, 0, 0 } },
-	{ .reserved = { 0, 1, 0 } },
-	{ .reserved = { 0, 0, (uint64_t)1 << 63 } }
-};
-#define NBAD	9
-
 START_TEST(bad_option_is_einval_and_touches_nothing)
 {
 	struct t_pair p;
 
 	t_pair(&p, T_IPV4);
-	t_fails(graceclose(p.us, &bad[_i], &r), EINVAL);
-	t_fails(graceclose(p.us, &bad[_i], NULL), EINVAL);
+	t_fails(graceclose(p.us, &t_bad_opts[_i], &r), EINVAL);
+	t_fails(graceclose(p.us, &t_bad_opts[_i], NULL), EINVAL);
 	/* Not even a FIN went out. */
 	t_write(p.us, 10);
 	t_read(p.peer, 10);
@@ -734,7 +665,7 @@ START_TEST(what_is_no_connection_is_reported_as_invalid)
 	given(0, 0, 0, 0);
 	t_fails(graceclose(fd, &o, &r), t_odds[_i].error);
 	t_released(fd);
-	reported(GRACECLOSE_INVALID, t_odds[_i].error, 0, 0);
+	t_report_is(&r, GRACECLOSE_INVALID, t_odds[_i].error, 0, 0);
 	ck_assert_uint_eq(r.unacked, 0);
 	ck_assert_uint_eq(r.discarded, 0);
 }
@@ -830,7 +761,7 @@ main(void)
 	expiry_and_unacked(s);
 	tc = t_case(s, "invalid");
 	tcase_add_loop_test(tc, bad_option_is_einval_and_touches_nothing, 0,
-	    NBAD);
+	    T_BAD_OPTS);
 	tcase_add_loop_test(tc, what_is_no_connection_is_reported_as_invalid,
 	    0, T_ODDS);
 	tcase_add_test(tc, no_descriptor_is_ebadf);

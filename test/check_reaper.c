@@ -18,7 +18,6 @@
 
 #include "util.h"
 
-#define THREAD		"graceclose"
 #define SOON_MS		500	/* late, on a machine with much to do */
 #define MANY		1000
 
@@ -28,25 +27,17 @@ static struct graceclose_opts o;
 static struct t_verdict v[MANY];
 
 static void
-start_with(const struct graceclose_reaper_opts *ro)
+start_with_done(unsigned max, int when_full, void (*done)(void *, void *,
+    const struct graceclose_report *))
 {
-	errno = T_ERRNO_UNTOUCHED;
-	reaper = graceclose_reaper_new(ro);
-	ck_assert_msg(reaper != NULL, "new: %s", strerror(errno));
-	ck_assert_int_eq(errno, T_ERRNO_UNTOUCHED);
+	reaper = t_reaper(&(struct graceclose_reaper_opts){
+	    .max = max, .when_full = when_full, .done = done, .arg = &reaper });
 }
 
 static void
 start_limited(unsigned max, int when_full)
 {
-	struct graceclose_reaper_opts ro;
-
-	memset(&ro, 0, sizeof(ro));
-	ro.max = max;
-	ro.when_full = when_full;
-	ro.done = t_done;
-	ro.arg = &reaper;
-	start_with(&ro);
+	start_with_done(max, when_full, t_done);
 }
 
 static void
@@ -58,28 +49,13 @@ start(void)
 static void
 stop(void)
 {
-	pid_t tid = t_named(THREAD);
-
-	errno = T_ERRNO_UNTOUCHED;
-	graceclose_reaper_free(reaper);
-	ck_assert_int_eq(errno, T_ERRNO_UNTOUCHED);
-	t_wait_gone(tid);
-}
-
-static void
-given(int until, int on_expiry, int timeout_ms, int idle_ms)
-{
-	memset(&o, 0, sizeof(o));
-	o.until = until;
-	o.on_expiry = on_expiry;
-	o.timeout_ms = timeout_ms;
-	o.idle_ms = idle_ms;
+	t_reaper_free(reaper);
 }
 
 static void
 unlimited(void)
 {
-	given(GRACECLOSE_FINISHED, GRACECLOSE_DETACH, -1, -1);
+	o = t_opts(GRACECLOSE_FINISHED, GRACECLOSE_DETACH, -1, -1);
 }
 
 static void
@@ -192,7 +168,7 @@ START_TEST(peer_reads_all_and_closes_later)
 	start();
 	t_pair_any(&p, _i);
 	t_write(p.us, 100000);
-	given(0, 0, 0, 0);
+	o = t_opts(0, 0, 0, 0);
 	submit(&v[0], p.us);
 	t_write(p.peer, 5000);
 	t_pause(20);
@@ -207,7 +183,7 @@ START_TEST(peer_reads_all_and_closes_later)
 	ck_assert_uint_ge(v[0].report.elapsed_us, 19000);
 	ck_assert_uint_le(v[0].report.elapsed_us, 2000000);
 	ck_assert_ptr_eq(v[0].arg, &reaper);
-	ck_assert_int_eq(v[0].tid, t_named(THREAD));
+	ck_assert_int_eq(v[0].tid, t_named(T_REAPER));
 	counted(GRACECLOSE_OK, 1);
 	ck_assert_uint_eq(st.now, 0);
 	ck_assert_uint_eq(st.peak, 1);
@@ -235,17 +211,6 @@ START_TEST(verdict_comes_as_soon_as_the_peers_fin)
 }
 END_TEST
 
-static void *
-read_later(void *arg)
-{
-	struct t_reader *peer = arg;
-
-	t_pause(300);
-	peer->got = t_read_all(peer->fd);
-	peer->done_ms = t_now_ms();
-	return NULL;
-}
-
 /*
  * Nothing is left to be read, and nothing is there to expire: the edge of the
  * last acknowledgement is what ends this, for looks are rarer.
@@ -266,8 +231,7 @@ START_TEST(verdict_comes_with_the_last_acknowledgement)
 		o.until = GRACECLOSE_DELIVERED;
 	n = t_fill(p.us);
 	submit(&v[0], p.us);
-	peer.fd = p.peer;
-	t_thread(&peer.thread, read_later, &peer);
+	t_reader_later(&peer, p.peer, 300);
 	flush();
 	t_saw(t_reader_join(&peer), n, 0);
 	t_between(v[0].at_ms - peer.done_ms, -100, 150);
@@ -291,8 +255,7 @@ START_TEST(verdict_waits_for_delivery_after_a_fin_that_came_meanwhile)
 	unlimited();
 	submit(&v[0], p.us);
 	t_fin(p.peer);
-	peer.fd = p.peer;
-	t_thread(&peer.thread, read_later, &peer);
+	t_reader_later(&peer, p.peer, 300);
 	t_pause(200);
 	ck_assert_int_eq(t_told(&v[0]), 0);
 	flush();
@@ -341,7 +304,7 @@ START_TEST(until_delivered_does_not_wait_for_the_peer)
 	t_need_any(_i);
 	start();
 	t_pair_any(&p, _i);
-	given(GRACECLOSE_DELIVERED, GRACECLOSE_RESET, 5000, -1);
+	o = t_opts(GRACECLOSE_DELIVERED, GRACECLOSE_RESET, 5000, -1);
 	t_write(p.us, 1000);
 	submit(&v[0], p.us);
 	flush();
@@ -388,10 +351,10 @@ START_TEST(inherited_linger_neither_resets_nor_blocks)
 	t_pair(&q, _i / 2);
 	t_linger(p.us, linger_seconds[_i % 2]);
 	n = t_fill(p.us);
-	given(0, GRACECLOSE_DETACH, 50, -1);
+	o = t_opts(0, GRACECLOSE_DETACH, 50, -1);
 	begin = t_now_ms();
 	submit(&v[0], p.us);
-	given(0, GRACECLOSE_DETACH, 100, -1);
+	o = t_opts(0, GRACECLOSE_DETACH, 100, -1);
 	submit(&v[1], q.us);
 	flush();
 	t_between(t_now_ms() - begin, 99, 1200);
@@ -441,7 +404,7 @@ START_TEST(neither_options_nor_done_are_needed)
 	struct t_pair p[2];
 	int i;
 
-	start_with(NULL);
+	reaper = t_reaper(NULL);
 	t_pair(&p[0], _i);
 	t_pair(&p[1], _i);
 	t_fin(p[0].peer);
@@ -480,7 +443,7 @@ over_at_once(int family, uint64_t turns)
 		t_close(p.peer);
 		return 0;
 	}
-	ck_assert_uint_eq(t_turns(t_named(THREAD)), turns);
+	ck_assert_uint_eq(t_turns(t_named(T_REAPER)), turns);
 	t_verdict_is(&v[0], GRACECLOSE_OK, 0, 1, 1);
 	ck_assert_ptr_eq(v[0].arg, &reaper);
 	t_saw(t_read_all(p.peer), 0, 0);
@@ -498,12 +461,12 @@ START_TEST(peer_that_had_closed_is_over_in_the_callers_thread)
 
 	t_need(_i);
 	start();
-	given(0, 0, 0, 0);
+	o = t_opts(0, 0, 0, 0);
 	tries = 0;
 	do {
-		t_wait_asleep(t_named(THREAD), 50);
+		t_wait_asleep(t_named(T_REAPER), 50);
 		ck_assert_int_lt(tries++, 10);
-	} while (!over_at_once(_i, t_turns(t_named(THREAD))));
+	} while (!over_at_once(_i, t_turns(t_named(T_REAPER))));
 	counted(GRACECLOSE_OK, (uint64_t)tries);
 	ck_assert_uint_eq(st.now, 0);
 	stop();
@@ -523,7 +486,7 @@ START_TEST(connection_that_had_ended_is_over_in_the_callers_thread)
 	t_close(p.peer);
 	t_wait_dead(p.us);
 	t_wait_outq(p.us, 0);
-	given(0, 0, 0, 0);
+	o = t_opts(0, 0, 0, 0);
 	submit(&v[0], p.us);
 	t_verdict_is(&v[0], GRACECLOSE_OK, 0, 1, 1);
 	ck_assert_uint_eq(v[0].report.discarded, 100);
@@ -542,7 +505,7 @@ START_TEST(dead_connection_is_over_in_the_callers_thread)
 	t_pair_any(&p, _i);
 	t_reset(p.peer);
 	t_wait_reset(p.us);
-	given(0, 0, 0, 0);
+	o = t_opts(0, 0, 0, 0);
 	submit(&v[0], p.us);
 	t_verdict_is(&v[0], GRACECLOSE_WAS_RESET, ECONNRESET, 0, 0);
 	ck_assert_int_eq(v[0].tid, gettid());
@@ -558,7 +521,7 @@ START_TEST(what_is_no_connection_is_invalid_in_the_callers_thread)
 	t_need(t_odds[_i].family);
 	start();
 	fd = t_odd_open(&t_odds[_i]);
-	given(0, 0, 0, 0);
+	o = t_opts(0, 0, 0, 0);
 	submit(&v[0], fd);
 	t_verdict_is(&v[0], GRACECLOSE_INVALID, t_odds[_i].error, 0, 0);
 	ck_assert_uint_eq(v[0].report.unacked, 0);
@@ -588,7 +551,7 @@ START_TEST(reset_while_waiting_is_econnreset)
 	flush();
 	t_between(v[0].at_ms - t_later_join(&l), 0, SOON_MS);
 	t_verdict_is(&v[0], GRACECLOSE_WAS_RESET, ECONNRESET, 1, 0);
-	ck_assert_int_eq(v[0].tid, t_named(THREAD));
+	ck_assert_int_eq(v[0].tid, t_named(T_REAPER));
 	counted(GRACECLOSE_WAS_RESET, 1);
 	stop();
 }
@@ -643,7 +606,7 @@ START_TEST(more_than_discard_max_is_a_flood)
 		t_later(&l, 20, send_5000, p.peer);
 		flush();
 		t_later_join(&l);
-		ck_assert_int_eq(v[0].tid, t_named(THREAD));
+		ck_assert_int_eq(v[0].tid, t_named(T_REAPER));
 	}
 	t_verdict_is(&v[0], GRACECLOSE_FLOODED, EMSGSIZE,
 	    v[0].report.delivered, 0);
@@ -663,9 +626,9 @@ static void
 limited(int idle, int on_expiry, int limit_ms)
 {
 	if (idle)
-		given(0, on_expiry, -1, limit_ms);
+		o = t_opts(0, on_expiry, -1, limit_ms);
 	else
-		given(0, on_expiry, limit_ms, -1);
+		o = t_opts(0, on_expiry, limit_ms, -1);
 }
 
 static void
@@ -867,7 +830,7 @@ START_TEST(shorter_limit_wakes_the_thread)
 		cheap_pair(&p);
 		limited(0, GRACECLOSE_DETACH, 150);
 		submit(&v[1], p.us);
-		t_wait_asleep(t_named(THREAD), 20);
+		t_wait_asleep(t_named(T_REAPER), 20);
 		late = lateness(60);
 		ck_assert_int_ge(late, -1);
 		flush();
@@ -1019,10 +982,10 @@ START_TEST(input_starts_the_idle_limit_anew)
 	t_pair(&silent, _i);
 	t_pair(&whole, _i);
 	begin = t_now_ms();
-	given(0, 0, -1, 250);
+	o = t_opts(0, 0, -1, 250);
 	submit(&v[0], p.us);
 	submit(&v[1], silent.us);
-	given(0, 0, 350, 250);
+	o = t_opts(0, 0, 350, 250);
 	submit(&v[2], whole.us);
 	t_thread(&t[0], trickle, &p.peer);
 	t_thread(&t[1], trickle, &whole.peer);
@@ -1046,23 +1009,7 @@ START_TEST(input_starts_the_idle_limit_anew)
 }
 END_TEST
 
-/* Reads slowly enough that the whole takes longer than the idle limit. */
-static void *
-sip(void *arg)
-{
-	struct t_reader *peer = arg;
-	char buf[8192];
-	ssize_t n;
-
-	while ((n = recv(peer->fd, buf, sizeof(buf), 0)) > 0) {
-		peer->got.bytes += (size_t)n;
-		t_pause(40);
-	}
-	peer->got.error = n == 0 ? 0 : errno;
-	shutdown(peer->fd, SHUT_WR);
-	return NULL;
-}
-
+/* The whole takes longer than the idle limit. */
 START_TEST(acknowledgement_starts_the_idle_limit_anew)
 {
 	struct t_reader peer;
@@ -1072,10 +1019,8 @@ START_TEST(acknowledgement_starts_the_idle_limit_anew)
 	start();
 	t_pair_small(&p, _i);
 	n = t_fill(p.us);
-	memset(&peer, 0, sizeof(peer));
-	peer.fd = p.peer;
-	t_thread(&peer.thread, sip, &peer);
-	given(0, 0, -1, 350);
+	t_reader_slow(&peer, p.peer);
+	o = t_opts(0, 0, -1, 350);
 	submit(&v[0], p.us);
 	flush();
 	t_saw(t_reader_join(&peer), n, 0);
@@ -1099,7 +1044,7 @@ START_TEST(silence_after_an_acknowledgement_is_limited)
 	start();
 	t_pair_small(&p, _i);
 	t_fill(p.us);
-	given(0, 0, -1, 400);
+	o = t_opts(0, 0, -1, 400);
 	begin = t_now_ms();
 	submit(&v[0], p.us);
 	t_pause(200);
@@ -1120,19 +1065,6 @@ END_TEST
  * Not taken
  */
 
-static const struct graceclose_opts bad[] = {
-	{ .until = 2 },
-	{ .until = -1 },
-	{ .on_expiry = 2 },
-	{ .on_expiry = -1 },
-	{ .timeout_ms = -2 },
-	{ .idle_ms = -2 },
-	{ .reserved = { 1, 0, 0 } },
-	{ .reserved = { 0, 1, 0 } },
-	{ .reserved = { 0, 0, (uint64_t)1 << 63 } }
-};
-#define NBAD	9
-
 /* And the place that was kept is free again. */
 START_TEST(bad_option_takes_nothing)
 {
@@ -1141,9 +1073,9 @@ START_TEST(bad_option_takes_nothing)
 	start_limited(1, GRACECLOSE_REFUSE);
 	t_pair(&p, T_IPV4);
 	memset(&v[0], 0, sizeof(v[0]));
-	t_fails(graceclose_reaper_close(reaper, p.us, &bad[_i], &v[0]),
+	t_fails(graceclose_reaper_close(reaper, p.us, &t_bad_opts[_i], &v[0]),
 	    EINVAL);
-	t_fails(graceclose_reaper_close(reaper, p.us, &bad[_i], &v[0]),
+	t_fails(graceclose_reaper_close(reaper, p.us, &t_bad_opts[_i], &v[0]),
 	    EINVAL);
 	ck_assert_int_eq(t_told(&v[0]), 0);
 	untouched(&p);
@@ -1288,7 +1220,7 @@ START_TEST(oldest_is_cut_as_its_on_expiry_says)
 	for (i = 0; i < 2; i++)
 		t_verdict_is(&v[i], GRACECLOSE_ABORTED, ECANCELED, 0, 0);
 	ck_assert_int_lt(v[0].place, v[1].place);
-	ck_assert_int_eq(v[0].tid, t_named(THREAD));
+	ck_assert_int_eq(v[0].tid, t_named(T_REAPER));
 	t_saw(t_read_all(p[0].peer), n[0], 0);
 	peer_gets_reset(p[1].peer);
 	counted(GRACECLOSE_ABORTED, 2);
@@ -1321,7 +1253,7 @@ START_TEST(age_alone_decides_who_is_cut)
 	for (i = 0; i < 6; i++)
 		cheap_pair(&p[i]);
 	for (i = 0; i < 4; i++) {
-		given(0, 0, 3600000 - 600000 * i, -1);
+		o = t_opts(0, 0, 3600000 - 600000 * i, -1);
 		submit(&v[i], p[i].us);
 	}
 	t_fin(p[1].peer);
@@ -1425,20 +1357,6 @@ done_and_next(void *arg, void *cookie, const struct graceclose_report *report)
 	v[next].fd = stock[next].us;
 	results[next] = graceclose_reaper_close(reaper, stock[next].us, &o,
 	    &v[next]);
-}
-
-static void
-start_with_done(unsigned max, int when_full, void (*done)(void *, void *,
-    const struct graceclose_report *))
-{
-	struct graceclose_reaper_opts ro;
-
-	memset(&ro, 0, sizeof(ro));
-	ro.max = max;
-	ro.when_full = when_full;
-	ro.done = done;
-	ro.arg = &reaper;
-	start_with(&ro);
 }
 
 /* Some are over at once, some wait: each gave its place back before. */
@@ -1670,7 +1588,7 @@ START_TEST(free_cuts_what_is_left)
 	int i;
 
 	start();
-	tid = t_named(THREAD);
+	tid = t_named(T_REAPER);
 	for (i = 0; i < 6; i++) {
 		t_pair_small(&p[i], _i);
 		n[i] = t_fill(p[i].us);
@@ -1695,7 +1613,7 @@ START_TEST(free_without_done_cuts_as_well)
 	struct t_pair p[2];
 	int i;
 
-	start_with(NULL);
+	reaper = t_reaper(NULL);
 	for (i = 0; i < 2; i++) {
 		t_pair(&p[i], T_IPV4);
 		unlimited();
@@ -1887,7 +1805,7 @@ START_TEST(bad_option_makes_no_reaper)
 	errno = 0;
 	ck_assert_ptr_null(graceclose_reaper_new(&bad_new[_i]));
 	t_errno_is(EINVAL);
-	ck_assert_int_eq(t_named(THREAD), 0);
+	ck_assert_int_eq(t_named(T_REAPER), 0);
 }
 END_TEST
 
@@ -1980,7 +1898,7 @@ START_TEST(thread_has_a_name_and_blocks_every_signal)
 	pid_t tid;
 
 	start();
-	tid = t_named(THREAD);
+	tid = t_named(T_REAPER);
 	ck_assert_int_ne(tid, 0);
 	ck_assert_int_ne(tid, gettid());
 	ck_assert_uint_eq(t_status(tid, "SigBlk", 16) | CANNOT, UINT64_MAX);
@@ -1995,7 +1913,7 @@ sleeps(unsigned n)
 	uint64_t ticks, turns;
 	pid_t tid;
 
-	tid = t_named(THREAD);
+	tid = t_named(T_REAPER);
 	t_wait_asleep(tid, 400);	/* the looks are over */
 	ticks = t_ticks(tid);
 	turns = t_turns(tid);
@@ -2017,7 +1935,7 @@ START_TEST(thread_sleeps_while_many_wait)
 		t_pair(&p[i], i % 2 == 0 ? T_IPV4 : T_UNIX);
 		t_write(p[i].us, 1000);
 		t_read(p[i].peer, 1000);
-		given(0, 0, sleep_limits[_i], sleep_limits[_i]);
+		o = t_opts(0, 0, sleep_limits[_i], sleep_limits[_i]);
 		submit(&v[i], p[i].us);
 	}
 	sleeps(200);
@@ -2077,10 +1995,10 @@ START_TEST(duplicate_elsewhere_brings_no_more_events)
 
 	t_need(_i);
 	start();
-	tid = t_named(THREAD);
+	tid = t_named(T_REAPER);
 	t_pair(&p, _i);
 	copy = dup(p.us);
-	given(0, GRACECLOSE_DETACH, 30, -1);
+	o = t_opts(0, GRACECLOSE_DETACH, 30, -1);
 	submit(&v[0], p.us);
 	flush();
 	t_verdict_is(&v[0], GRACECLOSE_EXPIRED, ETIMEDOUT, 1, 0);
@@ -2126,7 +2044,7 @@ START_TEST(close_under_way_costs_no_more_than_192_bytes)
 	limit = t_files(2 * MANY_MORE + 100);
 	if (limit < 2 * MANY_MORE + 100)
 		t_skip("not enough descriptors");
-	start_with(NULL);
+	reaper = t_reaper(NULL);
 	for (i = 0; i < MANY_MORE; i++)
 		cheap_pair(&p[i]);
 	before = allocated();
@@ -2138,7 +2056,7 @@ START_TEST(close_under_way_costs_no_more_than_192_bytes)
 	ck_assert_uint_le((after - before) / MANY_MORE, PER_CLOSE);
 	for (i = 0; i < MANY_MORE; i++)
 		t_write(p[i].peer, 5000);
-	t_wait_asleep(t_named(THREAD), 20);
+	t_wait_asleep(t_named(T_REAPER), 20);
 	ck_assert_uint_le(allocated(), after + 4096);
 	for (i = 0; i < MANY_MORE; i++)
 		t_close(p[i].peer);
@@ -2268,7 +2186,7 @@ the_refusals(Suite *s)
 	TCase *tc;
 
 	tc = t_case(s, "not taken");
-	tcase_add_loop_test(tc, bad_option_takes_nothing, 0, NBAD);
+	tcase_add_loop_test(tc, bad_option_takes_nothing, 0, T_BAD_OPTS);
 	tcase_add_test(tc, no_descriptor_is_ebadf);
 	tcase_add_test(tc, no_reaper_is_einval);
 

@@ -12,7 +12,6 @@
  * is a FIN with another sequence number, and each RST has its R.
  */
 #include <sys/socket.h>
-#include <sys/syscall.h>
 
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -598,16 +597,8 @@ by_loop(int fd, const struct graceclose_opts *o)
 static struct graceclose_reaper *
 new_reaper(unsigned max, int when_full)
 {
-	struct graceclose_reaper_opts ro;
-	struct graceclose_reaper *r;
-
-	memset(&ro, 0, sizeof(ro));
-	ro.max = max;
-	ro.when_full = when_full;
-	ro.done = t_done;
-	r = graceclose_reaper_new(&ro);
-	ck_assert_ptr_nonnull(r);
-	return r;
+	return t_reaper(&(struct graceclose_reaper_opts){
+	    .max = max, .when_full = when_full, .done = t_done });
 }
 
 static int
@@ -1012,35 +1003,14 @@ START_TEST(abort_resets_in_spite_of_a_forked_holder)
 }
 END_TEST
 
-struct blocked {
-	pthread_t	 thread;
-	volatile pid_t	 tid;
-	int		 fd;
-	ssize_t		 n;
-};
-
-static void *
-block_in_recv(void *arg)
-{
-	struct blocked *b = arg;
-	char c;
-
-	b->tid = gettid();
-	b->n = recv(b->fd, &c, 1, 0);
-	return NULL;
-}
-
 START_TEST(abort_resets_in_spite_of_a_blocked_reader_who_wakes)
 {
-	struct blocked b;
+	struct t_blocked b;
 	struct conn c;
 
 	t_need_any(_i % T_ANY_PLAIN);
 	connected(&c, "it", _i % T_ANY_PLAIN);
-	memset(&b, 0, sizeof(b));
-	b.fd = c.p.us;
-	t_thread(&b.thread, block_in_recv, &b);
-	t_wait_blocked(&b.tid, SYS_recvfrom);
+	t_blocked(&b, c.p.us);
 	t_ok(abort_verb(_i)(c.p.us));
 	sent_already(&c, "R");
 	t_join(b.thread);
@@ -1150,15 +1120,9 @@ START_TEST(looking_sends_nothing)
 }
 END_TEST
 
-static const struct graceclose_opts bad[] = {
-	{ .until = 2 }, { .until = -1 }, { .on_expiry = 2 },
-	{ .timeout_ms = -2 }, { .idle_ms = -2 }, { .reserved = { 0, 0, 1 } }
-};
-#define BAD		((int)(sizeof(bad) / sizeof(bad[0])))
-
 START_TEST(bad_options_send_nothing)
 {
-	const struct graceclose_opts *o = &bad[_i / T_ANY_PLAIN];
+	const struct graceclose_opts *o = &t_bad_opts[_i / T_ANY_PLAIN];
 	struct graceclose_reaper *r;
 	struct graceclose gc;
 	struct conn c;
@@ -1269,10 +1233,8 @@ static void
 hand_over(struct graceclose_reaper *r, const struct conn *c,
     struct t_verdict *v, int on_expiry)
 {
-	struct graceclose_opts o;
+	const struct graceclose_opts o = t_opts(0, on_expiry, 0, 0);
 
-	memset(&o, 0, sizeof(o));
-	o.on_expiry = on_expiry;
 	memset(v, 0, sizeof(*v));
 	v->fd = c->p.us;
 	t_ok(graceclose_reaper_close(r, c->p.us, &o, v));
@@ -1473,7 +1435,7 @@ add_silent(TCase *tc)
 	tcase_add_loop_test(tc, looking_sends_nothing, 0,
 	    t_nstates * T_PLAIN);
 	tcase_add_loop_test(tc, bad_options_send_nothing, 0,
-	    BAD * T_ANY_PLAIN);
+	    T_BAD_OPTS * T_ANY_PLAIN);
 	tcase_add_loop_test(tc, no_descriptor_sends_nothing, 0, T_ANY_PLAIN);
 }
 

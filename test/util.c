@@ -319,6 +319,21 @@ t_pair_small(struct t_pair *p, int family)
 	t_close(lfd);
 }
 
+size_t
+t_pair_full(struct t_pair *p, int family)
+{
+	t_pair_small(p, family);
+	return t_fill(p->us);
+}
+
+void
+t_pair_reset(struct t_pair *p, int family)
+{
+	t_pair(p, family);
+	t_reset(p->peer);
+	t_wait_dead(p->us);
+}
+
 void
 t_sndbuf(int fd, int size)
 {
@@ -338,8 +353,8 @@ t_close(int fd)
  * Waiting for a state
  */
 
-static void
-pause_ms(int ms)
+void
+t_pause(int ms)
 {
 	struct timespec ts;
 
@@ -389,7 +404,7 @@ wait_value(const char *what, int (*get)(int), int fd, int value, int or_more)
 	while ((now = get(fd)) != value && !(or_more && now > value)) {
 		ck_assert_msg(t_now_ms() < end, "%s stays %d, not %d", what,
 		    now, value);
-		pause_ms(1);
+		t_pause(1);
 	}
 }
 
@@ -450,7 +465,7 @@ t_wait_reset(int fd)
 	end = t_now_ms() + T_LIMIT_MS;
 	while ((t_wait_poll(fd, 0) & POLLERR) == 0) {
 		ck_assert_msg(t_now_ms() < end, "no reset came");
-		pause_ms(1);
+		t_pause(1);
 	}
 }
 
@@ -568,6 +583,36 @@ void
 t_fin(int fd)
 {
 	shutdown(fd, SHUT_WR);
+}
+
+ssize_t
+t_peek(int fd)
+{
+	char c;
+
+	return recv(fd, &c, 1, MSG_PEEK | MSG_DONTWAIT);
+}
+
+int
+t_pending_error(int fd)
+{
+	int error;
+	socklen_t len;
+
+	len = sizeof(error);
+	ck_assert_int_eq(getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &len),
+	    0);
+	return error;
+}
+
+int
+t_peername(int fd)
+{
+	struct sockaddr_storage ss;
+	socklen_t len;
+
+	len = sizeof(ss);
+	return getpeername(fd, (struct sockaddr *)&ss, &len) == -1 ? errno : 0;
 }
 
 /*
@@ -691,6 +736,7 @@ read_all_thread(void *arg)
 {
 	struct t_reader *r = arg;
 
+	t_pause(r->after_ms);
 	r->got = t_read_all(r->fd);
 	r->done_ms = t_now_ms();
 	if (r->close)
@@ -701,10 +747,38 @@ read_all_thread(void *arg)
 void
 t_reader(struct t_reader *r, int fd, int close_too)
 {
-	memset(r, 0, sizeof(*r));
-	r->fd = fd;
-	r->close = close_too;
+	*r = (struct t_reader){ .fd = fd, .close = close_too };
 	t_thread(&r->thread, read_all_thread, r);
+}
+
+void
+t_reader_later(struct t_reader *r, int fd, int after_ms)
+{
+	*r = (struct t_reader){ .fd = fd, .after_ms = after_ms };
+	t_thread(&r->thread, read_all_thread, r);
+}
+
+static void *
+read_slowly(void *arg)
+{
+	struct t_reader *r = arg;
+	char buf[8192];
+	ssize_t n;
+
+	while ((n = recv(r->fd, buf, sizeof(buf), 0)) > 0) {
+		r->got.bytes += (size_t)n;
+		t_pause(40);
+	}
+	r->got.error = n == 0 ? 0 : errno;
+	shutdown(r->fd, SHUT_WR);
+	return NULL;
+}
+
+void
+t_reader_slow(struct t_reader *r, int fd)
+{
+	*r = (struct t_reader){ .fd = fd };
+	t_thread(&r->thread, read_slowly, r);
 }
 
 struct t_got
@@ -714,12 +788,23 @@ t_reader_join(struct t_reader *r)
 	return r->got;
 }
 
+void *
+t_flood(void *arg)
+{
+	static const char data[65536];
+	int fd = *(int *)arg;
+
+	while (send(fd, data, sizeof(data), MSG_NOSIGNAL) > 0)
+		;
+	return NULL;
+}
+
 static void *
 later_thread(void *arg)
 {
 	struct t_later *l = arg;
 
-	pause_ms(l->after_ms);
+	t_pause(l->after_ms);
 	l->done_ms = t_now_ms();
 	l->what(l->fd);
 	return NULL;
@@ -816,7 +901,7 @@ t_wait_blocked(volatile pid_t *tid, long call)
 	long now;
 
 	end = t_now_ms() + T_LIMIT_MS;
-	for (now = -1; now != call; pause_ms(1)) {
+	for (now = -1; now != call; t_pause(1)) {
 		ck_assert_msg(t_now_ms() < end, "thread does not sleep");
 		snprintf(path, sizeof(path), "/proc/self/task/%d/syscall",
 		    (int)*tid);
@@ -830,6 +915,25 @@ t_wait_blocked(volatile pid_t *tid, long call)
 		}
 		fclose(f);
 	}
+}
+
+static void *
+block_in_recv(void *arg)
+{
+	struct t_blocked *b = arg;
+	char c;
+
+	b->tid = gettid();
+	b->n = recv(b->fd, &c, 1, 0);
+	return NULL;
+}
+
+void
+t_blocked(struct t_blocked *b, int fd)
+{
+	*b = (struct t_blocked){ .fd = fd };
+	t_thread(&b->thread, block_in_recv, b);
+	t_wait_blocked(&b->tid, SYS_recvfrom);
 }
 
 /*
@@ -929,6 +1033,30 @@ t_odd_open(const struct t_odd *odd)
 }
 
 /*
+ * Options
+ */
+
+struct graceclose_opts
+t_opts(int until, int on_expiry, int timeout_ms, int idle_ms)
+{
+	return (struct graceclose_opts){
+	    .until = until, .on_expiry = on_expiry,
+	    .timeout_ms = timeout_ms, .idle_ms = idle_ms };
+}
+
+const struct graceclose_opts t_bad_opts[T_BAD_OPTS] = {
+	{ .until = 2 },
+	{ .until = -1 },
+	{ .on_expiry = 2 },
+	{ .on_expiry = -1 },
+	{ .timeout_ms = -2 },
+	{ .idle_ms = -2 },
+	{ .reserved = { 1, 0, 0 } },
+	{ .reserved = { 0, 1, 0 } },
+	{ .reserved = { 0, 0, (uint64_t)1 << 63 } }
+};
+
+/*
  * States of a connection
  */
 
@@ -979,13 +1107,7 @@ own_shutdown(struct t_pair *p, int how)
 static void
 consume_error(struct t_pair *p)
 {
-	socklen_t len;
-	int error;
-
-	len = sizeof(error);
-	ck_assert_int_eq(getsockopt(p->us, SOL_SOCKET, SO_ERROR, &error, &len),
-	    0);
-	ck_assert_int_ne(error, 0);
+	ck_assert_int_ne(t_pending_error(p->us), 0);
 }
 
 static void
@@ -1379,6 +1501,29 @@ t_errno(int e)
  * Reapers and their threads
  */
 
+struct graceclose_reaper *
+t_reaper(const struct graceclose_reaper_opts *ro)
+{
+	struct graceclose_reaper *reaper;
+
+	errno = T_ERRNO_UNTOUCHED;
+	reaper = graceclose_reaper_new(ro);
+	ck_assert_msg(reaper != NULL, "new: %s", strerror(errno));
+	ck_assert_int_eq(errno, T_ERRNO_UNTOUCHED);
+	return reaper;
+}
+
+void
+t_reaper_free(struct graceclose_reaper *reaper)
+{
+	pid_t tid = t_named(T_REAPER);
+
+	errno = T_ERRNO_UNTOUCHED;
+	graceclose_reaper_free(reaper);
+	ck_assert_int_eq(errno, T_ERRNO_UNTOUCHED);
+	t_wait_gone(tid);
+}
+
 static int places;
 
 void
@@ -1406,7 +1551,7 @@ t_wait_told(const struct t_verdict *v)
 {
 	int64_t end;
 
-	for (end = t_now_ms() + T_LIMIT_MS; t_told(v) == 0; pause_ms(1))
+	for (end = t_now_ms() + T_LIMIT_MS; t_told(v) == 0; t_pause(1))
 		ck_assert_msg(t_now_ms() < end, "done is not called");
 }
 
@@ -1493,7 +1638,7 @@ t_wait_asleep(pid_t tid, int for_ms)
 	do {
 		ck_assert_msg(t_now_ms() < end, "thread does not sleep");
 		turns = t_turns(tid);
-		pause_ms(for_ms);
+		t_pause(for_ms);
 	} while (t_turns(tid) != turns);
 }
 
@@ -1504,7 +1649,7 @@ t_wait_gone(pid_t tid)
 	char line[64];
 	int64_t end;
 
-	for (end = t_now_ms() + T_LIMIT_MS; ; pause_ms(1)) {
+	for (end = t_now_ms() + T_LIMIT_MS; ; t_pause(1)) {
 		task_line(tid, "comm", "", line, sizeof(line));
 		if (line[0] == '\0')
 			return;
@@ -1557,10 +1702,4 @@ t_random(uint64_t *state, uint32_t below)
 	z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9;
 	z = (z ^ z >> 27) * 0x94d049bb133111eb;
 	return (uint32_t)((z ^ z >> 31) >> 32) % below;
-}
-
-void
-t_pause(int duration_ms)
-{
-	pause_ms(duration_ms);
 }

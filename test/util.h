@@ -105,7 +105,8 @@ const char	*t_missing(int);
  * peer connected to us; t_pair_connecting: we connected; t_pair_any: by an
  * index below T_ANY; t_pair_small: the peer's receive buffer is 4096 bytes
  * (MPTCP: 32768) and our send buffer small, so that t_fill soon meets a
- * window of zero.
+ * window of zero; t_pair_full: that is done, and returns how much it took;
+ * t_pair_reset: the peer sent RST, and we have it.
  */
 int		 t_socket(int);
 int		 t_listen(int);			/* port 0 */
@@ -115,6 +116,8 @@ void		 t_pair(struct t_pair *, int);
 void		 t_pair_connecting(struct t_pair *, int);
 void		 t_pair_any(struct t_pair *, int);
 void		 t_pair_small(struct t_pair *, int);
+size_t		 t_pair_full(struct t_pair *, int);
+void		 t_pair_reset(struct t_pair *, int);
 void		 t_sndbuf(int, int);		/* beyond wmem_max, too */
 void		 t_close(int);			/* must succeed */
 
@@ -143,6 +146,11 @@ struct t_got	 t_read_all(int);		/* until EOF or errno */
 void		 t_read(int, size_t);		/* exactly so much */
 void		 t_fin(int);			/* shutdown(SHUT_WR) */
 
+/* Looks at a socket; the first two take its pending error away. */
+ssize_t		 t_peek(int);			/* at one byte */
+int		 t_pending_error(int);		/* SO_ERROR */
+int		 t_peername(int);		/* errno of getpeername, or 0 */
+
 /* Trouble. */
 #define T_DROP_ALL	0x100	/* every segment */
 #define T_DROP_DATA	0x200	/* segments with payload */
@@ -163,16 +171,26 @@ void		 t_nonblock(int);
 void		 t_thread(pthread_t *, void *(*)(void *), void *);
 void		 t_join(pthread_t);
 
-/* Reads everything, then closes the descriptor when `close` is set. */
+/*
+ * Reads everything, then closes the descriptor when `close` is set.
+ * t_reader_later: begins `after_ms` from now; t_reader_slow: takes 8192 bytes
+ * every 40 ms, and sends its FIN at the end.
+ */
 struct t_reader {
 	pthread_t	 thread;
 	struct t_got	 got;
 	int		 fd;
 	int		 close;
+	int		 after_ms;
 	int64_t		 done_ms;	/* t_now_ms at EOF */
 };
 void		 t_reader(struct t_reader *, int, int);
+void		 t_reader_later(struct t_reader *, int, int);
+void		 t_reader_slow(struct t_reader *, int);
 struct t_got	 t_reader_join(struct t_reader *);
+
+/* For a thread: sends from *(int *)arg as long as that goes. */
+void		*t_flood(void *);
 
 /* Something done to a descriptor `after_ms` from now, by a thread. */
 struct t_later {
@@ -196,6 +214,15 @@ void		 t_hold_end(pid_t);
 /* Until the thread sleeps in this system call (SYS_recvfrom). */
 void		 t_wait_blocked(volatile pid_t *, long);
 
+/* A thread in recv(2), known to sleep there; what that returned is in `n`. */
+struct t_blocked {
+	pthread_t	 thread;
+	volatile pid_t	 tid;
+	int		 fd;
+	ssize_t		 n;
+};
+void		 t_blocked(struct t_blocked *, int);
+
 /*
  * Descriptors that are no connection, and what a close says of them.
  */
@@ -208,6 +235,24 @@ struct t_odd {
 #define T_ODDS		14
 extern const struct t_odd t_odds[T_ODDS];
 int		 t_odd_open(const struct t_odd *);
+
+/*
+ * Options of a close: with these limits; and some that are EINVAL.
+ */
+struct graceclose_opts
+		 t_opts(int until, int on_expiry, int timeout_ms, int idle_ms);
+#define T_BAD_OPTS	9
+extern const struct graceclose_opts t_bad_opts[T_BAD_OPTS];
+
+#define t_report_is(r, outcome_, error_, delivered_, finished_) do {	\
+	const struct graceclose_report *t_r_ = (r);			\
+	ck_assert_int_eq(t_r_->outcome, (outcome_));			\
+	t_error_is(t_r_->error, (error_));				\
+	ck_assert_int_eq(t_r_->delivered, (delivered_));		\
+	ck_assert_int_eq(t_r_->finished, (finished_));			\
+	ck_assert_uint_eq(t_r_->reserved[0], 0);			\
+	ck_assert_uint_eq(t_r_->reserved[1], 0);			\
+} while (0)
 
 /*
  * What a connection may have been through, and what a look at it is to say.
@@ -235,6 +280,15 @@ void		 t_close_pair(struct t_pair *);
 void		 t_clock(int);
 
 /*
+ * A reaper, which may have NULL for options; t_reaper_free waits until its
+ * thread is gone from /proc as well.
+ */
+#define T_REAPER	"graceclose"	/* the thread's name */
+struct graceclose_reaper *
+		 t_reaper(const struct graceclose_reaper_opts *);
+void		 t_reaper_free(struct graceclose_reaper *);
+
+/*
  * What a reaper told of one close: t_done writes it into its cookie.  `place`
  * counts the calls of t_done in the program; `released` says that fd was no
  * descriptor any more, and means nothing where the number is another's again.
@@ -257,12 +311,8 @@ void		 t_wait_told(const struct t_verdict *);
 	const struct t_verdict *t_v_ = (v);				\
 	ck_assert_int_eq(t_told(t_v_), 1);				\
 	ck_assert_int_eq(t_v_->released, 1);				\
-	ck_assert_int_eq(t_v_->report.outcome, (outcome_));		\
-	ck_assert_str_eq(t_errno(t_v_->report.error), t_errno(error_));	\
-	ck_assert_int_eq(t_v_->report.delivered, (delivered_));		\
-	ck_assert_int_eq(t_v_->report.finished, (finished_));		\
-	ck_assert_uint_eq(t_v_->report.reserved[0], 0);			\
-	ck_assert_uint_eq(t_v_->report.reserved[1], 0);			\
+	t_report_is(&t_v_->report, outcome_, error_, delivered_,	\
+	    finished_);							\
 } while (0)
 
 /*
@@ -312,7 +362,9 @@ int		 t_fd_count(void);
 
 /* errno by name. */
 const char	*t_errno(int);
-#define t_errno_is(e) ck_assert_str_eq(t_errno(errno), t_errno(e))
+#define t_error_is(e, expected) \
+	ck_assert_str_eq(t_errno(e), t_errno(expected))
+#define t_errno_is(e)	t_error_is(errno, e)
 
 /* The call returns `value` and errno stays what it was. */
 #define T_ERRNO_UNTOUCHED	4711
@@ -333,7 +385,7 @@ const char	*t_errno(int);
 /* How it ended for the peer. */
 #define t_saw(got, n, e) do {						\
 	struct t_got t_saw_ = (got);					\
-	ck_assert_str_eq(t_errno(t_saw_.error), t_errno(e));		\
+	t_error_is(t_saw_.error, e);					\
 	ck_assert_uint_eq(t_saw_.bytes, (n));				\
 } while (0)
 
