@@ -37,8 +37,9 @@
  *			"reset"
  *	why		of a reset: "unread_input"; "abort" (SO_LINGER 0,
  *			connect(AF_UNSPEC)); "unread_or_abort", which look
- *			alike, mostly; "late_data", sent after the other side
- *			had closed; "gone": it was known no more; null
+ *			alike, mostly; "late_data", that came after the other
+ *			side had closed; "silence": keep-alive probes without
+ *			an answer; "gone": it was known no more; null
  *	first, reset_by	side, null: nobody
  *	from_syn	false: its beginning was not seen
  *	client_bytes, server_bytes	data that this side sent, each byte once

@@ -10,7 +10,7 @@
 
 #define SECOND		((int64_t)1000000)
 #define LINGER		(1 * SECOND)	/* ended, something may come late */
-#define FORGET		(60 * SECOND)	/* told, as long as a TIME_WAIT */
+#define FORGET		(130 * SECOND)	/* told and silent: RTO_MAX is 120 s */
 
 /*
  * A connection is in one of three queues, in each of which the first has been
@@ -228,7 +228,7 @@ begin(struct conns *cs, struct conn *c, const struct segment *s, int64_t now)
 	news(cs, c, s, now);
 }
 
-/* The same ports again, as flow_has() knows; or anything long after the end. */
+/* The same ports again, as flow_has() knows; or anything after long silence. */
 static bool
 begins_anew(const struct conn *c, const struct segment *s, int64_t now)
 {
@@ -257,7 +257,9 @@ conns_feed(struct conns *cs, const struct segment *s, int64_t now)
 		begin(cs, room(cs, now), s, now);
 	} else if (begins_anew(c, s, now)) {
 		supersede(cs, c, s, now);
-	} else if (c->stage != TOLD) {
+	} else if (c->stage == TOLD) {
+		move(cs, c, TOLD, now);	/* sent again: it is not over yet */
+	} else {
 		flow_feed(&c->flow, s);
 		news(cs, c, s, now);
 	}

@@ -8,6 +8,12 @@
 /* No window is larger (RFC 7323, 2.3): what is farther off is not ours. */
 #define REACH	(1 << 30)
 
+/*
+ * Between keep-alive probes, and before giving up, is a second or more; so many
+ * microseconds are enough to tell.
+ */
+#define PATIENCE	900000
+
 /* Sequence numbers go round: a is so much beyond b (RFC 9293, 3.4). */
 static int32_t
 beyond(uint32_t a, uint32_t b)
@@ -21,6 +27,16 @@ far(const struct flow_side *side, uint32_t seq)
 	int32_t n = beyond(seq, side->next);
 
 	return n > REACH || n < -REACH;
+}
+
+/*
+ * Nothing of it that takes numbers was seen: when a capture begins with a
+ * keep-alive probe, the number it begins with is one too low.
+ */
+static bool
+unsure(const struct flow_side *me)
+{
+	return me->seen && !me->sent_syn && me->span == 0;
 }
 
 static int
@@ -38,6 +54,16 @@ learn(struct flow_side *side, uint32_t seq)
 {
 	side->isn = side->next = side->acked = seq;
 	side->seen = true;
+}
+
+/* Before an acknowledged or a sent number is counted. */
+static bool
+began_with_probe(struct flow_side *me, uint32_t next)
+{
+	if (!unsure(me) || me->segments == 0 || next != me->next + 1)
+		return false;
+	learn(me, next);
+	return true;
 }
 
 /*
@@ -58,7 +84,6 @@ feed_syn(struct flow_side *me, const struct segment *s)
 		me->span++;
 	}
 	me->sent_syn = true;
-	me->scale = s->scale;
 }
 
 static void
@@ -72,17 +97,45 @@ advance(struct flow_side *side, uint32_t to)
 	side->next = to;
 }
 
+/*
+ * Its number was acknowledged before it was seen, as captures show it that
+ * mix two directions; so far it was taken for a byte, if for anything.
+ */
+static bool
+was_acked(struct flow_side *me, uint32_t fin, uint64_t sent)
+{
+	if (me->next != fin + 1 || me->acked != me->next)
+		return false;
+	if (unsure(me)) {
+		me->isn--;
+		me->span++;
+		return true;
+	}
+	return sent > 0;
+}
+
+static enum flow_end
+both_closed(const struct flow_side *other, const struct segment *s)
+{
+	if (other->fin_acked)
+		return FLOW_FOUR_WAY;
+	if ((s->flags & SEGMENT_ACK) && s->ack == other->fin + 1)
+		return FLOW_THREE_SEGMENT;
+	return FLOW_SIMULTANEOUS;
+}
+
 static void
 feed_fin(struct flow *f, int by, const struct segment *s)
 {
 	struct flow_side *me = &f->side[by], *other = &f->side[!by];
 	uint32_t fin = s->seq + segment_span(s) - 1;
 
-	if (me->sent_fin || beyond(me->next, fin) > 0)
+	if (me->sent_fin || (beyond(me->next, fin) > 0 &&
+	    !was_acked(me, fin, flow_sent(f, by))))
 		return;
 	me->sent_fin = true;
 	me->fin = fin;
-	me->fin_us = s->us;
+	me->fin_acked = me->acked == fin + 1;
 	if ((s->flags & SEGMENT_ACK) && other->seen)
 		advance(other, s->ack);		/* the capture may lack it */
 	other->before = flow_sent(f, !by);
@@ -91,12 +144,11 @@ feed_fin(struct flow *f, int by, const struct segment *s)
 	if (!other->sent_fin) {
 		f->end = FLOW_HALF_CLOSED;
 		f->first = by;
-	} else if (other->fin_acked) {
-		f->end = FLOW_FOUR_WAY;
-	} else if ((s->flags & SEGMENT_ACK) && s->ack == other->fin + 1) {
-		f->end = FLOW_THREE_SEGMENT;
+	} else if (me->fin_acked && me->before > flow_sent(f, by)) {
+		f->end = FLOW_THREE_SEGMENT;	/* the other one answered it */
+		f->first = by;
 	} else {
-		f->end = FLOW_SIMULTANEOUS;
+		f->end = both_closed(other, s);
 	}
 }
 
@@ -109,6 +161,7 @@ feed_ack(struct flow_side *other, uint32_t ack)
 {
 	if (!other->seen)
 		learn(other, ack);
+	began_with_probe(other, ack);
 	advance(other, ack);
 	if (beyond(ack, other->acked) <= 0 || beyond(ack, other->next) > 0)
 		return;
@@ -117,33 +170,26 @@ feed_ack(struct flow_side *other, uint32_t ack)
 		other->fin_acked = true;
 }
 
-/* A SYN's own window is not scaled (RFC 7323, 2.2). */
 static void
 feed_window(struct flow_side *me, const struct flow_side *other,
     const struct segment *s)
 {
-	bool scaled = !(s->flags & SEGMENT_SYN) && me->scale >= 0 &&
-	    other->scale >= 0;
-
-	if (s->ack != other->acked)
-		return;			/* overtaken by a later one */
-	me->window = (uint32_t)s->window << (scaled ? me->scale : 0);
-	me->shut = s->window == 0;
+	if (s->ack == other->acked)	/* not overtaken by a later one */
+		me->shut = s->window == 0;
 }
 
 /*
  * RFC 5961, 3.2: a RST resets when its number is the next that is expected;
  * another one in the window is asked for again with an ACK, and comes again
- * with the right number if it was meant.  How far its receiver was is known
- * here from what it acknowledged to what had passed.  After a FIN Linux also
- * takes the number of that (tcp_reset_check() in net/ipv4/tcp_input.c).
+ * with the right number if it was meant.  Its receiver is where it acknowledged
+ * last, or has all that passed.  After a FIN Linux also takes the number of
+ * that (tcp_reset_check() in net/ipv4/tcp_input.c).
  */
 static bool
 expected(const struct flow_side *me, const struct segment *s)
 {
-	if (me->fin_acked && s->seq == me->fin)
-		return true;
-	return beyond(s->seq, me->acked) >= 0 && beyond(s->seq, me->next) <= 0;
+	return s->seq == me->acked || s->seq == me->next ||
+	    (me->fin_acked && s->seq == me->fin);
 }
 
 /*
@@ -161,7 +207,7 @@ skips(const struct flow_side *me, const struct flow_side *other,
 }
 
 /*
- * What Linux puts on the wire (test/captures shows each):
+ * What Linux puts on the wire (test/captures shows each but the last):
  *
  * A RST without ACK answers a segment for which there is no socket, or whose
  * data nobody can read any more, and takes its number from there.
@@ -170,7 +216,8 @@ skips(const struct flow_side *me, const struct flow_side *other,
  * SO_LINGER 0 and connect(AF_UNSPEC) send the same; but when nothing was
  * received, nothing was unread.  close(2) first throws the queue away, so that
  * a window that was 0 opens with the RST; connect(AF_UNSPEC) leaves it at 0,
- * and who reads and then aborts opens it before.
+ * and who reads and then aborts mostly opens it before.  And the kernel sends
+ * one by itself when its keep-alive probes were not answered.
  */
 static enum flow_why
 cause(const struct flow *f, int by, const struct segment *s)
@@ -181,6 +228,8 @@ cause(const struct flow *f, int by, const struct segment *s)
 	if (!(s->flags & SEGMENT_ACK))
 		return me->sent_fin && flow_lost(f, !by) > 0 ?
 		    FLOW_WHY_LATE_DATA : FLOW_WHY_GONE;
+	if (me->probed && s->us - me->sent_us >= PATIENCE)
+		return FLOW_WHY_SILENCE;
 	received = s->ack - other->isn - 1;
 	if (other->sent_fin && s->ack == other->fin + 1)
 		received--;
@@ -211,7 +260,10 @@ feed_rst(struct flow *f, int by, const struct segment *s)
 	}
 	if (to_syn && !refuses(f, by, s))
 		return;
-	if (me->seen && !expected(me, s) && !skips(me, &f->side[!by], s))
+	if (me->seen && began_with_probe(me, s->seq))
+		me->probed = true;
+	else if (me->seen && !expected(me, s) &&
+	    !skips(me, &f->side[!by], s))
 		return;
 	if (me->seen)
 		advance(me, s->seq);
@@ -221,6 +273,17 @@ feed_rst(struct flow *f, int by, const struct segment *s)
 		f->first = by;
 	f->why = to_syn ? FLOW_WHY_NONE : cause(f, by, s);
 	f->end = to_syn ? FLOW_REFUSED : FLOW_RESET;
+}
+
+/*
+ * A number that was acknowledged already, to be acknowledged again (RFC 9293,
+ * 3.8.4); some send a byte with it.
+ */
+static bool
+is_probe(const struct flow_side *me, const struct segment *s)
+{
+	return !(s->flags & (SEGMENT_SYN | SEGMENT_FIN)) && s->length <= 1 &&
+	    s->seq + 1 == me->next && me->acked == me->next;
 }
 
 static void
@@ -235,12 +298,17 @@ feed_other(struct flow *f, int by, const struct segment *s)
 		return;
 	if (!me->seen)
 		learn(me, s->seq);
+	began_with_probe(me, s->seq);
+	me->probed = is_probe(me, s);
+	me->sent_us = s->us;
+	other->probed = false;
 	if (s->flags & SEGMENT_SYN)
 		feed_syn(me, s);
 	if (s->flags & SEGMENT_FIN)
 		feed_fin(f, by, s);
 	advance(me, s->seq + segment_span(s));
 	if (s->flags & SEGMENT_ACK) {
+		f->mptcp |= s->mptcp;		/* what was offered is taken */
 		feed_ack(other, s->ack);
 		feed_window(me, other, s);
 	}
@@ -287,7 +355,6 @@ flow_begin(struct flow *f, const struct segment *s)
 	};
 	f->who[by] = s->from;
 	f->who[!by] = s->to;
-	f->side[0].scale = f->side[1].scale = -1;
 	if (f->from_syn && ack)
 		learn_client(&f->side[FLOW_CLIENT], s);
 	flow_feed(f, s);
@@ -336,6 +403,8 @@ flow_lost(const struct flow *f, int side)
 	const struct flow_side *me = &f->side[side];
 	uint32_t lost = me->next - me->acked;
 
+	if (f->side[!side].segments == 0)
+		return 0;
 	if (me->sent_syn && me->acked == me->isn)
 		lost--;
 	if (me->sent_fin && !me->fin_acked)
@@ -371,6 +440,12 @@ say(struct text *t, const char *fmt, ...)
 	t->left -= (size_t)n;
 }
 
+static bool
+one_way(const struct flow *f)
+{
+	return f->side[0].segments == 0 || f->side[1].segments == 0;
+}
+
 /*
  * A listener that is closed resets whom it had not yet handed over, and a
  * server that never said a word may have been one.
@@ -388,7 +463,12 @@ why(const struct flow *f)
 		return "late data";
 	case FLOW_WHY_ABORT:
 		return silent ? "abort, or never accepted" : "abort";
+	case FLOW_WHY_SILENCE:
 	case FLOW_WHY_EITHER:
+		if (one_way(f))
+			return "unread input, abort, or silence";
+		if (f->why == FLOW_WHY_SILENCE)
+			return "heard nothing any more";
 		return silent ? "unread input, abort, or never accepted" :
 		    "unread input, or abort";
 	default:
@@ -407,6 +487,10 @@ say_fins(struct text *t, const struct flow *f)
 	int last = !f->first;
 	uint64_t more = flow_sent(f, last) - f->side[last].before;
 
+	if (one_way(f)) {
+		say(t, "%s closed", name(f->first));
+		return;
+	}
 	say(t, "%s closed first", name(f->first));
 	if (more > 0)
 		say(t, "; %s sent %llu byte%s more", name(last),
@@ -466,6 +550,8 @@ say_lost(struct text *t, const struct flow *f)
 	}
 	if (lost[0] + lost[1] > 0)
 		say(t, over ? " lost" : " not acknowledged");
+	else if (one_way(f))
+		say(t, "; only one direction was captured");
 	else if (over)
 		say(t, "; nothing lost");
 	else
@@ -489,8 +575,7 @@ say_doubts(struct text *t, const struct flow *f)
 
 	if (f->why != FLOW_WHY_ABORT && f->why != FLOW_WHY_LATE_DATA &&
 	    flow_sent(f, from) > flow_lost(f, from))
-		say(t, "; the %s %s read all", name(f->reset_by),
-		    f->why == FLOW_WHY_UNREAD ? "had not" : "may not have");
+		say(t, "; the %s may not have read all", name(f->reset_by));
 	if (kept_back(f, 0) && kept_back(f, 1))
 		say(t, "; more may have waited for both windows");
 	else if (kept_back(f, 0) || kept_back(f, 1))
@@ -511,5 +596,9 @@ flow_story(const struct flow *f, char *buf)
 	for (int i = 0; i < 2; i++)
 		if (f->reset_by == -1 && f->side[i].sent_rst)
 			say(&t, "; then a RST from the %s", name(i));
+	if (!f->from_syn)
+		say(&t, "; begun before the capture");
+	if (f->mptcp)
+		say(&t, "; MPTCP: one path of it");
 	return buf;
 }

@@ -4,7 +4,8 @@
  *
  * What a capture shows is what passed there.  On the wire a RST of SO_LINGER 0
  * looks like that of connect(AF_UNSPEC), and mostly like that of a close()
- * with unread input; where causes look alike the story names them all.
+ * with unread input; where causes look alike the story names them all.  One of
+ * a kernel whose keep-alive probes were not answered is told by these.
  */
 #ifndef FLOW_H
 #define FLOW_H
@@ -34,6 +35,7 @@ enum flow_why {				/* of a RST, as far as it can be told */
 	FLOW_WHY_LATE_DATA,		/* data came after the program closed */
 	FLOW_WHY_ABORT,			/* linger 0, or connect(AF_UNSPEC) */
 	FLOW_WHY_EITHER,		/* UNREAD or ABORT: they look alike */
+	FLOW_WHY_SILENCE,		/* keep-alive probes, no answer */
 	FLOW_WHY_GONE			/* it knew no such connection */
 };
 
@@ -45,10 +47,10 @@ struct flow_side {
 	bool		seen;		/* its sequence numbers are known */
 	bool		sent_syn, sent_fin, fin_acked;
 	bool		sent_rst;	/* that counted, or came late */
+	bool		probed;		/* its last is a keep-alive probe, */
+					/* and nothing came since */
+	int64_t		sent_us;	/* when its last was seen, but a RST */
 	bool		shut;		/* the last window it gave was 0 */
-	int64_t		fin_us;		/* when its FIN was first seen */
-	int		scale;		/* of its SYN, -1: none was seen */
-	uint32_t	window;		/* last advertised, scaled */
 	uint64_t	segments;
 	uint64_t	span;		/* of sequence numbers, in all */
 	uint64_t	before;		/* flow_sent() at the other's FIN */
@@ -62,6 +64,7 @@ struct flow {
 	int		 first;		/* who closed first; -1: nobody yet */
 	int		 reset_by;	/* -1: nobody */
 	bool		 from_syn;	/* the capture has its beginning */
+	bool		 mptcp;		/* one path of a connection */
 	int64_t		 began_us, last_us;
 };
 
@@ -84,7 +87,8 @@ bool	flow_over(const struct flow *f);
 /*
  * Bytes of data that this side sent, each counted once; those of them that
  * nobody acknowledged.  What its kernel had still to send was never here, and
- * what a RST says of an acknowledgement its receiver does not look at.
+ * what a RST says of an acknowledgement its receiver does not look at.  Where
+ * the other direction was not captured, nobody knows what was lost: 0.
  */
 uint64_t flow_sent(const struct flow *f, int side);
 uint64_t flow_lost(const struct flow *f, int side);
@@ -94,7 +98,7 @@ uint64_t flow_lost(const struct flow *f, int side);
  *	"server closed first; four-way; nothing lost"
  *	"server reset it (unread input); 65536 bytes to the client lost"
  */
-#define FLOW_STORY_SIZE	256
+#define FLOW_STORY_SIZE	384
 const char *flow_story(const struct flow *f, char *buf);
 
 #endif /* FLOW_H */

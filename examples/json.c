@@ -17,6 +17,7 @@ static const char *const whys[] = {
 	[FLOW_WHY_LATE_DATA] = "late_data",
 	[FLOW_WHY_ABORT] = "abort",
 	[FLOW_WHY_EITHER] = "unread_or_abort",
+	[FLOW_WHY_SILENCE] = "silence",
 	[FLOW_WHY_GONE] = "gone",
 };
 

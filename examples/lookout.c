@@ -20,6 +20,14 @@
 
 /* --- what is told -------------------------------------------------------- */
 
+/* Who ignores SIGPIPE learns only so that nobody reads it any more. */
+static void
+told(struct lookout *l)
+{
+	if (ferror(stdout))
+		packets_stop(l->packets);
+}
+
 static void
 tell(void *arg, const struct flow *f, int64_t over_us)
 {
@@ -31,6 +39,7 @@ tell(void *arg, const struct flow *f, int64_t over_us)
 		json_conn(f, over_us);
 	else
 		words_conn(f, over_us);
+	told(l);
 }
 
 void
@@ -51,6 +60,7 @@ lookout_summary(struct lookout *l)
 	else
 		words_summary(&s);
 	l->said = true;
+	told(l);
 }
 
 /* --- the time ------------------------------------------------------------ */

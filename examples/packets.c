@@ -58,6 +58,30 @@ packets_close(struct packets *p)
 	free(p);
 }
 
+/* NULL: segment.h names this one. */
+static const char *
+unread_link(int link)
+{
+	static char text[64];
+	const char *name;
+
+	switch (link) {
+	case DLT_EN10MB:
+	case DLT_RAW:
+	case DLT_NULL:
+	case DLT_LOOP:
+	case DLT_LINUX_SLL:
+	case DLT_LINUX_SLL2:
+		return NULL;
+	}
+	if ((name = pcap_datalink_val_to_name(link)) != NULL)
+		snprintf(text, sizeof(text), "link type %.40s is not read",
+		    name);
+	else
+		snprintf(text, sizeof(text), "link type %d is not read", link);
+	return text;
+}
+
 /* What to do when pcap_activate() failed. */
 static const char *
 remedy(pcap_t *pcap, int status)
@@ -114,7 +138,7 @@ start(struct packets *p, const char *name, int port, char *error)
 	if (pcap_get_selectable_fd(p->pcap) == -1)
 		return "cannot be waited for";
 	p->link = pcap_datalink(p->pcap);
-	return NULL;
+	return unread_link(p->link);
 }
 
 struct packets *
@@ -151,7 +175,10 @@ packets_file(const char *name, const char **why)
 	}
 	p->file = true;
 	p->link = pcap_datalink(p->pcap);
-	return p;
+	if ((*why = unread_link(p->link)) == NULL)
+		return p;
+	packets_close(p);
+	return NULL;
 }
 
 void
@@ -186,7 +213,7 @@ on_packet(u_char *user, const struct pcap_pkthdr *header, const u_char *packet)
 {
 	struct packets *p = (struct packets *)user;
 	struct segment s = { .us = packet_us(header) };
-	bool tcp = segment_parse_cut(&s, p->link, packet, header->caplen,
+	bool tcp = segment_parse(&s, p->link, packet, header->caplen,
 	    header->len);
 
 	p->take(p->arg, s.us, tcp ? &s : NULL);

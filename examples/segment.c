@@ -38,8 +38,7 @@
 #define TCP_HEADER	20
 #define OPTION_END	0
 #define OPTION_NOP	1
-#define OPTION_SCALE	3
-#define SCALE_MAX	14		/* RFC 7323, 2.3 */
+#define OPTION_MPTCP	30
 
 /* What is left of a packet, while header after header is taken off. */
 struct rest {
@@ -261,8 +260,8 @@ ipv6(struct segment *s, struct rest *r)
 	return type == IPPROTO_TCP;
 }
 
-static int
-find_scale(const unsigned char *option, size_t left)
+static bool
+has_mptcp(const unsigned char *option, size_t left)
 {
 	size_t size;
 
@@ -270,14 +269,14 @@ find_scale(const unsigned char *option, size_t left)
 		if (option[0] == OPTION_NOP)
 			size = 1;
 		else if (left < 2 || option[1] < 2 || option[1] > left)
-			return -1;
+			return false;
 		else
 			size = option[1];
-		if (option[0] == OPTION_SCALE && size == 3)
-			return option[2] > SCALE_MAX ? SCALE_MAX : option[2];
+		if (option[0] == OPTION_MPTCP)
+			return true;
 		left -= size;
 	}
-	return -1;
+	return false;
 }
 
 static bool
@@ -297,14 +296,14 @@ tcp(struct segment *s, struct rest *r)
 	s->flags = p[13];
 	s->ack = s->flags & SEGMENT_ACK ? get32(p + 8) : 0;
 	s->window = get16(p + 14);
-	s->scale = s->flags & SEGMENT_SYN ?
-	    find_scale(p + TCP_HEADER, header - TCP_HEADER) : -1;
+	s->mptcp = (s->flags & SEGMENT_SYN) &&
+	    has_mptcp(p + TCP_HEADER, header - TCP_HEADER);
 	s->length = (uint32_t)r->length;
 	return true;
 }
 
 bool
-segment_parse_cut(struct segment *s, int link, const void *packet, size_t have,
+segment_parse(struct segment *s, int link, const void *packet, size_t have,
     size_t was)
 {
 	struct rest r = { packet, have, was > have ? was : have, SIZE_MAX };
@@ -317,12 +316,6 @@ segment_parse_cut(struct segment *s, int link, const void *packet, size_t have,
 	default:
 		return false;
 	}
-}
-
-bool
-segment_parse(struct segment *s, int link, const void *packet, size_t have)
-{
-	return segment_parse_cut(s, link, packet, have, have);
 }
 
 const char *

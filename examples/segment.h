@@ -31,24 +31,18 @@ struct segment {
 	uint32_t	ack;		/* 0 without SEGMENT_ACK */
 	uint32_t	length;		/* of the payload, as the headers say */
 	uint16_t	window;		/* not scaled */
-	int		scale;		/* of a SYN: window scale, -1: none */
 	uint8_t		flags;
+	bool		mptcp;		/* a SYN that says so (RFC 8684) */
 };
 
 /*
  * Reads a captured packet of a link type of libpcap (DLT_EN10MB, DLT_RAW,
  * DLT_NULL, DLT_LOOP, DLT_LINUX_SLL, DLT_LINUX_SLL2), of which `have` bytes
- * were captured.  False: it is no TCP, or not whole as far as its headers go.
- * Sets all of *s but the time.
+ * were captured.  It was `was` bytes long: one that IP has no number for
+ * (Linux, "BIG TCP") shows its length only so.  False: it is no TCP, or not
+ * whole as far as its headers go.  Sets all of *s but the time.
  */
 bool	segment_parse(struct segment *s, int link, const void *packet,
-	    size_t have);
-
-/*
- * The same, of a packet that was longer than what was captured of it: one that
- * IP has no number for (Linux, "BIG TCP") shows its length only so.
- */
-bool	segment_parse_cut(struct segment *s, int link, const void *packet,
 	    size_t have, size_t was);
 
 /* "[S.]" and so on, as tcpdump(1) puts it; buf is returned. */

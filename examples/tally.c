@@ -21,6 +21,8 @@ static const struct {
 	[TALLY_RESET + FLOW_WHY_ABORT] = { "reset, abort", "reset_abort" },
 	[TALLY_RESET + FLOW_WHY_EITHER] = { "reset, unread input or abort",
 	    "reset_unread_or_abort" },
+	[TALLY_RESET + FLOW_WHY_SILENCE] = { "reset, heard nothing more",
+	    "reset_silence" },
 	[TALLY_RESET + FLOW_WHY_GONE] = { "reset, it knew no connection",
 	    "reset_gone" },
 };

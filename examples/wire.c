@@ -106,7 +106,7 @@ keep(unsigned char *arg, const struct pcap_pkthdr *header,
 	pthread_mutex_lock(&w->lock);
 	if (w->file != NULL)
 		pcap_dump((unsigned char *)w->file, header, packet);
-	if (segment_parse_cut(&k.s, w->link, packet, header->caplen,
+	if (segment_parse(&k.s, w->link, packet, header->caplen,
 	    header->len)) {
 		k.s.us = (int64_t)header->ts.tv_sec * 1000000 +
 		    header->ts.tv_usec;

@@ -8,7 +8,7 @@
 #include "words.h"
 
 #define SECOND	((int64_t)1000000)
-#define WIDTH	95
+#define WIDTH	102
 
 static const char *
 clock_text(int64_t us, char *buf, size_t size)
@@ -80,6 +80,7 @@ static const struct {
 	{ TALLY_RESET + FLOW_WHY_ABORT, "abort" },
 	{ TALLY_RESET + FLOW_WHY_EITHER, "either" },
 	{ TALLY_RESET + FLOW_WHY_LATE_DATA, "late" },
+	{ TALLY_RESET + FLOW_WHY_SILENCE, "silent" },
 	{ TALLY_RESET + FLOW_WHY_GONE, "gone" },
 	{ TALLY_REFUSED, "refuse" },
 	{ TALLY_AFTER, "after" },

@@ -84,9 +84,9 @@ le32() {
 	byte $(($1 & 255)) $(($1 >> 8 & 255)) $(($1 >> 16 & 255)) \
 	    $(($1 >> 24 & 255))
 }
-header() {
+header() {	# header [LINK]
 	printf '\324\303\262\241\002\000\004\000'
-	le32 0; le32 0; le32 65535; le32 101
+	le32 0; le32 0; le32 65535; le32 "${1:-101}"
 }
 
 FIN=1 SYN=2 RST=4 ACK=16
@@ -121,13 +121,23 @@ late_rst() {	# late_rst MS PORT SEQ: the server's
 run 0 -r "$dir/late.pcap"
 tells 'a late RST' 1
 says 'a late RST' 'nothing lost; then a RST from the server (5.0 ms' \
-    '^10.0.0.2.80  *server  *1  *0  *0  *0  *0  *0  *0  *1  *0$'
+    '^10.0.0.2.80  *server  *1  *0  *0  *0  *0  *0  *0  *0  *1  *0$'
 { header; begin 0 5000 1000; end 5 5000 1000; late_rst 5000 5000 1000; } \
     >"$dir/later.pcap"
 run 0 -r "$dir/later.pcap"
 tells 'a later RST' 1
 says 'a later RST' '100 bytes there, 0 back)$' ' 1 ended, 0 open,'
 grep -q 'RST' "$dir/out" && bad 'a RST that came later is told'
+
+# Nor does a FIN that is sent again and again, and each time answered so.
+{ header; begin 0 5000 1000; end 5 5000 1000
+    for ms in 25000 50000 75000 100000 125000; do
+	segment $ms 2 5000 $((FIN | ACK)) 1001 1102 0
+	segment $ms 1 5000 $RST 1102 0 0
+    done; } >"$dir/again.pcap"
+run 0 -r "$dir/again.pcap"
+tells 'a FIN sent again' 1
+says 'a FIN sent again' 'segments: 17; connections: 1 ended, 0 open,'
 
 # The same ports again, at once; an open one between the same ports.
 { header; begin 0 5000 1000; end 0 5000 1000; begin 10 5000 2000
@@ -187,6 +197,16 @@ head -c $((size - 17)) "$dir/two.pcap" >"$dir/cut.pcap"
 run 1 -r "$dir/cut.pcap"
 tells 'a truncated capture' 2
 grep -q 'truncated' "$dir/err" || bad 'a truncated capture: not called so'
+for link in 9:PPP 147:147 105:IEEE802_11; do
+	header "${link%:*}" >"$dir/link.pcap"
+	run 1 -r "$dir/link.pcap"
+	grep -q "link type ${link#*:} is not read" "$dir/err" ||
+	    bad "link type ${link#*:}: $(cat "$dir/err")"
+done
+for link in 0 1 108 113 276; do
+	header "$link" >"$dir/link.pcap"
+	run 0 -r "$dir/link.pcap"
+done
 { header; for i in 1 2 3 4 5 6 7 8 9; do le32 $i; le32 0; le32 64; le32 64
     head -c 64 /dev/urandom; done; } >"$dir/noise.pcap"
 run 0 -r "$dir/noise.pcap"
@@ -225,6 +245,26 @@ watcher=$!
 cat "$dir/two.pcap" >"$dir/pipe"
 await '10.0.0.1.5000' "$dir/out" &&
     await '^State:.S' "/proc/$watcher/status" && ends TERM 'a pipe'
+
+# Nor does anybody read what it says: that is the end of it.
+unheard() {	# unheard WHAT: it ends by itself, with 1, and says why
+	n=0
+	while kill -0 "$watcher" 2>/dev/null && [ $n -lt 200 ]; do
+		n=$((n + 1))
+		sleep 0.05
+	done
+	kill "$watcher" 2>/dev/null
+	wait "$watcher"
+	rv=$?
+	watcher=
+	[ $rv -eq 1 ] || bad "$1, unheard: exit status $rv"
+	[ "$(grep -c 'standard output: ' "$dir/err")" -eq 1 ] ||
+	    bad "$1, unheard: $(cat "$dir/err")"
+}
+"$program" -r - <"$dir/pipe" >/dev/full 2>"$dir/err" &
+watcher=$!
+cat "$dir/two.pcap" >"$dir/pipe"
+unheard 'a pipe'
 exec 9>&-
 
 run 1 -i no-such-if
@@ -252,6 +292,17 @@ done
 "$program" --port 1 --seconds 1 >"$dir/out" 2>"$dir/err" </dev/null ||
     bad "--seconds 1: exit status $?"
 says '--seconds 1' 'connections: 0 ended'
+
+# A pipe whose reader is gone, for who ignores SIGPIPE, as systemd's services.
+: >"$dir/err"
+mkfifo "$dir/gone"
+(trap '' PIPE; exec "$program" -i lo --port 1 >"$dir/gone" 2>"$dir/err" \
+    </dev/null) &
+watcher=$!
+: <"$dir/gone"
+await watching "$dir/err"
+bash -c 'exec 3<>/dev/tcp/127.0.0.1/1' 2>/dev/null
+unheard 'a live capture'
 
 # Without the right to capture it says so, and is no failure of a demo.
 mere() { setpriv --reuid 65534 --regid 65534 --clear-groups "$@"; }

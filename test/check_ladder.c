@@ -58,7 +58,6 @@ make(const struct hand *h, size_t n)
 				    h->ack + (out ? ISN_S : ISN_C),
 				.length = h->length,
 				.window = h->window,
-				.scale = -1,
 				.flags = h->flags,
 			},
 			.client_state = h->client,

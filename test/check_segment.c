@@ -56,105 +56,105 @@ static const struct sample {
 	size_t			 size;
 	size_t			 headers;	/* 0: is no TCP segment */
 	uint32_t		 length;
-	int			 scale;
+	bool			 mptcp;		/* is said in a SYN */
 } samples[] = {
 	{ "Ethernet, IPv4", DLT_EN10MB, PACKET(ETHER, IP4, IPV4(43),
-	    TCP(0x18), 'a', 'b', 'c'), 54, 3, -1 },
+	    TCP(0x18), 'a', 'b', 'c'), 54, 3, 0 },
 	{ "Ethernet, IPv6", DLT_EN10MB, PACKET(ETHER, IP6, IPV6(23),
-	    TCP(0x18), 'a', 'b', 'c'), 74, 3, -1 },
+	    TCP(0x18), 'a', 'b', 'c'), 74, 3, 0 },
 	{ "a frame that was padded", DLT_EN10MB, PACKET(ETHER, IP4, IPV4(40),
-	    TCP(0x10), ZERO6), 54, 0, -1 },
+	    TCP(0x10), ZERO6), 54, 0, 0 },
 	{ "only headers captured", DLT_EN10MB, PACKET(ETHER, IP4,
-	    IPV4(1500), TCP(0x10)), 54, 1460, -1 },
+	    IPV4(1500), TCP(0x10)), 54, 1460, 0 },
 	{ "VLAN", DLT_EN10MB, PACKET(ETHER, VLAN IP4, IPV4(40), TCP(0x10)),
-	    58, 0, -1 },
+	    58, 0, 0 },
 	{ "VLAN in VLAN", DLT_EN10MB, PACKET(ETHER, QINQ VLAN IP6, IPV6(20),
-	    TCP(0x10)), 82, 0, -1 },
-	{ "raw, IPv4", DLT_RAW, PACKET(IPV4(41), TCP(0x10), 'a'), 40, 1, -1 },
-	{ "raw, IPv6", DLT_RAW, PACKET(IPV6(21), TCP(0x10), 'a'), 60, 1, -1 },
+	    TCP(0x10)), 82, 0, 0 },
+	{ "raw, IPv4", DLT_RAW, PACKET(IPV4(41), TCP(0x10), 'a'), 40, 1, 0 },
+	{ "raw, IPv6", DLT_RAW, PACKET(IPV6(21), TCP(0x10), 'a'), 60, 1, 0 },
 	{ "raw, as files have it", 101, PACKET(IPV4(40), TCP(0x10)), 40, 0,
-	    -1 },
+	    0 },
 	{ "raw, as OpenBSD has it", 14, PACKET(IPV4(40), TCP(0x10)), 40, 0,
-	    -1 },
+	    0 },
 	{ "null, little endian", DLT_NULL, PACKET(2, 0, 0, 0, IPV4(40),
-	    TCP(0x10)), 44, 0, -1 },
+	    TCP(0x10)), 44, 0, 0 },
 	{ "null, big endian", DLT_NULL, PACKET(0, 0, 0, 2, IPV4(40),
-	    TCP(0x10)), 44, 0, -1 },
+	    TCP(0x10)), 44, 0, 0 },
 	{ "null, IPv6 of macOS", DLT_NULL, PACKET(30, 0, 0, 0, IPV6(20),
-	    TCP(0x10)), 64, 0, -1 },
+	    TCP(0x10)), 64, 0, 0 },
 	{ "null, neither", DLT_NULL, PACKET(7, 0, 0, 0, IPV4(40), TCP(0x10)),
-	    0, 0, -1 },
+	    0, 0, 0 },
 	{ "loop, IPv6 of OpenBSD", DLT_LOOP, PACKET(0, 0, 0, 24, IPV6(20),
-	    TCP(0x10)), 64, 0, -1 },
+	    TCP(0x10)), 64, 0, 0 },
 	{ "cooked", DLT_LINUX_SLL, PACKET(SLL, IP4, IPV4(40), TCP(0x10)), 56,
-	    0, -1 },
+	    0, 0 },
 	{ "cooked, version 2", DLT_LINUX_SLL2, PACKET(SLL2(B16(0x86dd)),
-	    IPV6(20), TCP(0x10)), 80, 0, -1 },
-	{ "an unknown link", 4711, PACKET(IPV4(40), TCP(0x10)), 0, 0, -1 },
+	    IPV6(20), TCP(0x10)), 80, 0, 0 },
+	{ "an unknown link", 4711, PACKET(IPV4(40), TCP(0x10)), 0, 0, 0 },
 	{ "ARP", DLT_EN10MB, PACKET(ETHER, 0x08, 0x06, IPV4(40), TCP(0x10)),
-	    0, 0, -1 },
+	    0, 0, 0 },
 
 	{ "IPv4 with options", DLT_RAW, PACKET(IPV4_(0x47, 48, 0, 6), 1, 1,
-	    1, 1, 1, 1, 1, 0, TCP(0x10)), 48, 0, -1 },
+	    1, 1, 1, 1, 1, 0, TCP(0x10)), 48, 0, 0 },
 	{ "IPv4, a header that is too short", DLT_RAW, PACKET(IPV4_(0x44, 44,
-	    0, 6), TCP(0x10), 0, 0, 0, 0), 0, 0, -1 },
+	    0, 6), TCP(0x10), 0, 0, 0, 0), 0, 0, 0 },
 	{ "IPv4, first fragment", DLT_RAW, PACKET(IPV4_(0x45, 44, 0x2000, 6),
-	    TCP(0x10), 1, 2, 3, 4), 40, 4, -1 },
+	    TCP(0x10), 1, 2, 3, 4), 40, 4, 0 },
 	{ "IPv4, a later fragment", DLT_RAW, PACKET(IPV4_(0x45, 44, 0x2001,
-	    6), TCP(0x10), 1, 2, 3, 4), 0, 0, -1 },
+	    6), TCP(0x10), 1, 2, 3, 4), 0, 0, 0 },
 	{ "IPv4, a fragment with half a header", DLT_RAW, PACKET(IPV4_(0x45,
-	    28, 0x2000, 6), TCP(0x10)), 0, 0, -1 },
+	    28, 0x2000, 6), TCP(0x10)), 0, 0, 0 },
 	{ "IPv4, more header than packet", DLT_RAW, PACKET(IPV4(19),
-	    TCP(0x10)), 0, 0, -1 },
+	    TCP(0x10)), 0, 0, 0 },
 	{ "IPv4, longer than it can say", DLT_RAW, PACKET(IPV4(0), TCP(0x10),
-	    1, 2, 3, 4), 40, 4, -1 },
+	    1, 2, 3, 4), 40, 4, 0 },
 	{ "IPv4, UDP", DLT_RAW, PACKET(IPV4_(0x45, 40, 0, 17), TCP(0x10)), 0,
-	    0, -1 },
+	    0, 0 },
 	{ "IPv4 that says IPv6", DLT_EN10MB, PACKET(ETHER, IP6, IPV4(40),
-	    TCP(0x10), ZERO6, ZERO6, ZERO6, ZERO6), 0, 0, -1 },
+	    TCP(0x10), ZERO6, ZERO6, ZERO6, ZERO6), 0, 0, 0 },
 
 	{ "IPv6, extensions", DLT_RAW, PACKET(IPV6_(76, 0),
 	    60, 0, 1, 4, 0, 0, 0, 0,				/* hop */
 	    43, 1, 1, 12, ZERO6, ZERO6,				/* options */
 	    51, 0, 0, 0, 0, 0, 0, 0,				/* routing */
 	    6, 4, ZERO6, ZERO6, ZERO6, 0, 0, 0, 0,		/* AH */
-	    TCP(0x10)), 116, 0, -1 },
+	    TCP(0x10)), 116, 0, 0 },
 	{ "IPv6, first fragment", DLT_RAW, PACKET(IPV6_(29, 44),
-	    6, 0, 0, 1, 0, 0, 0, 9, TCP(0x10), 'a'), 68, 1, -1 },
+	    6, 0, 0, 1, 0, 0, 0, 9, TCP(0x10), 'a'), 68, 1, 0 },
 	{ "IPv6, a later fragment", DLT_RAW, PACKET(IPV6_(29, 44),
-	    6, 0, 0, 9, 0, 0, 0, 9, TCP(0x10), 'a'), 0, 0, -1 },
+	    6, 0, 0, 9, 0, 0, 0, 9, TCP(0x10), 'a'), 0, 0, 0 },
 	{ "IPv6, jumbogram", DLT_RAW, PACKET(IPV6_(0, 0),
-	    6, 0, 0xc2, 4, B32(100028), TCP(0x10), 'a'), 68, 100000, -1 },
+	    6, 0, 0xc2, 4, B32(100028), TCP(0x10), 'a'), 68, 100000, 0 },
 	{ "IPv6, longer than it can say", DLT_RAW, PACKET(IPV6(0), TCP(0x10),
-	    'a'), 60, 1, -1 },
+	    'a'), 60, 1, 0 },
 	{ "IPv6, longer than it can say, nor does an option", DLT_RAW, PACKET(
-	    IPV6_(0, 0), 6, 0, 0xc2, 4, B32(9), TCP(0x10), 'a'), 68, 1, -1 },
+	    IPV6_(0, 0), 6, 0, 0xc2, 4, B32(9), TCP(0x10), 'a'), 68, 1, 0 },
 	{ "IPv6, a jumbo option where none can be", DLT_RAW, PACKET(
 	    IPV6_(29, 0), 6, 0, 0xc2, 4, B32(100028), TCP(0x10), 'a'), 68, 1,
-	    -1 },
-	{ "IPv6, ICMP", DLT_RAW, PACKET(IPV6_(20, 58), TCP(0x10)), 0, 0, -1 },
+	    0 },
+	{ "IPv6, ICMP", DLT_RAW, PACKET(IPV6_(20, 58), TCP(0x10)), 0, 0, 0 },
 
-	{ "a SYN with its options", DLT_RAW, PACKET(IPV4(60), TCP_(10, 0x02),
-	    2, 4, 0xff, 0xd7, 4, 2, 8, 10, B32(1), B32(0), 1, 3, 3, 7), 60,
-	    0, 7 },
+	{ "a SYN with its options", DLT_RAW, PACKET(IPV4(72), TCP_(13, 0x12),
+	    2, 4, 0xff, 0xd7, 4, 2, 8, 10, B32(1), B32(0), 1, 3, 3, 7,
+	    30, 12, 1, 1, B32(1), B32(2)), 72, 0, 1 },
 	{ "a SYN with data", DLT_RAW, PACKET(IPV4(46), TCP_(6, 0x02), 3, 3,
 	    0, 0, 'a', 'b'), 44, 2, 0 },
-	{ "a scale that is too large", DLT_RAW, PACKET(IPV4(44), TCP_(6,
-	    0x02), 3, 3, 200, 0), 44, 0, 14 },
-	{ "a scale behind the end", DLT_RAW, PACKET(IPV4(44), TCP_(6, 0x02),
-	    0, 3, 3, 7), 44, 0, -1 },
+	{ "a SYN of MPTCP", DLT_RAW, PACKET(IPV4(44), TCP_(6,
+	    0x02), 30, 4, 1, 0), 44, 0, 1 },
+	{ "an option behind the end", DLT_RAW, PACKET(IPV4(44), TCP_(6, 0x02),
+	    0, 30, 3, 7), 44, 0, 0 },
 	{ "an option without length", DLT_RAW, PACKET(IPV4(44), TCP_(6,
-	    0x02), 1, 1, 1, 3), 44, 0, -1 },
+	    0x02), 1, 1, 1, 30), 44, 0, 0 },
 	{ "an option of length 0", DLT_RAW, PACKET(IPV4(44), TCP_(6, 0x02),
-	    8, 0, 3, 3), 44, 0, -1 },
+	    8, 0, 30, 2), 44, 0, 0 },
 	{ "an option that is too long", DLT_RAW, PACKET(IPV4(44), TCP_(6,
-	    0x02), 1, 3, 4, 7), 44, 0, -1 },
-	{ "a scale, but no SYN", DLT_RAW, PACKET(IPV4(44), TCP_(6, 0x10), 3,
-	    3, 7, 0), 44, 0, -1 },
+	    0x02), 1, 30, 4, 7), 44, 0, 0 },
+	{ "MPTCP, but no SYN", DLT_RAW, PACKET(IPV4(44), TCP_(6, 0x10), 30,
+	    4, 1, 0), 44, 0, 0 },
 	{ "TCP, a header that is too short", DLT_RAW, PACKET(IPV4(40), TCP_(4,
-	    0x10)), 0, 0, -1 },
+	    0x10)), 0, 0, 0 },
 	{ "TCP, more header than packet", DLT_RAW, PACKET(IPV4(40), TCP_(6,
-	    0x10), 0, 0, 0, 0), 0, 0, -1 },
+	    0x10), 0, 0, 0, 0), 0, 0, 0 },
 };
 #define SAMPLES	((int)(sizeof(samples) / sizeof(samples[0])))
 
@@ -169,7 +169,7 @@ parse(struct segment *s, const struct sample *p, size_t have)
 	memset(s, 0xa5, sizeof(*s));
 	s->us = 4711;
 	memcpy(bytes + 1, p->bytes, have);
-	ok = segment_parse(s, p->link, bytes + 1, have);
+	ok = segment_parse(s, p->link, bytes + 1, have, have);
 	free(bytes);
 	return ok;
 }
@@ -201,7 +201,7 @@ compare(const struct segment *s, const struct sample *p, uint32_t length)
 	ck_assert_uint_eq(s->ack, s->flags & SEGMENT_ACK ? 0x7fffffff : 0);
 	ck_assert_uint_eq(s->length, length);
 	ck_assert_uint_eq(s->window, 0xfff0);
-	ck_assert_int_eq(s->scale, p->scale);
+	ck_assert(s->mptcp == p->mptcp);
 }
 
 START_TEST(a_packet_is_read)
@@ -244,10 +244,10 @@ START_TEST(a_packet_may_be_longer_than_what_was_captured)
 
 	if (p->headers == 0)
 		return;
-	ck_assert(segment_parse_cut(&s, p->link, p->bytes, p->headers,
+	ck_assert(segment_parse(&s, p->link, p->bytes, p->headers,
 	    p->headers + 100000));
 	compare(&s, p, untold ? 100000 : p->length);
-	ck_assert(segment_parse_cut(&s, p->link, p->bytes, p->size, 0));
+	ck_assert(segment_parse(&s, p->link, p->bytes, p->size, 0));
 	compare(&s, p, p->length);
 }
 END_TEST
@@ -280,7 +280,7 @@ START_TEST(no_packet_at_all)
 	int link;
 
 	for (link = 0; link < 300; link++)
-		ck_assert(!segment_parse(&s, link, "", 0));
+		ck_assert(!segment_parse(&s, link, "", 0, 0));
 }
 END_TEST
 

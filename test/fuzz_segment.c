@@ -48,7 +48,7 @@ check_segment(const struct segment *s)
 	must(endpoint_equal(&s->from, &s->from));
 	must(s->from.family == s->to.family);
 	must(s->from.family == AF_INET || s->from.family == AF_INET6);
-	must(s->scale >= -1 && s->scale <= 14);
+	must((s->flags & SEGMENT_SYN) || !s->mptcp);
 	must((s->flags & SEGMENT_ACK) || s->ack == 0);
 	must(segment_span(s) - s->length <= 2);
 }
@@ -82,7 +82,7 @@ feed(int link, const uint8_t *packet, size_t size, size_t was, int64_t us)
 
 	must(copy != NULL);
 	memcpy(copy, packet, size);
-	if (segment_parse_cut(&s, link, copy, size, was)) {
+	if (segment_parse(&s, link, copy, size, was)) {
 		check_segment(&s);
 		if (going && flow_has(&flow, &s))
 			flow_feed(&flow, &s);
@@ -106,7 +106,7 @@ static void
 feed_short(const uint8_t *in, int64_t us)
 {
 	uint8_t p[HEADERS] = { 0x45, [8] = 64, 6, [12] = 127, 0, 0, 1, 127, 0,
-	    0, 1, [32] = 0x60, [40] = 3, 3, in[9], 0 };
+	    0, 1, [32] = 0x60, [40] = in[9] & 31, 4, 0, 0 };
 	bool server = in[0] & 1, same = in[0] & 2;
 
 	put16(p + 2, HEADERS + (unsigned)in[6]);

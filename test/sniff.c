@@ -185,7 +185,7 @@ take(const unsigned char *frame)
 	const struct sockaddr_ll *ll = (const void *)(h + 1);
 
 	if (ll->sll_pkttype != PACKET_OUTGOING || nseen == FRAMES ||
-	    !segment_parse_cut(&seen[nseen], LINK_EN10MB, frame + h->tp_mac,
+	    !segment_parse(&seen[nseen], LINK_EN10MB, frame + h->tp_mac,
 	    h->tp_snaplen, h->tp_len))
 		return;
 	seen[nseen++].us = (int64_t)h->tp_sec * 1000000 + h->tp_nsec / 1000;
