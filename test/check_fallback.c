@@ -27,19 +27,8 @@ static struct graceclose_report r;
 static void
 given(int until, int timeout_ms)
 {
-	memset(&o, 0, sizeof(o));
-	o.until = until;
-	o.timeout_ms = timeout_ms;
+	o = t_opts(until, GRACECLOSE_DETACH, timeout_ms, 0);
 	memset(&r, 0xaa, sizeof(r));
-}
-
-static void
-reported(int outcome, int error, int delivered, int finished)
-{
-	ck_assert_int_eq(r.outcome, outcome);
-	ck_assert_str_eq(t_errno(r.error), t_errno(error));
-	ck_assert_int_eq(r.delivered, delivered);
-	ck_assert_int_eq(r.finished, finished);
 }
 
 /*
@@ -114,7 +103,7 @@ START_TEST(peer_that_half_closed_first_and_reads_it_all_is_a_success)
 	t_thread(&peer.thread, read_later, &peer);
 	t_ok(graceclose(p.us, &o, &r));
 	t_released(p.us);
-	reported(GRACECLOSE_OK, 0, 1, 1);
+	t_report_is(&r, GRACECLOSE_OK, 0, 1, 1);
 	ck_assert_uint_eq(r.unacked, 0);
 	t_saw(t_reader_join(&peer), n, 0);
 	t_close(p.peer);
@@ -141,7 +130,7 @@ START_TEST(reset_while_we_wait_is_econnreset)
 	t_fails(graceclose(p.us, &o, &r), ECONNRESET);
 	t_between(t_now_ms() - t_later_join(&l), 0, 1000);
 	t_released(p.us);
-	reported(GRACECLOSE_WAS_RESET, ECONNRESET, 0, T_FIRST(_i));
+	t_report_is(&r, GRACECLOSE_WAS_RESET, ECONNRESET, 0, T_FIRST(_i));
 	unacked_is(unacked, _i % KINDS, T_FIRST(_i));
 }
 END_TEST
@@ -162,7 +151,7 @@ START_TEST(reset_that_a_late_step_finds_is_econnreset)
 	t_fails(graceclose_step(&gc), ECONNRESET);
 	t_fails(graceclose_end(&gc, &r), ECONNRESET);
 	t_released(p.us);
-	reported(GRACECLOSE_WAS_RESET, ECONNRESET, 0, T_FIRST(_i));
+	t_report_is(&r, GRACECLOSE_WAS_RESET, ECONNRESET, 0, T_FIRST(_i));
 	unacked_is(unacked, _i % KINDS, T_FIRST(_i));
 }
 END_TEST
@@ -186,7 +175,7 @@ START_TEST(abort_by_another_holder_while_we_wait_is_econnreset)
 	t_fails(graceclose(p.us, &o, &r), ECONNRESET);
 	t_between(t_now_ms() - t_later_join(&l), 0, 1000);
 	t_released(p.us);
-	reported(GRACECLOSE_WAS_RESET, ECONNRESET, 0, T_FIRST(_i));
+	t_report_is(&r, GRACECLOSE_WAS_RESET, ECONNRESET, 0, T_FIRST(_i));
 	unacked_is(unacked, _i % KINDS, T_FIRST(_i));
 	t_close(p.peer);
 }
@@ -214,7 +203,7 @@ START_TEST(own_shut_rd_is_not_taken_for_the_peers_fin)
 	end = t_now_ms();
 	t_between(end - t_later_join(&l), 0, 4000);
 	t_released(p.us);
-	reported(GRACECLOSE_OK, 0, 1, 1);
+	t_report_is(&r, GRACECLOSE_OK, 0, 1, 1);
 	t_saw(t_read_all(p.peer), 100, 0);
 	t_close(p.peer);
 }

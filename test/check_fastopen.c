@@ -29,19 +29,8 @@ static struct graceclose_report r;
 static void
 given(int until, int timeout_ms)
 {
-	memset(&o, 0, sizeof(o));
-	o.until = until;
-	o.timeout_ms = timeout_ms;
+	o = t_opts(until, GRACECLOSE_DETACH, timeout_ms, 0);
 	memset(&r, 0xaa, sizeof(r));
-}
-
-static void
-reported(int outcome, int error, int delivered, int finished)
-{
-	ck_assert_int_eq(r.outcome, outcome);
-	ck_assert_str_eq(t_errno(r.error), t_errno(error));
-	ck_assert_int_eq(r.delivered, delivered);
-	ck_assert_int_eq(r.finished, finished);
 }
 
 /*
@@ -231,7 +220,7 @@ START_TEST(unfinished_handshake_is_not_taken_for_delivery)
 	given(_i, 150);
 	t_fails(graceclose(p.us, &o, &r), ETIMEDOUT);
 	t_released(p.us);
-	reported(GRACECLOSE_EXPIRED, ETIMEDOUT, 0, 0);
+	t_report_is(&r, GRACECLOSE_EXPIRED, ETIMEDOUT, 0, 0);
 	if (_i == GRACECLOSE_DELIVERED)
 		hear_again_and_get(&p, 12);
 	else
@@ -253,7 +242,7 @@ START_TEST(unfinished_handshake_is_not_taken_for_delivery_by_a_step)
 		t_returns(graceclose_step(&gc), 1);
 	t_fails(graceclose_end(&gc, &r), ECANCELED);
 	t_released(p.us);
-	reported(GRACECLOSE_ABORTED, ECANCELED, 0, 0);
+	t_report_is(&r, GRACECLOSE_ABORTED, ECANCELED, 0, 0);
 	t_close(p.peer);
 }
 END_TEST
@@ -270,7 +259,7 @@ START_TEST(handshake_that_ends_while_we_wait_is_delivered)
 	t_ok(graceclose(p.us, &o, &r));
 	t_between(t_now_ms() - t_later_join(&l), 0, T_LIMIT_MS);
 	t_released(p.us);
-	reported(GRACECLOSE_OK, 0, 1, 0);
+	t_report_is(&r, GRACECLOSE_OK, 0, 1, 0);
 	ck_assert_uint_eq(r.unacked, 0);
 	hear_again_and_get(&p, 12);
 }

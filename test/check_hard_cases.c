@@ -26,19 +26,8 @@ static struct graceclose_report r;
 static void
 given(int until, int timeout_ms)
 {
-	memset(&o, 0, sizeof(o));
-	o.until = until;
-	o.timeout_ms = timeout_ms;
+	o = t_opts(until, GRACECLOSE_DETACH, timeout_ms, 0);
 	memset(&r, 0xaa, sizeof(r));
-}
-
-static void
-reported(int outcome, int error, int delivered, int finished)
-{
-	ck_assert_int_eq(r.outcome, outcome);
-	ck_assert_str_eq(t_errno(r.error), t_errno(error));
-	ck_assert_int_eq(r.delivered, delivered);
-	ck_assert_int_eq(r.finished, finished);
 }
 
 static void
@@ -78,7 +67,7 @@ START_TEST(reset_behind_unread_input_is_econnreset)
 	given(GRACECLOSE_FINISHED, 5000);
 	t_fails(graceclose(p.us, &o, &r), ECONNRESET);
 	t_released(p.us);
-	reported(GRACECLOSE_WAS_RESET, ECONNRESET, 0, 0);
+	t_report_is(&r, GRACECLOSE_WAS_RESET, ECONNRESET, 0, 0);
 	ck_assert_uint_eq(r.discarded, n);
 	ck_assert_uint_eq(r.unacked, 0);
 }
@@ -118,7 +107,7 @@ START_TEST(more_than_discard_max_is_a_flood_after_an_orderly_end_too)
 	o.discard_max = n - 1;
 	t_fails(graceclose(p.us, &o, &r), EMSGSIZE);
 	t_released(p.us);
-	reported(GRACECLOSE_FLOODED, EMSGSIZE, 1, 1);
+	t_report_is(&r, GRACECLOSE_FLOODED, EMSGSIZE, 1, 1);
 	ck_assert_uint_ge(r.discarded, n);
 	t_saw(t_read_all(p.peer), 0, 0);
 	t_close(p.peer);
@@ -136,7 +125,7 @@ START_TEST(exactly_discard_max_is_accepted_after_an_orderly_end_too)
 	o.discard_max = n;
 	t_ok(graceclose(p.us, &o, &r));
 	t_released(p.us);
-	reported(GRACECLOSE_OK, 0, 1, 1);
+	t_report_is(&r, GRACECLOSE_OK, 0, 1, 1);
 	ck_assert_uint_eq(r.discarded, n);
 	ck_assert_uint_eq(r.unacked, 0);
 	t_saw(t_read_all(p.peer), 0, 0);
@@ -156,7 +145,7 @@ START_TEST(unix_peer_gets_our_data_and_eof_however_much_is_unread)
 	given(GRACECLOSE_DELIVERED, 5000);
 	t_ok(graceclose(p.us, &o, &r));
 	t_released(p.us);
-	reported(GRACECLOSE_OK, 0, 1, 0);
+	t_report_is(&r, GRACECLOSE_OK, 0, 1, 0);
 	ck_assert_uint_eq(r.discarded, MEBIBYTES(3));
 	ck_assert_uint_eq(r.unacked, 0);
 	t_saw(t_read_all(p.peer), 5, 0);
@@ -238,7 +227,7 @@ START_TEST(queued_notice_does_not_keep_a_poll_loop_busy)
 	t_fails(close_with_poll(p.us, &turns), ETIMEDOUT);
 	t_released(p.us);
 	ck_assert_int_le(turns, 40);
-	reported(GRACECLOSE_EXPIRED, ETIMEDOUT, 1, 0);
+	t_report_is(&r, GRACECLOSE_EXPIRED, ETIMEDOUT, 1, 0);
 	ck_assert_uint_eq(r.unacked, 0);
 	t_saw(t_read_all(p.peer), 0, 0);
 	t_close(p.peer);
@@ -258,7 +247,7 @@ START_TEST(queued_notice_does_not_hide_the_peers_fin)
 	t_between(t_now_ms() - t_later_join(&l), 0, 1000);
 	t_released(p.us);
 	ck_assert_int_le(turns, 40);
-	reported(GRACECLOSE_OK, 0, 1, 1);
+	t_report_is(&r, GRACECLOSE_OK, 0, 1, 1);
 	t_saw(t_read_all(p.peer), 0, 0);
 	t_close(p.peer);
 }
@@ -297,7 +286,7 @@ START_TEST(queued_notice_costs_no_cpu_with_no_descriptor_free)
 	t_fails(graceclose_with_no_descriptor_free(p.us), ETIMEDOUT);
 	ck_assert_int_le(t_cpu_ms() - cpu, 30);
 	t_released(p.us);
-	reported(GRACECLOSE_EXPIRED, ETIMEDOUT, 1, 0);
+	t_report_is(&r, GRACECLOSE_EXPIRED, ETIMEDOUT, 1, 0);
 	t_saw(t_read_all(p.peer), 0, 0);
 	t_close(p.peer);
 }
@@ -354,7 +343,7 @@ START_TEST(abort_by_another_holder_while_we_wait_is_econnreset)
 	t_fails(graceclose(p.us, &o, &r), ECONNRESET);
 	t_between(t_now_ms() - t_later_join(&l), 0, 1000);
 	t_released(p.us);
-	reported(GRACECLOSE_WAS_RESET, ECONNRESET, 0, _i / 2 % 2);
+	t_report_is(&r, GRACECLOSE_WAS_RESET, ECONNRESET, 0, _i / 2 % 2);
 	ck_assert_uint_eq(r.unacked, unacked);
 	nothing_is_missing_in(&p, n);
 	t_close(p.peer);
@@ -376,7 +365,7 @@ START_TEST(abort_by_another_holder_between_steps_is_econnreset)
 	t_fails(graceclose_step(&gc), ECONNRESET);
 	t_fails(graceclose_end(&gc, &r), ECONNRESET);
 	t_released(p.us);
-	reported(GRACECLOSE_WAS_RESET, ECONNRESET, 0, _i / 2 % 2);
+	t_report_is(&r, GRACECLOSE_WAS_RESET, ECONNRESET, 0, _i / 2 % 2);
 	ck_assert_uint_eq(r.unacked, unacked);
 	nothing_is_missing_in(&p, n);
 	t_close(p.peer);
@@ -488,7 +477,7 @@ START_TEST(connecting_socket_is_enotconn)
 	given(GRACECLOSE_FINISHED, 5000);
 	t_fails(graceclose(fd, &o, &r), ENOTCONN);
 	t_released(fd);
-	reported(GRACECLOSE_INVALID, ENOTCONN, 0, 0);
+	t_report_is(&r, GRACECLOSE_INVALID, ENOTCONN, 0, 0);
 	ck_assert_uint_eq(r.unacked, 0);
 	fd = connecting(lfd);
 	t_fails(graceful_close(fd), ENOTCONN);
@@ -588,7 +577,7 @@ START_TEST(descriptor_of_o_path_is_enotsock_and_released)
 	given(GRACECLOSE_FINISHED, 5000);
 	t_fails(graceclose(fd, &o, &r), ENOTSOCK);
 	t_released(fd);
-	reported(GRACECLOSE_INVALID, ENOTSOCK, 0, 0);
+	t_report_is(&r, GRACECLOSE_INVALID, ENOTSOCK, 0, 0);
 }
 END_TEST
 
