@@ -53,7 +53,8 @@ STATIC_OBJ = $(LIB_SRC:%.c=$(BUILD)/static/%.o)
 SHARED_OBJ = $(LIB_SRC:%.c=$(BUILD)/shared/%.o)
 
 .PHONY: all lib examples tests benches demo bench
-.PHONY: check check-programs check-scripts lint fuzz
+.PHONY: check check-programs check-scripts asan tsan valgrind coverage
+.PHONY: matrix soak fuzz model lint
 .PHONY: install uninstall clean dist help
 .SECONDARY:
 .DELETE_ON_ERROR:
@@ -65,7 +66,13 @@ help:
 	@echo 'make demo       the cases and their cures on real sockets'
 	@echo 'make check      every promise tested (CK_FORK=no: in one process)'
 	@echo 'make bench      what it costs, as ratios'
-	@echo 'make fuzz       the reader of packets against anything, SECONDS=60 long'
+	@echo 'make matrix     every close against every peer, as a table'
+	@echo 'make soak       closes of all kinds by chance, SECONDS=60 long'
+	@echo 'make fuzz       what is read, and the close, against anything, SECONDS=60'
+	@echo 'make model      the close against TCP in every order, by spin(1)'
+	@echo 'make asan, make tsan, make valgrind'
+	@echo '                the suites with ASan and UBSan, with TSan, under valgrind'
+	@echo 'make coverage   what of lib/ the suites run, and what they do not'
 	@echo 'make examples   the programs of examples/, not run'
 	@echo 'make install    to DESTDIR, PREFIX [$(PREFIX)], LIBDIR, INCLUDEDIR, MANDIR'
 	@echo 'make uninstall  what install put there, away again'
@@ -143,6 +150,13 @@ $(BUILD)/obj/test/%.o: test/%.c Makefile $(FLAGS) | need-check
 	$(CC) $(BASE) $(CHECK_CFLAGS) $(PCAP_CFLAGS) -Iexamples $(CPPFLAGS) \
 	    $(CFLAGS) -c -o $@ $<
 
+# check_faults has fault.c between the library and libc.
+FAULTS	= recv send read write getsockopt setsockopt getpeername getsockname \
+	  ioctl fcntl shutdown connect close socket poll pipe eventfd \
+	  epoll_create1 epoll_ctl epoll_wait malloc calloc mmap madvise \
+	  pthread_create
+$(BUILD)/test/check_faults: private WRAP = $(FAULTS:%=-Wl,--wrap=%)
+
 # What has a header is a module, for each program that wants it.
 modules	= $(patsubst %.h,$(BUILD)/obj/%.o,$(wildcard $(1)/*.h))
 $(BUILD)/obj/examples.a: $(call modules,examples)
@@ -163,7 +177,7 @@ $(BUILD)/bench/%: $(BUILD)/obj/bench/%.o $(BUILD)/obj/bench.a $(STATIC)
 $(BUILD)/test/%: $(BUILD)/obj/test/%.o $(BUILD)/obj/test.a \
     $(BUILD)/obj/examples.a $(STATIC)
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(CHECK_LIBS) $(PCAP_LIBS)
+	$(CC) $(CFLAGS) $(LDFLAGS) $(WRAP) -o $@ $^ $(CHECK_LIBS) $(PCAP_LIBS)
 
 examples: $(EXAMPLE_BIN)
 benches: $(BENCH_BIN)
@@ -191,8 +205,47 @@ check-programs: tests
 check-scripts: lib examples
 	@MAKE='$(MAKE)' CC='$(CC)' BUILD='$(BUILD)' test/run.sh $(SCRIPTS)
 
-# What reads captured packets, against anything; it needs clang.
+# The same again under what watches memory and threads.
+asan:
+	@CK_FORK=no $(MAKE) --no-print-directory BUILD=$(BUILD)/asan \
+	    CFLAGS='-O1 -g -fno-omit-frame-pointer -fno-sanitize-recover=all \
+	    -fsanitize=address,undefined' check-programs
+
+tsan:
+	@CK_FORK=no TSAN_OPTIONS=suppressions=$(CURDIR)/test/tsan.supp \
+	    $(MAKE) --no-print-directory BUILD=$(BUILD)/tsan \
+	    CFLAGS='-O1 -g -fsanitize=thread' check-programs
+
+valgrind:
+	@command -v valgrind >/dev/null || { \
+	    echo 'error: valgrind is missing: apt-get install valgrind' >&2; \
+	    exit 1; }
+	@CK_FORK=no RUN='valgrind -q --fair-sched=try --leak-check=full \
+	    --child-silent-after-fork=yes --show-leak-kinds=definite \
+	    --errors-for-leak-kinds=definite --error-exitcode=9 \
+	    --suppressions=test/valgrind.supp' \
+	    $(MAKE) --no-print-directory BUILD=$(BUILD)/valgrind \
+	    CFLAGS='-O1 -g' check-programs
+
+coverage:
+	@rm -rf $(BUILD)/coverage
+	@$(MAKE) --no-print-directory BUILD=$(BUILD)/coverage \
+	    CFLAGS='-O0 -g --coverage' check-programs
+	@test/coverage.sh $(BUILD)/coverage
+
+# Seconds, where a program may go on for as long as one likes.
 SECONDS	?= 60
+
+matrix: $(BUILD)/test/check_matrix
+	@$< --table
+
+soak: $(BUILD)/test/soak
+	@$< -s $(SECONDS)
+
+model:
+	@CC='$(CC)' BUILD='$(BUILD)' test/model/run.sh
+
+# What reads captured packets, against anything; it needs clang.
 fuzz:
 	@mkdir -p $(BUILD)/corpus
 	clang $(BASE) -Iexamples -O1 -g -fsanitize=fuzzer,address,undefined \

@@ -27,6 +27,8 @@ enum { IDLE = 0, GOING, OVER, RELEASED };	/* phase */
 #define DEAF		4	/* recv says EOF, but no FIN came: SHUT_RD */
 #define MORE		8	/* the last step left input unread */
 #define STALLED		16	/* the last step brought nothing new */
+#define MISSED		32	/* recv could not look: no event will tell */
+#define KNOWN		64	/* the kind is the proper one */
 
 #define TIMEOUT_MS	30000
 #define IDLE_MS		5000
@@ -65,9 +67,23 @@ over(struct graceclose *gc, int outcome, int error)
 }
 
 /*
+ * A close that is over at once is spared this question until there is a 0 to
+ * believe: MPTCP that fell back passes for TCP, and forgets at a reset.
+ */
+static void
+know_kind(struct graceclose *gc)
+{
+	if ((gc->flags & KNOWN) == 0)
+		gc->kind = (unsigned char)graceclose_tcp_kind_proper(gc->fd,
+		    gc->kind);
+	gc->flags |= KNOWN;
+}
+
+/*
  * Looks at what the peer's TCP has acknowledged; true where that is news.  Our
  * FIN is the last of the bytes, so it is among them until the count is 0, and
- * none can be added: a count that grew belongs to no connection any longer.
+ * none can be added: a count that grew belongs to no connection any longer, nor
+ * does one that another holder's connect(AF_UNSPEC) started anew.
  */
 static bool
 acknowledge(struct graceclose *gc)
@@ -82,6 +98,8 @@ acknowledge(struct graceclose *gc)
 			return false;
 		outq = graceclose_tcp_outq(gc->fd, gc->kind);
 	}
+	if (outq == 0)
+		know_kind(gc);
 	if (graceclose_tcp_forgot(gc->fd, gc->kind))
 		return false;
 	if (outq > 0 && fin)
@@ -89,7 +107,9 @@ acknowledge(struct graceclose *gc)
 	else if (outq == 0 && fin)
 		gc->delivered = 1;
 	if (outq < 0 || ((gc->flags & COUNTED) != 0 &&
-	    (uint64_t)outq > before))
+	    (uint64_t)outq >= before))
+		return gc->delivered;
+	if (outq > 0 && graceclose_tcp_anew(gc->fd, gc->kind))
 		return false;
 	gc->flags |= COUNTED;
 	gc->unacked = (uint64_t)outq;
@@ -140,7 +160,8 @@ bury(struct graceclose *gc)
 	bool error = graceclose_tcp_take_error(gc->fd) != 0;
 
 	sweep(gc);
-	switch (graceclose_tcp_state_of_gone(gc->fd, gc->kind, error)) {
+	switch (graceclose_tcp_state_of_gone(gc->fd, gc->kind, error,
+	    (gc->flags & HALF_CLOSED) != 0)) {
 	case GRACECLOSE_STATE_ENDED:
 		gc->delivered = gc->finished = 1;
 		gc->unacked = 0;
@@ -153,6 +174,8 @@ bury(struct graceclose *gc)
 		over(gc, GRACECLOSE_INVALID, ENOTCONN);
 		break;
 	default:
+		if (graceclose_tcp_at_end(gc->fd, gc->kind))
+			gc->finished = 1;
 		fail(gc, GRACECLOSE_WAS_RESET, ECONNRESET);
 	}
 }
@@ -166,9 +189,11 @@ refused(struct graceclose *gc, int error)
 #if EWOULDBLOCK != EAGAIN
 	case EWOULDBLOCK:
 #endif
+		break;
 	case EINTR:
 	case ENOBUFS:
 	case ENOMEM:
+		gc->flags |= MISSED;
 		break;
 	case ENOTCONN:
 		bury(gc);
@@ -204,6 +229,7 @@ drain(struct graceclose *gc)
 		gc->finished = 1;
 		return true;
 	}
+	gc->flags &= (unsigned char)~MISSED;
 	while (left > 0 && n > 0 && !flooded(gc)) {
 		n = graceclose_tcp_discard(gc->fd, gc->kind,
 		    allowance(gc, left));
@@ -238,16 +264,14 @@ earlier(int64_t a, int64_t since, int ms)
 static void
 look_closer(struct graceclose *gc, bool progress)
 {
-	if (gc->wake == 0)
-		gc->kind = (unsigned char)graceclose_tcp_kind_proper(gc->fd,
-		    gc->kind);
+	know_kind(gc);
 	if (progress) {
 		gc->flags &= (unsigned char)~STALLED;
 		return;
 	}
 	/* Woken for nothing, and again: POLLERR cannot be masked. */
 	if ((gc->flags & STALLED) != 0)
-		graceclose_tcp_skip_notice(gc->fd);
+		graceclose_tcp_skip_notice(gc->fd, gc->kind);
 	gc->flags |= STALLED;
 }
 
@@ -263,7 +287,7 @@ limit(const struct graceclose *gc)
 static bool
 unseen(const struct graceclose *gc)
 {
-	return !gc->delivered || (gc->flags & DEAF) != 0;
+	return !gc->delivered || (gc->flags & (DEAF | MISSED)) != 0;
 }
 
 /*

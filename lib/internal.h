@@ -51,7 +51,7 @@ int	graceclose_tcp_kind_proper(int fd, int kind);
 extern const short graceclose_tcp_events;
 int	graceclose_tcp_poll(struct pollfd *fds, size_t n);
 int	graceclose_tcp_state(int fd, short revents);
-int	graceclose_tcp_state_of_gone(int fd, int kind, bool error);
+int	graceclose_tcp_state_of_gone(int fd, int kind, bool error, bool seen);
 bool	graceclose_tcp_gone(int fd, int kind);
 bool	graceclose_tcp_was_connected(int fd, int kind);
 bool	graceclose_tcp_finished(int fd, int kind);
@@ -60,6 +60,7 @@ bool	graceclose_tcp_opening(int fd, int kind);
 bool	graceclose_tcp_unread(int fd, short revents);
 int64_t	graceclose_tcp_outq(int fd, int kind);
 bool	graceclose_tcp_remembers(int fd, int kind);
+bool	graceclose_tcp_anew(int fd, int kind);
 bool	graceclose_tcp_forgot(int fd, int kind);
 bool	graceclose_tcp_fin_unacked(int fd, int kind);
 
@@ -69,7 +70,7 @@ int	graceclose_probe_bits(int fd, short revents);
 
 /* Deeds. */
 ssize_t	graceclose_tcp_discard(int fd, int kind, size_t max);
-void	graceclose_tcp_skip_notice(int fd);
+void	graceclose_tcp_skip_notice(int fd, int kind);
 int	graceclose_tcp_take_error(int fd);
 void	graceclose_tcp_unlinger(int fd);
 void	graceclose_tcp_abort(int fd, int kind);

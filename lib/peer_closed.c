@@ -27,9 +27,12 @@ int
 peer_closed(int fd)
 {
 	struct pollfd p = { fd, graceclose_tcp_events, 0 };
+	int saved = errno;
 
-	if (poll(&p, 1, 0) == -1)
+	if (poll(&p, 1, 0) == -1) {
+		errno = saved;
 		return answer(graceclose_probe(fd));
+	}
 	return p.revents == POLLOUT ? 0 :
 	    answer(graceclose_probe_bits(fd, p.revents));
 }

@@ -43,6 +43,8 @@
 #define NEWS		POLLIN
 #endif
 
+#define BLIND_MS	64	/* a nap, where nothing can wake us */
+
 static int
 get_int(int fd, int level, int name)
 {
@@ -131,14 +133,20 @@ kind_by_protocol(int fd)
 #else
 	struct sockaddr_storage ss;
 	socklen_t len = sizeof(ss);
+	int protocol = -1;
 
 	memset(&ss, 0, sizeof(ss));
 	if (getsockname(fd, (struct sockaddr *)&ss, &len) == -1)
 		return -1;
-	if (ss.ss_family == AF_INET || ss.ss_family == AF_INET6)
-		return GRACECLOSE_KIND_TCP;
 	if (ss.ss_family == AF_UNIX)
 		return GRACECLOSE_KIND_LOCAL;
+#ifdef SO_PROTOCOL
+	/* getpeername(2) tells the end of TCP, and too early of MPTCP. */
+	protocol = get_int(fd, SOL_SOCKET, SO_PROTOCOL);
+#endif
+	if ((ss.ss_family == AF_INET || ss.ss_family == AF_INET6) &&
+	    (protocol == -1 || protocol == IPPROTO_TCP))
+		return GRACECLOSE_KIND_TCP;
 #endif
 	return -1;
 }
@@ -183,7 +191,6 @@ graceclose_tcp_kind(int fd, bool *finished)
 	switch (look) {
 	case EIO:
 	case 0:
-	case EINVAL:		/* a page or more is unread */
 		return GRACECLOSE_KIND_TCP;
 	case ENOTCONN:
 		errno = ENOTCONN;
@@ -324,7 +331,6 @@ graceclose_tcp_finished(int fd, int kind)
 	case EIO:
 		return true;
 	case 0:
-	case EINVAL:
 		return false;
 	}
 	return finished_by_state(fd, kind, false);
@@ -357,10 +363,10 @@ reopened(int fd)
  * -1 and ENOTCONN: there never was a connection.
  */
 int
-graceclose_tcp_state_of_gone(int fd, int kind, bool error)
+graceclose_tcp_state_of_gone(int fd, int kind, bool error, bool seen)
 {
 	uint32_t inq = 0;
-	int unread = 0;
+	int look, unread = 0;
 
 	if (!graceclose_tcp_was_connected(fd, kind)) {
 		errno = ENOTCONN;
@@ -372,10 +378,13 @@ graceclose_tcp_state_of_gone(int fd, int kind, bool error)
 		return graceclose_mptcp_token(fd) == 0 ?
 		    GRACECLOSE_STATE_DEAD : GRACECLOSE_STATE_ENDED;
 	/* FIONREAD leaves a FIN out, zerocopy_look() counts it. */
-	if (kind == GRACECLOSE_KIND_TCP && zerocopy_look(fd, &inq) == 0 &&
+	look = kind == GRACECLOSE_KIND_TCP ? zerocopy_look(fd, &inq) : EIO;
+	if (look == 0 &&
 	    (ioctl(fd, FIONREAD, &unread) == -1 || inq <= (uint32_t)unread))
 		return GRACECLOSE_STATE_DEAD;
-	return GRACECLOSE_STATE_ENDED;
+	/* It cannot look before Linux 5.11, and the error may be taken. */
+	return !seen && look != 0 && look != EIO ?
+	    GRACECLOSE_STATE_DEAD : GRACECLOSE_STATE_ENDED;
 }
 
 /*
@@ -401,53 +410,77 @@ graceclose_tcp_state(int fd, short revents)
 		finished = (revents & POLLRDHUP) != 0;
 	} else if (graceclose_tcp_gone(fd, kind)) {
 		return graceclose_tcp_state_of_gone(fd, kind,
-		    (revents & POLLERR) != 0);
+		    (revents & POLLERR) != 0, true);
 	} else if (!finished && (revents & POLLRDHUP) != 0) {
 		finished = finished_by_state(fd, kind, true);
 	}
 	return finished ? GRACECLOSE_STATE_FINISHED : GRACECLOSE_STATE_OPEN;
 }
 #else
+/*
+ * A pending error is all that tells a reset from an orderly end.  `seen`: the
+ * connection was alive under the eyes of the caller, who has taken no error
+ * since, so that there was none; EOF is gone only where another holder's
+ * connect(AF_UNSPEC) was.  Of what had ended before, nobody knows how it did.
+ */
 int
-graceclose_tcp_state_of_gone(int fd, int kind, bool error)
+graceclose_tcp_state_of_gone(int fd, int kind, bool error, bool seen)
 {
 	char c;
 
 	(void)kind;
 	if (error)
 		return GRACECLOSE_STATE_DEAD;
-	switch (recv(fd, &c, 1, MSG_PEEK | MSG_DONTWAIT)) {
-	case 0:
-		return GRACECLOSE_STATE_ENDED;
-	case 1:
-		return GRACECLOSE_STATE_OPEN;	/* what else, is behind it */
-	}
-	return errno == ENOTCONN ? -1 : GRACECLOSE_STATE_DEAD;
+	if (seen)
+		return recv(fd, &c, 1, MSG_PEEK | MSG_DONTWAIT) == 0 ?
+		    GRACECLOSE_STATE_ENDED : GRACECLOSE_STATE_DEAD;
+	errno = ENOTCONN;
+	return -1;
 }
 
+/* A connection that is gone gets no more errors: none can be taken unseen. */
+static bool
+error_pending(int fd)
+{
+	struct pollfd p = { fd, 0, 0 };
+
+	return graceclose_tcp_poll(&p, 1) == -1 || (p.revents & POLLERR) != 0;
+}
+
+/*
+ * Our own SHUT_RD, or a reset whose error somebody has taken, looks like the
+ * peer's FIN here, and a FIN behind unread input does not show.
+ */
 int
 graceclose_tcp_state(int fd, short revents)
 {
-	bool finished, error = (revents & POLLERR) != 0;
+	bool finished, gone;
+	ssize_t n;
 	int kind;
 	char c;
 
 	if ((kind = graceclose_tcp_kind(fd, &finished)) == -1)
 		return -1;
-	if (kind != GRACECLOSE_KIND_LOCAL && graceclose_tcp_gone(fd, kind))
-		return graceclose_tcp_state_of_gone(fd, kind, error);
-	if (error && (revents & POLLHUP) != 0)
+	gone = kind == GRACECLOSE_KIND_LOCAL ?
+	    (revents & POLLERR) != 0 && (revents & POLLHUP) != 0 :
+	    graceclose_tcp_gone(fd, kind);
+	if (gone && error_pending(fd))
 		return GRACECLOSE_STATE_DEAD;
-	if (recv(fd, &c, 1, MSG_PEEK | MSG_DONTWAIT) == 0)
-		return GRACECLOSE_STATE_FINISHED;
-	return GRACECLOSE_STATE_OPEN;
+	if (!gone && (revents & POLLIN) == 0)
+		return GRACECLOSE_STATE_OPEN;
+	n = recv(fd, &c, 1, MSG_PEEK | MSG_DONTWAIT);
+	if (gone && n == -1)		/* there never was a connection */
+		return -1;
+	if (n == -1 && errno == ECONNRESET)	/* it came in between */
+		return GRACECLOSE_STATE_DEAD;
+	return gone || n == 0 ? GRACECLOSE_STATE_FINISHED :
+	    GRACECLOSE_STATE_OPEN;
 }
 #endif
 
 /*
  * Bytes sent and not acknowledged, an unacknowledged FIN counted as one; a
- * reset leaves the number as it was.  -1 where this host cannot tell, though
- * it can tell the end of it all without an error: everything is acknowledged.
+ * reset leaves the number as it was.  -1 where this host cannot tell.
  */
 int64_t
 graceclose_tcp_outq(int fd, int kind)
@@ -459,12 +492,8 @@ graceclose_tcp_outq(int fd, int kind)
 		return 0;
 	return ioctl(fd, SIOCOUTQ, &n) == -1 ? -1 : n;
 #else
-	struct pollfd p = { fd, 0, 0 };
-
+	(void)fd;
 	if (kind == GRACECLOSE_KIND_LOCAL)
-		return 0;
-	if (graceclose_tcp_gone(fd, kind) &&
-	    graceclose_tcp_poll(&p, 1) != -1 && (p.revents & POLLERR) == 0)
 		return 0;
 	errno = ENOTSUP;
 	return -1;
@@ -482,6 +511,20 @@ graceclose_tcp_remembers(int fd, int kind)
 #ifdef LINUX
 	return kind != GRACECLOSE_KIND_LOCAL &&
 	    kind != GRACECLOSE_KIND_FALLBACK && !reopened(fd);
+#else
+	(void)fd;
+	(void)kind;
+	return false;
+#endif
+}
+
+/* Whether another holder's connect(AF_UNSPEC) has ended the connection. */
+bool
+graceclose_tcp_anew(int fd, int kind)
+{
+#ifdef LINUX
+	return kind != GRACECLOSE_KIND_LOCAL && graceclose_tcp_gone(fd, kind) &&
+	    reopened(fd);
 #else
 	(void)fd;
 	(void)kind;
@@ -564,12 +607,15 @@ graceclose_tcp_discard(int fd, int kind, size_t max)
  * POLLERR, asked or not.
  */
 void
-graceclose_tcp_skip_notice(int fd)
+graceclose_tcp_skip_notice(int fd, int kind)
 {
 #ifdef LINUX
-	(void)recv(fd, NULL, 0, MSG_ERRQUEUE | MSG_DONTWAIT);
+	/* AF_UNIX has none, and takes it for a recv that eats a reset. */
+	if (kind != GRACECLOSE_KIND_LOCAL)
+		(void)recv(fd, NULL, 0, MSG_ERRQUEUE | MSG_DONTWAIT);
 #endif
 	(void)fd;
+	(void)kind;
 }
 
 /* The pending error, which is then no longer pending; 0: none. */
@@ -684,7 +730,8 @@ graceclose_tcp_wait(struct graceclose_waiter *w, int fd, short events,
 		return;
 	/* EINVAL is RLIMIT_NOFILE at 0: no descriptor may be waited for. */
 	if (poll(&p, events != 0, timeout_ms) == -1 && errno == EINVAL)
-		(void)poll(NULL, 0, timeout_ms);
+		(void)poll(NULL, 0, timeout_ms >= 0 && timeout_ms < BLIND_MS ?
+		    timeout_ms : BLIND_MS);
 }
 
 void

@@ -10,6 +10,17 @@ trap 'kill $server $holder 2>/dev/null; rm -rf "$dir"' EXIT
 status=0
 bad() { echo "check_examples: $*"; status=1; }
 
+# What a library for plain POSIX has no way to know is not shown by these, and
+# not told by the servers; "$build/flags" has what it was built with.
+if grep -qs GRACECLOSE_PORTABLE "$build/flags"; then
+	blind='one_way_loss forced_reset threads_server epoll_server pool_sweep'
+	got=12 held=0 some=0 end='' resets='[0-3]' reset='ECONNRESET\|ENOTCONN'
+	echo "SKIP check_examples: plain POSIX is not enough for $blind"
+else
+	blind='' got=15 held=1 some='[1-9][0-9]*' end=', but no end'
+	resets=3 reset=ECONNRESET
+fi
+
 for e in one_way_loss forced_reset early_reply threads_server epoll_server \
     pool_sweep closewatch; do
 	program=$build/examples/$e
@@ -24,6 +35,7 @@ for e in one_way_loss forced_reset early_reply threads_server epoll_server \
 	[ $? -eq 2 ] || bad "$e surplus does not exit with 2"
 	[ "$(wc -l <"$dir/err")" -eq 1 ] || bad "$e surplus: not one line"
 
+	case " $blind " in *" $e "*) continue ;; esac
 	"$program" >"$dir/out" 2>&1 </dev/null || {
 		bad "$e came out differently:"
 		tail -n 5 "$dir/out"
@@ -48,7 +60,8 @@ for args in 'one_way_loss --size 0' 'one_way_loss --idle never' \
 	[ $? -eq 2 ] || bad "$args does not exit with 2"
 	[ "$(wc -l <"$dir/err")" -eq 1 ] || bad "$args: not one line"
 done
-"$build/examples/pool_sweep" --pool 7 >"$dir/out" 2>&1 </dev/null ||
+[ -n "$blind" ] ||
+    "$build/examples/pool_sweep" --pool 7 >"$dir/out" 2>&1 </dev/null ||
     bad "pool_sweep --pool 7 came out differently"
 
 # On the wire: a ladder of each connection that the scenes have, in the
@@ -97,7 +110,9 @@ same_as_tcpdump() {	# the first scenes, which have one connection each
 	cat "$dir/diff"
 }
 
-if LC_ALL=C wire 7 one_way_loss --idle 1 --pcap "$dir/pcap"; then
+if [ -n "$blind" ]; then
+	LC_ALL=C.UTF-8 wire 2 early_reply --runs 1
+elif LC_ALL=C wire 7 one_way_loss --idle 1 --pcap "$dir/pcap"; then
 	LC_ALL=C grep -q '[^ -~]' "$dir/out" && bad '--wire, LC_ALL=C: no ASCII'
 	grep -q '|<-* \[R\] seq 2 -*| CLOSE$' "$dir/out" ||
 	    bad 'one_way_loss --wire shows no RST'
@@ -114,7 +129,8 @@ if LC_ALL=C wire 7 one_way_loss --idle 1 --pcap "$dir/pcap"; then
 else
 	echo "SKIP check_examples --wire: $(sed "s/.*$dry: //" "$dir/err")"
 fi
-if setpriv --bounding-set -net_raw --inh-caps -net_raw true 2>/dev/null; then
+if [ -z "$blind" ] &&
+    setpriv --bounding-set -net_raw --inh-caps -net_raw true 2>/dev/null; then
 	setpriv --bounding-set -net_raw --inh-caps -net_raw \
 	    "$build/examples/one_way_loss" --wire --idle 1 >"$dir/out" \
 	    2>"$dir/err" || bad '--wire without CAP_NET_RAW fails'
@@ -188,15 +204,15 @@ visit epoll_server
 "$program" --port "$port" --idle 1 >"$dir/out" 2>&1 </dev/null
 [ $? -eq 1 ] || bad 'threads_server on a port that is taken: not 1'
 stop TERM
-says threads_server '^18 clients; ' 'ECONNRESET' 'ETIMEDOUT' \
+says threads_server '^18 clients; ' "$reset" 'ETIMEDOUT' \
     ' under way 0, at most 1$' 'closed by their own threads$'
 
 start epoll_server --conns 4 --idle 400
 visit threads_server
 stop TERM
 says epoll_server '^SIGTERM: 0 connections' \
-    '^18 clients: 15 got all we sent, 12 of them' \
-    '^3 reset, 3 expired, 0 cut by us; 3 had been idle'
+    "^18 clients: $got got all we sent, 12 of them" \
+    "^$resets reset, 3 expired, 0 cut by us; 3 had been idle"
 
 # Clients are there: the closes end at the deadline, and are told of.
 for sig in TERM INT; do
@@ -206,15 +222,15 @@ for sig in TERM INT; do
 	release
 	says "threads_server at SIG$sig" 'the deadline has passed' \
 	    '^2 clients; .* under way 2, ' \
-	    'ECANCELED, [1-9][0-9]* bytes not acknowledged$' \
-	    'ECANCELED, 0 bytes not acknowledged, but no end'
+	    "ECANCELED, $some bytes not acknowledged$" \
+	    "ECANCELED, 0 bytes not acknowledged$end"
 
 	start epoll_server --deadline 200
 	hold
 	stop $sig
 	release
 	says "epoll_server at SIG$sig" "^SIG$sig: 2 connections, 200 ms" \
-	    '^2 clients: 1 got all we sent, 0 of them' \
+	    "^2 clients: $held got all we sent, 0 of them" \
 	    '^0 reset, 0 expired, 2 cut by us; 0 had been idle'
 done
 

@@ -41,7 +41,7 @@ START_TEST(zero_length_recv_returns_0_on_an_open_connection_with_input)
 	struct t_pair p;
 	char c;
 
-	t_need(_i);
+	t_need_kernel(_i);
 	t_pair(&p, _i);
 	t_write(p.peer, 1);
 	t_wait_readable(p.us);
@@ -57,7 +57,7 @@ START_TEST(peek_is_blind_to_a_fin_behind_data_but_poll_is_not)
 {
 	struct t_pair p;
 
-	t_need(_i);
+	t_need_kernel(_i);
 	t_pair(&p, _i);
 	t_write(p.peer, 1);
 	t_fin(p.peer);
@@ -73,7 +73,7 @@ START_TEST(peek_is_blind_to_a_reset_behind_data_but_poll_is_not)
 {
 	struct t_pair p;
 
-	t_need(_i);
+	t_need_kernel(_i);
 	t_pair(&p, _i);
 	t_write(p.peer, 1);
 	t_wait_readable(p.us);
@@ -91,7 +91,7 @@ START_TEST(peek_takes_a_reset_after_the_fin_for_the_end)
 {
 	struct t_pair p;
 
-	t_need(_i);
+	t_need_kernel(_i);
 	t_pair(&p, _i);
 	t_fin(p.peer);
 	t_wait_readable(p.us);
@@ -109,7 +109,7 @@ START_TEST(peek_consumes_the_pending_error)
 {
 	struct t_pair p;
 
-	t_need(_i);
+	t_need_kernel(_i);
 	t_pair_reset(&p, _i);
 	t_fails((int)t_peek(p.us), ECONNRESET);
 	ck_assert_int_eq(t_peek(p.us), 0);
@@ -122,7 +122,7 @@ START_TEST(so_error_consumes_the_pending_error)
 {
 	struct t_pair p;
 
-	t_need(_i);
+	t_need_kernel(_i);
 	t_pair_reset(&p, _i);
 	t_error_is(t_pending_error(p.us), ECONNRESET);
 	t_error_is(t_pending_error(p.us), 0);
@@ -138,7 +138,7 @@ START_TEST(poll_and_getpeername_consume_nothing)
 	struct t_pair p;
 	int i;
 
-	t_need(_i);
+	t_need_kernel(_i);
 	t_pair_reset(&p, _i);
 	for (i = 0; i < 3; i++) {
 		ck_assert_int_ne(events(p.us) & POLLERR, 0);
@@ -154,7 +154,7 @@ START_TEST(own_shut_rd_looks_like_the_peers_fin)
 {
 	struct t_pair p;
 
-	t_need(_i);
+	t_need_kernel(_i);
 	t_pair(&p, _i);
 	ck_assert_int_eq(shutdown(p.us, SHUT_RD), 0);
 	ck_assert_int_eq(t_peek(p.us), 0);
@@ -172,7 +172,7 @@ START_TEST(input_still_arrives_after_own_shut_rd)
 {
 	struct t_pair p;
 
-	t_need(_i);
+	t_need_kernel(_i);
 	t_pair(&p, _i);
 	ck_assert_int_eq(shutdown(p.us, SHUT_RD), 0);
 	t_write(p.peer, 1);
@@ -211,7 +211,7 @@ START_TEST(pollerr_alone_may_be_a_zerocopy_notification)
 	struct t_pair p;
 	int on = 1;
 
-	t_need(_i);
+	t_need_kernel(_i);
 	t_pair(&p, _i);
 	ck_assert_int_eq(setsockopt(p.us, SOL_SOCKET, SO_ZEROCOPY, &on,
 	    sizeof(on)), 0);
@@ -233,7 +233,7 @@ START_TEST(pollhup_in_last_ack_still_delivers)
 	struct t_pair p;
 	size_t n;
 
-	t_need(_i);
+	t_need_kernel(_i);
 	n = t_pair_full(&p, _i);
 	t_fin(p.peer);
 	t_wait_readable(p.us);
@@ -252,7 +252,7 @@ START_TEST(tcp_never_reports_pollwrband)
 {
 	struct t_pair p;
 
-	t_need(_i);
+	t_need_kernel(_i);
 	t_pair(&p, _i);
 	ck_assert_int_eq(events(p.us), POLLOUT);
 	t_write(p.peer, 1);
@@ -286,7 +286,7 @@ START_TEST(unconnected_sockets_and_pipes_never_look_quiet)
 {
 	int fd, fds[2];
 
-	t_need(_i);
+	t_need_kernel(_i);
 	fd = t_listen(_i);
 	ck_assert_int_eq(events(fd), 0);
 	t_fails((int)t_peek(fd), ENOTCONN);
@@ -379,7 +379,7 @@ START_TEST(pollout_is_always_ready_after_shut_wr)
 	struct pollfd pfd;
 	struct t_pair p;
 
-	t_need(_i);
+	t_need_kernel(_i);
 	t_pair_full(&p, _i);
 	pfd.fd = p.us;
 	pfd.events = POLLOUT;
@@ -398,7 +398,7 @@ START_TEST(edge_when_our_fin_is_acknowledged_in_fin_wait)
 	struct t_pair p;
 	int epfd;
 
-	t_need(_i);
+	t_need_kernel(_i);
 	if (geteuid() != 0)
 		t_skip("dropping segments takes root");
 	t_pair(&p, _i);
@@ -418,7 +418,7 @@ START_TEST(edge_when_our_fin_is_acknowledged_in_last_ack)
 	struct t_pair p;
 	int epfd;
 
-	t_need(_i);
+	t_need_kernel(_i);
 	if (geteuid() != 0)
 		t_skip("dropping segments takes root");
 	t_pair(&p, _i);
@@ -442,7 +442,9 @@ START_TEST(edge_when_a_large_reply_is_acknowledged)
 	size_t n;
 	int epfd;
 
-	t_need(_i);
+	t_need_kernel(_i);
+	if (T_VALGRIND)
+		t_skip("valgrind runs one thread at a time");
 	n = t_pair_full(&p, _i);
 	t_fin(p.us);
 	epfd = edges(p.us);

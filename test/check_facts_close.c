@@ -73,7 +73,7 @@ START_TEST(close_with_unread_input_loses_the_reply)
 	struct t_pair p;
 	size_t n;
 
-	t_need(_i);
+	t_need_kernel(_i);
 	n = full_pair(&p, _i);
 	t_write(p.peer, 1);
 	t_wait_readable(p.us);
@@ -89,7 +89,7 @@ START_TEST(shutdown_and_close_with_unread_input_lose_the_reply)
 	struct t_pair p;
 	size_t n;
 
-	t_need(_i);
+	t_need_kernel(_i);
 	n = full_pair(&p, _i);
 	t_write(p.peer, 1);
 	t_wait_readable(p.us);
@@ -107,7 +107,7 @@ START_TEST(input_after_shutdown_drain_and_close_loses_the_reply)
 	struct t_pair p;
 	size_t n;
 
-	t_need(_i);
+	t_need_kernel(_i);
 	n = full_pair(&p, _i);
 	t_write(p.peer, 1);
 	t_wait_readable(p.us);
@@ -127,7 +127,7 @@ START_TEST(shutdown_and_drain_to_the_end_lose_nothing)
 	struct t_pair p;
 	size_t n;
 
-	t_need(_i);
+	t_need_kernel(_i);
 	n = full_pair(&p, _i);
 	t_write(p.peer, 1);
 	t_wait_readable(p.us);
@@ -144,7 +144,7 @@ START_TEST(close_with_unread_input_after_our_fin_resets)
 {
 	struct t_pair p;
 
-	t_need(_i);
+	t_need_kernel(_i);
 	t_pair(&p, _i);
 	t_fin(p.us);
 	t_wait_outq(p.us, 0);
@@ -166,7 +166,7 @@ START_TEST(eof_while_output_is_unacknowledged)
 	struct t_pair p;
 	size_t n;
 
-	t_need(_i);
+	t_need_kernel(_i);
 	n = full_pair(&p, _i);
 	t_fin(p.us);			/* FIN_WAIT1 */
 	t_fin(p.peer);			/* CLOSING */
@@ -186,7 +186,7 @@ START_TEST(eof_in_last_ack_while_output_is_unacknowledged)
 	struct t_pair p;
 	size_t n;
 
-	t_need(_i);
+	t_need_kernel(_i);
 	n = full_pair(&p, _i);
 	t_fin(p.peer);
 	t_wait_readable(p.us);
@@ -210,7 +210,7 @@ START_TEST(outq_counts_the_fin_until_it_is_acknowledged)
 	struct t_pair p;
 	int before;
 
-	t_need(_i);
+	t_need_kernel(_i);
 	full_pair(&p, _i);
 	before = t_outq(p.us);
 	ck_assert_int_gt(before, 0);
@@ -228,7 +228,7 @@ START_TEST(outq_is_1_for_a_fin_alone)
 {
 	struct t_pair p;
 
-	t_need(_i);
+	t_need_kernel(_i);
 	if (geteuid() != 0)
 		t_skip("dropping segments takes root");
 	t_pair(&p, _i);
@@ -247,7 +247,7 @@ START_TEST(mptcp_state_stays_established_after_our_fin)
 {
 	struct t_pair p;
 
-	t_need(T_MPTCP);
+	t_need_kernel(T_MPTCP);
 	t_pair(&p, T_MPTCP);
 	t_fin(p.us);
 	t_wait_outq(p.us, 0);
@@ -263,7 +263,7 @@ START_TEST(outq_keeps_its_value_after_a_reset)
 	struct t_pair p;
 	int before;
 
-	t_need(_i);
+	t_need_kernel(_i);
 	full_pair(&p, _i);
 	before = t_outq(p.us);
 	t_reset(p.peer);
@@ -282,7 +282,7 @@ START_TEST(bytes_acked_counts_fin_and_the_connecting_sides_syn)
 	struct t_pair p;
 	socklen_t len;
 
-	t_need(_i);
+	t_need_kernel(_i);
 	t_pair(&p, _i);
 	t_fin(p.us);
 	t_wait_outq(p.us, 0);
@@ -308,7 +308,7 @@ START_TEST(fin_waits_behind_a_full_window)
 	struct t_pair p;
 	size_t n;
 
-	t_need(_i);
+	t_need_kernel(_i);
 	n = full_pair(&p, _i);
 	t_fin(p.us);
 	pfd.fd = p.peer;
@@ -329,7 +329,7 @@ START_TEST(msg_trunc_with_null_discards)
 {
 	struct t_pair p;
 
-	t_need(_i);
+	t_need_kernel(_i);
 	t_pair(&p, _i);
 	t_write(p.peer, 100);
 	t_wait_inq(p.us, 100);
@@ -367,7 +367,7 @@ START_TEST(reset_in_close_wait_is_epipe)
 {
 	struct t_pair p;
 
-	t_need(_i);
+	t_need_kernel(_i);
 	t_pair(&p, _i);
 	t_fin(p.peer);
 	t_wait_readable(p.us);
@@ -382,7 +382,7 @@ START_TEST(shutdown_after_a_reset_is_enotconn_and_the_cause_stays)
 {
 	struct t_pair p;
 
-	t_need(_i);
+	t_need_kernel(_i);
 	t_pair(&p, _i);
 	t_reset(p.peer);
 	t_wait_dead(p.us);
@@ -397,7 +397,7 @@ START_TEST(shut_wr_of_a_listener_does_nothing)
 {
 	int cfd, fd, lfd;
 
-	t_need(_i);
+	t_need_kernel(_i);
 	lfd = t_listen(_i);
 	ck_assert_int_eq(shutdown(lfd, SHUT_WR), 0);
 	cfd = t_connect(_i, lfd);
@@ -412,7 +412,7 @@ START_TEST(shut_wr_of_an_unconnected_socket_is_enotconn)
 {
 	int fd;
 
-	t_need(_i);
+	t_need_kernel(_i);
 	fd = t_socket(_i);
 	t_fails(shutdown(fd, SHUT_WR), ENOTCONN);
 	t_close(fd);
@@ -424,7 +424,7 @@ START_TEST(first_write_after_the_peers_close_is_lost_second_is_epipe)
 {
 	struct t_pair p;
 
-	t_need(_i);
+	t_need_kernel(_i);
 	t_pair(&p, _i);
 	t_close(p.peer);
 	t_wait_readable(p.us);
@@ -445,7 +445,7 @@ START_TEST(mptcp_acknowledges_what_is_written_after_the_peers_close)
 	struct t_pair p;
 	int i;
 
-	t_need(T_MPTCP);
+	t_need_kernel(T_MPTCP);
 	t_pair(&p, T_MPTCP);
 	t_close(p.peer);
 	t_wait_readable(p.us);
@@ -464,7 +464,7 @@ START_TEST(writes_go_on_after_the_peers_shut_wr)
 	struct t_pair p;
 	int i;
 
-	t_need(_i);
+	t_need_kernel(_i);
 	t_pair(&p, _i);
 	t_fin(p.peer);
 	t_wait_readable(p.us);
@@ -482,7 +482,7 @@ START_TEST(reset_shows_once_then_write_is_epipe_and_read_is_0)
 {
 	struct t_pair p;
 
-	t_need(_i);
+	t_need_kernel(_i);
 	t_pair(&p, _i);
 	t_reset(p.peer);
 	t_wait_dead(p.us);

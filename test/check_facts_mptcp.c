@@ -103,7 +103,7 @@ START_TEST(sock_diag_tells_own_shut_rd_from_the_peers_fin)
 {
 	struct t_pair p;
 
-	t_need(T_MPTCP);
+	t_need_kernel(T_MPTCP);
 	t_pair(&p, T_MPTCP);
 	if (diag_state(p.us) == -1) {
 		t_close_pair(&p);
@@ -157,7 +157,7 @@ START_TEST(mptcp_that_fell_back_passes_for_tcp_but_for_so_protocol)
 	int protocol = 0;
 	socklen_t len = sizeof(protocol);
 
-	t_need(T_MPTCP);
+	t_need_kernel(T_MPTCP);
 	fallback_pair(&p, 0);
 	ck_assert_int_eq(zerocopy(p.us), 0);
 	ck_assert_int_ne(mptcp_token(p.us, &token), 0);
@@ -176,7 +176,7 @@ START_TEST(mptcp_that_fell_back_forgets_at_a_reset_what_was_unacknowledged)
 {
 	struct t_pair p;
 
-	t_need(T_MPTCP);
+	t_need_kernel(T_MPTCP);
 	fallback_pair(&p, 1);
 	t_write(p.us, WRITTEN);
 	ck_assert_int_gt(t_outq(p.us), 0);
@@ -195,7 +195,7 @@ START_TEST(mptcp_that_fell_back_forgets_its_peer_in_last_ack)
 	socklen_t len = sizeof(ss);
 	struct t_pair p;
 
-	t_need(T_MPTCP);
+	t_need_kernel(T_MPTCP);
 	fallback_pair(&p, 1);
 	t_write(p.us, WRITTEN);
 	t_fin(p.peer);

@@ -55,7 +55,7 @@ START_TEST(zerocopy_says_eio_for_the_peers_fin_with_nothing_unread)
 {
 	struct t_pair p;
 
-	t_need(_i);
+	t_need_kernel(_i);
 	t_pair(&p, _i);
 	t_error_is(zerocopy(p.us, NULL), 0);
 	t_write(p.peer, 1);
@@ -78,7 +78,7 @@ START_TEST(zerocopy_counts_a_fin_behind_data_as_a_byte)
 	struct t_pair p;
 	unsigned inq = 0;
 
-	t_need(_i);
+	t_need_kernel(_i);
 	t_pair(&p, _i);
 	t_write(p.peer, 3);
 	t_wait_inq(p.us, 3);
@@ -100,7 +100,7 @@ START_TEST(zerocopy_says_einval_for_a_page_of_input)
 	struct t_pair p;
 	int page;
 
-	t_need(_i);
+	t_need_kernel(_i);
 	page = (int)sysconf(_SC_PAGESIZE);
 	t_pair(&p, _i);
 	t_write(p.peer, (size_t)page);
@@ -116,7 +116,7 @@ START_TEST(zerocopy_is_not_fooled_by_own_shutdowns)
 {
 	struct t_pair p;
 
-	t_need(_i);
+	t_need_kernel(_i);
 	t_pair(&p, _i);
 	ck_assert_int_eq(shutdown(p.us, SHUT_RD), 0);
 	t_error_is(zerocopy(p.us, NULL), 0);
@@ -132,7 +132,7 @@ START_TEST(zerocopy_is_not_fooled_by_a_reset_and_consumes_no_error)
 {
 	struct t_pair p;
 
-	t_need(_i);
+	t_need_kernel(_i);
 	t_pair_reset(&p, _i);
 	t_error_is(zerocopy(p.us, NULL), 0);
 	t_error_is(t_pending_error(p.us), ECONNRESET);
@@ -147,7 +147,7 @@ START_TEST(zerocopy_says_eio_for_a_reset_after_the_fin)
 {
 	struct t_pair p;
 
-	t_need(_i);
+	t_need_kernel(_i);
 	t_pair(&p, _i);
 	t_fin(p.peer);
 	t_wait_readable(p.us);
@@ -163,7 +163,7 @@ START_TEST(zerocopy_knows_a_listener)
 {
 	int fd;
 
-	t_need(_i);
+	t_need_kernel(_i);
 	fd = t_listen(_i);
 	t_error_is(zerocopy(fd, NULL), ENOTCONN);
 	t_close(fd);
@@ -189,7 +189,7 @@ START_TEST(zerocopy_is_unknown_but_to_tcp)
 	t_error_is(zerocopy(p.us, NULL), EOPNOTSUPP);
 	t_close(p.us);
 	t_close(p.peer);
-	t_need(T_MPTCP);
+	t_need_kernel(T_MPTCP);
 	t_pair(&p, T_MPTCP);
 	t_error_is(zerocopy(p.us, NULL), EOPNOTSUPP);
 	t_close(p.us);
@@ -219,7 +219,7 @@ START_TEST(getpeername_works_until_the_last_fin_is_acknowledged)
 	struct t_pair p;
 	size_t n;
 
-	t_need(_i);
+	t_need_kernel(_i);
 	n = t_pair_full(&p, _i);
 	t_fin(p.peer);
 	t_wait_readable(p.us);		/* CLOSE_WAIT */
@@ -239,7 +239,7 @@ START_TEST(getpeername_fails_after_an_orderly_end_on_either_side)
 {
 	struct t_pair p;
 
-	t_need(_i);
+	t_need_kernel(_i);
 	t_pair(&p, _i);
 	t_fin(p.us);
 	t_wait_readable(p.peer);
@@ -257,7 +257,7 @@ START_TEST(getpeername_fails_after_a_reset)
 {
 	struct t_pair p;
 
-	t_need(_i);
+	t_need_kernel(_i);
 	t_pair_reset(&p, _i);
 	t_error_is(t_peername(p.us), ENOTCONN);
 	t_error_is(t_pending_error(p.us), ECONNRESET);
@@ -278,7 +278,7 @@ START_TEST(rcv_space_is_set_by_the_first_connection_and_stays)
 	struct t_pair p;
 	int fd;
 
-	t_need(_i);
+	t_need_kernel(_i);
 	fd = t_socket(_i);
 	tcp_info(fd, &ti);
 	ck_assert_uint_eq(ti.tcpi_rcv_space, 0);
@@ -306,7 +306,7 @@ START_TEST(rcv_space_is_0_after_a_refused_connect)
 	socklen_t len;
 	int bound, fd;
 
-	t_need(_i);
+	t_need_kernel(_i);
 	bound = t_listen(_i);
 	len = sizeof(ss);
 	ck_assert_int_eq(getsockname(bound, (struct sockaddr *)&ss, &len), 0);
@@ -340,7 +340,7 @@ START_TEST(mptcp_token_outlives_an_orderly_end)
 {
 	struct t_pair p;
 
-	t_need(T_MPTCP);
+	t_need_kernel(T_MPTCP);
 	t_pair(&p, T_MPTCP);
 	ck_assert_uint_ne(token(p.us), 0);
 	t_fin(p.us);
@@ -358,7 +358,7 @@ START_TEST(mptcp_token_is_0_after_a_reset)
 {
 	struct t_pair p;
 
-	t_need(T_MPTCP);
+	t_need_kernel(T_MPTCP);
 	t_pair_reset(&p, T_MPTCP);
 	ck_assert_uint_eq(token(p.us), 0);
 	t_error_is(t_pending_error(p.us), ECONNRESET);

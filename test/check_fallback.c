@@ -111,6 +111,29 @@ START_TEST(peer_that_half_closed_first_and_reads_it_all_is_a_success)
 END_TEST
 
 /*
+ * In LAST_ACK such a socket has no peer's name any more, as if the connection
+ * had ended: the library for plain POSIX leaves MPTCP alone.  Index: until.
+ */
+START_TEST(fallback_in_last_ack_is_no_success)
+{
+	struct t_pair p;
+
+	t_need_kernel(T_MPTCP);
+	pair(&p, FELL_BACK);
+	t_fin(p.peer);
+	t_wait_poll(p.us, POLLRDHUP);
+	t_drop(p.peer, T_DROP_ALL);
+	t_write(p.us, 1000);
+	given(_i, 200);
+	t_fails(graceclose(p.us, &o, &r), T_KNOWS(ETIMEDOUT, EOPNOTSUPP));
+	t_released(p.us);
+	ck_assert_int_eq(r.delivered, 0);
+	ck_assert_uint_eq(r.unacked, T_KNOWS(1000, 0));
+	t_close(p.peer);
+}
+END_TEST
+
+/*
  * Resets.  Index: kind, until, and whether the peer had half-closed first.
  */
 #define T_RESETS	(KINDS * 2 * 2)
@@ -260,6 +283,7 @@ main(void)
 	tcase_add_loop_test(tc,
 	    peer_that_half_closed_first_and_reads_it_all_is_a_success, 0,
 	    KINDS * 2);
+	tcase_add_loop_test(tc, fallback_in_last_ack_is_no_success, 0, 2);
 
 	tc = t_case(s, "reset");
 	tcase_add_loop_test(tc, reset_while_we_wait_is_econnreset, 0,

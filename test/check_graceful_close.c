@@ -304,7 +304,7 @@ START_TEST(connection_that_ended_in_order_is_a_success)
 	t_saw(t_read_all(p.peer), 100, 0);
 	t_close(p.peer);
 	t_wait_dead(p.us);
-	t_ok(graceful_close(p.us));
+	t_ok_once_over(graceful_close(p.us));
 	t_released(p.us);
 }
 END_TEST
@@ -320,7 +320,7 @@ START_TEST(connection_that_the_peer_ended_first_is_a_success)
 	t_wait_poll(p.us, POLLRDHUP);
 	t_fin(p.us);
 	t_saw(t_read_all(p.peer), 0, 0);
-	t_ok(graceful_close(p.us));
+	t_ok_once_over(graceful_close(p.us));
 	t_released(p.us);
 	t_close(p.peer);
 }
@@ -425,7 +425,7 @@ START_TEST(reset_whose_error_recv_consumed_is_econnreset)
 	t_reset(p.peer);
 	t_wait_reset(p.us);
 	t_fails(recv(p.us, &c, 1, 0), ECONNRESET);
-	t_fails(graceful_close(p.us), ECONNRESET);
+	t_fails(graceful_close(p.us), T_KNOWS(ECONNRESET, ENOTCONN));
 	t_released(p.us);
 }
 END_TEST
@@ -444,7 +444,7 @@ START_TEST(reset_whose_error_so_error_consumed_is_econnreset)
 	ck_assert_int_eq(getsockopt(p.us, SOL_SOCKET, SO_ERROR, &error, &len),
 	    0);
 	ck_assert_str_eq(t_errno(error), "ECONNRESET");
-	t_fails(graceful_close(p.us), ECONNRESET);
+	t_fails(graceful_close(p.us), T_KNOWS(ECONNRESET, ENOTCONN));
 	t_released(p.us);
 }
 END_TEST
@@ -665,7 +665,7 @@ START_TEST(gives_up_after_five_seconds_without_progress)
 	start = t_now_ms();
 	t_fails(graceful_close(p.us), ETIMEDOUT);
 	t_between(t_now_ms() - start, 4990, 6500);
-	ck_assert_int_le(t_cpu_ms() - cpu, 20);
+	ck_assert_int_le(t_cpu_ms() - cpu, T_IDLE_CPU_MS);
 	t_released(p.us);
 	t_saw(t_read_all(p.peer), 1000, 0);
 	t_close(p.peer);

@@ -134,7 +134,10 @@ START_TEST(next_read_after_the_look_still_sees_the_reset)
 	t_wait_reset(p.us);
 	t_fails(peer_closed(p.us), ECONNRESET);
 	t_fails(recv(p.us, &c, 1, 0), ECONNRESET);
-	t_fails(peer_closed(p.us), ECONNRESET);
+	if (T_PORTABLE)
+		t_returns(peer_closed(p.us), 1);
+	else
+		t_fails(peer_closed(p.us), ECONNRESET);
 	t_close(p.us);
 }
 END_TEST
@@ -331,6 +334,8 @@ START_TEST(quiet_open_connection_costs_one_system_call)
 	int status;
 
 	t_need_any(_i);
+	if (T_VALGRIND)
+		t_skip("valgrind makes calls of its own");
 	t_pair_any(&p, _i);
 	pid = fork();
 	ck_assert_int_ne(pid, -1);

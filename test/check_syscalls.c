@@ -249,6 +249,7 @@ START_TEST(graceful_close_after_the_peers_fin_is_seven_calls)
 {
 	int calls, polls;
 
+	t_not_portable(T_NO_EDGE);
 	t_need(_i);
 	t_need_strace();
 	counted(GRACEFUL_CLOSE, _i, &calls, &polls);
@@ -263,7 +264,7 @@ START_TEST(abort_close_is_five_calls)
 	t_need(_i);
 	t_need_strace();
 	counted(ABORT_CLOSE, _i, &calls, &polls);
-	ck_assert_int_le(calls, 5);
+	ck_assert_int_le(calls, T_KNOWS(5, 7));
 }
 END_TEST
 

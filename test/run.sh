@@ -1,6 +1,7 @@
 #!/bin/sh
 # run.sh TEST... - run suites and scripts, and say how many tests there were
 #
+# RUN in the environment is put before each, such as valgrind with its options.
 # A suite is counted by libcheck's own summary, a script as one test.  A script
 # that exits with 77 was skipped, and has said why.
 passed=0 failed=0 skipped=0
@@ -12,7 +13,7 @@ number() {	# number NAME: what stands behind "NAME: " in the log
 }
 
 for t; do
-	"$t" >"$log" 2>&1 </dev/null
+	${RUN-} "$t" >"$log" 2>&1 </dev/null
 	status=$?
 	cat "$log"
 	checks=$(number Checks)

@@ -41,6 +41,29 @@
 #endif
 #define T_SANITIZED	(T_ASAN || T_TSAN)
 
+/* So does valgrind; it also blocks signals late, and makes calls of its own. */
+#if __has_include(<valgrind/valgrind.h>)
+#include <valgrind/valgrind.h>
+#define T_VALGRIND	(RUNNING_ON_VALGRIND != 0)
+#else
+#define T_VALGRIND	0
+#endif
+#define T_SLOW		(T_SANITIZED || T_VALGRIND)
+
+#define T_IDLE_CPU_MS	(T_VALGRIND ? 200 : 20)	/* to wait costs no more */
+
+/*
+ * A library for plain POSIX cannot see acknowledgements, nor what poll(2) and
+ * recv(2) do not show, and says so by less than a verdict, never by a wrong
+ * one.  T_KNOWS is what it says with all that it may ask Linux, or without.
+ */
+#ifdef GRACECLOSE_PORTABLE
+#define T_PORTABLE	1
+#else
+#define T_PORTABLE	0
+#endif
+#define T_KNOWS(all, posix)	(T_PORTABLE ? (posix) : (all))
+
 #define T_LIMIT_MS	8000	/* patience for what must come in the end */
 
 /* Families, as an index for tcase_add_loop_test; the TCP ones come first. */
@@ -92,8 +115,27 @@ TCase		*t_case(Suite *, const char *);
 } while (0)
 void		 t_skipped(const char *, const char *);
 
-/* Why the family is absent here, or NULL. */
+/* Leaves the test where plain POSIX has no... */
+#define T_NO_ACK	"plain POSIX shows no acknowledgement"
+#define T_NO_COUNT	"plain POSIX does not count what is unacknowledged"
+#define T_NO_NOTICE	"plain POSIX has no error queue to empty"
+#define T_NO_PAST	"plain POSIX does not tell of an end before"
+#define T_NO_EDGE	"plain POSIX has no edges to wait for"
+#define t_not_portable(why) do {					\
+	if (T_PORTABLE)							\
+		t_skip(why);						\
+} while (0)
+
+/*
+ * Why the family is absent here, or NULL: for the kernel, and for the library
+ * as well.
+ */
+const char	*t_absent(int);
 const char	*t_missing(int);
+#define t_need_kernel(family) do {					\
+	if (t_absent(family) != NULL)					\
+		t_skip(t_absent(family));				\
+} while (0)
 #define t_need(family) do {						\
 	if (t_missing(family) != NULL)					\
 		t_skip(t_missing(family));				\
@@ -203,7 +245,7 @@ struct t_later {
 void		 t_later(struct t_later *, int, void (*)(int), int);
 int64_t		 t_later_join(struct t_later *);
 
-/* A signal every millisecond, handler without SA_RESTART. */
+/* A signal every millisecond (valgrind: 5), handler without SA_RESTART. */
 void		 t_storm(void);
 int		 t_storm_end(void);		/* how many there were */
 
@@ -212,12 +254,12 @@ pid_t		 t_hold(void);
 void		 t_hold_end(pid_t);
 
 /* Until the thread sleeps in this system call (SYS_recvfrom). */
-void		 t_wait_blocked(volatile pid_t *, long);
+void		 t_wait_blocked(const pid_t *, long);
 
 /* A thread in recv(2), known to sleep there; what that returned is in `n`. */
 struct t_blocked {
 	pthread_t	 thread;
-	volatile pid_t	 tid;
+	pid_t		 tid;
 	int		 fd;
 	ssize_t		 n;
 };
@@ -375,11 +417,34 @@ const char	*t_errno(int);
 } while (0)
 #define t_ok(call)	t_returns(call, 0)
 
+/*
+ * The close of a connection that had ended in order before: plain POSIX does
+ * not know whether it did, and says so.
+ */
+#define t_ok_once_over(call) do {					\
+	int t_result_;							\
+	errno = T_ERRNO_UNTOUCHED;					\
+	t_result_ = (call);						\
+	if (T_PORTABLE && t_result_ == -1) {				\
+		t_errno_is(ENOTCONN);					\
+	} else {							\
+		ck_assert_int_eq(t_result_, 0);				\
+		ck_assert_int_eq(errno, T_ERRNO_UNTOUCHED);		\
+	}								\
+} while (0)
+
 /* The call returns -1 with this errno. */
 #define t_fails(call, e) do {						\
 	errno = T_ERRNO_UNTOUCHED;					\
 	ck_assert_int_eq((call), -1);					\
 	t_errno_is(e);							\
+} while (0)
+
+/* Every byte sent is at the peer, or counted as unacknowledged. */
+#define t_accounts_for(r, at_peer, sent) do {				\
+	uint64_t t_here_ = (uint64_t)(at_peer), t_sent_ = (sent);	\
+	ck_assert_uint_le(t_here_, t_sent_);				\
+	ck_assert_uint_eq((r)->unacked, T_KNOWS(t_sent_ - t_here_, 0));	\
 } while (0)
 
 /* How it ended for the peer. */

@@ -1,0 +1,279 @@
+/*
+ * check_matrix.c - every form of close against every kind of peer
+ *
+ * What must come of each is worked out from what the peer does (matrix_peer.c)
+ * and what the pages promise (matrix_expect.c).  All cases run at once, in the
+ * processes of a crew; then each is a test of its own, which says what came of
+ * it.
+ */
+#include <sys/types.h>
+
+#include <err.h>
+#include <errno.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "crew.h"
+#include "matrix_case.h"
+#include "matrix_table.h"
+
+#define MEMBERS		40
+#define CASES		4096
+#define CASE_MS		90000
+#define WHY		128
+
+static struct m_case cases[CASES];
+static size_t ncases;
+static struct m_result *results;
+static struct t_case_result *verdicts;
+static char *missing;			/* why there is no wire, or "" */
+
+static const struct m_peer *only_peer;
+static const struct m_form *only_form;
+
+/*
+ * Which cases there are
+ */
+
+static void
+add(const struct m_case *c, size_t variant)
+{
+	struct m_case *new = &cases[ncases];
+
+	if ((only_peer != NULL && c->peer != only_peer) ||
+	    (only_form != NULL && c->form != only_form))
+		return;
+	if (ncases++ == CASES)
+		errx(1, "more than %d cases", CASES);
+	*new = *c;
+	/* All four pairs of these occur with each form, and each peer. */
+	variant += (size_t)(c->peer - m_peers) + (size_t)(c->form - m_forms);
+	new->connecting = variant % 2 != 0;
+	new->nonblocking = variant / 2 % 2 != 0;
+}
+
+/* 30 seconds of a flood keep the others from the CPU: the drip is enough. */
+static bool
+fits(const struct m_case *c)
+{
+	if (c->form->how == M_GRACEFUL && (c->peer->ways & M_FLOODS) != 0)
+		return false;
+	if (c->fault == NULL)
+		return true;
+	return c->form->faulted && (c->peer->ways & M_FAULTS) != 0 &&
+	    (c->fault->kinds == T_RST) == m_aborts(c->form);
+}
+
+/* Each twice; once where time is short, or the peer's kernel has families. */
+static void
+add_case(struct m_case *c)
+{
+	bool once = c->fault != NULL || m_slow() > 1;
+
+	if (!fits(c))
+		return;
+	c->family = T_IPV4;
+	add(c, 0);
+	if ((c->peer->ways & M_KERNEL) != 0) {
+		c->family = T_IPV6;
+		add(c, 1);
+	} else if (!once) {
+		add(c, 1);
+	}
+}
+
+static void
+add_faults(struct m_case *c)
+{
+	size_t i;
+
+	c->fault = NULL;
+	add_case(c);
+	for (i = 0; i < m_nfaults; i++) {
+		c->fault = &m_faults[i];
+		add_case(c);
+	}
+}
+
+/* The form that takes longest comes first. */
+static void
+add_all(void)
+{
+	struct m_case c;
+	size_t p, f;
+
+	memset(&c, 0, sizeof(c));
+	for (f = 0; f < m_nforms; f++)
+		for (p = 0; p < m_npeers; p++) {
+			c.form = &m_forms[f];
+			c.peer = &m_peers[p];
+			add_faults(&c);
+		}
+}
+
+static const char *
+name(const struct m_case *c)
+{
+	static char buf[160];
+
+	snprintf(buf, sizeof(buf), "%s, by %s%s%s (%s, %s, %s)",
+	    c->peer->script.name, c->form->name,
+	    c->fault != NULL ? ", " : "",
+	    c->fault != NULL ? c->fault->name : "",
+	    t_families[c->family].name,
+	    c->connecting ? "connecting" : "accepting",
+	    c->nonblocking ? "O_NONBLOCK" : "blocking");
+	return buf;
+}
+
+/*
+ * The crew's part, and the tests
+ */
+
+/* The parent has no wire, but is to say why its crew has none either. */
+static void
+work(size_t i, void *arg, void *result)
+{
+	char *why = arg;
+
+	if (t_wire_missing() != NULL)
+		snprintf(why, WHY, "%s", t_wire_missing());
+	else
+		m_case_run(&cases[i], result);
+}
+
+START_TEST(what_is_told_is_true_and_what_is_promised_is_done)
+{
+	const struct t_case_result *v = &verdicts[_i];
+
+	ck_assert_msg(v->run, "%s: was not run", name(&cases[_i]));
+	ck_assert_msg(v->wrong[0] == '\0', "%s: %s", name(&cases[_i]),
+	    v->wrong);
+	ck_assert(results[_i].ran);
+}
+END_TEST
+
+START_TEST(every_form_against_every_peer)
+{
+	t_skip(missing);
+}
+END_TEST
+
+static void
+run_all(void)
+{
+	results = t_shared(ncases * sizeof(*results));
+	verdicts = t_shared(ncases * sizeof(*verdicts));
+	missing = t_shared(WHY);
+	t_crew(MEMBERS, ncases, (int64_t)CASE_MS * m_slow(), 0,
+	    t_wire_prepare, work, missing, results, sizeof(*results),
+	    verdicts);
+}
+
+static int
+check_all(void)
+{
+	Suite *s = suite_create("matrix");
+	TCase *tc = t_case(s, "every form against every peer");
+
+	if (missing[0] != '\0')
+		tcase_add_test(tc, every_form_against_every_peer);
+	else
+		tcase_add_loop_test(tc,
+		    what_is_told_is_true_and_what_is_promised_is_done, 0,
+		    (int)ncases);
+	return t_main(s);
+}
+
+/*
+ * What is asked for
+ */
+
+static void
+usage(FILE *f)
+{
+	size_t i;
+
+	fprintf(f, "usage: check_matrix [--table] [PEER [FORM]]\n"
+	    "--table prints what came of each close; PEER and FORM are "
+	    "numbers or names of these:\n\n");
+	for (i = 0; i < m_npeers || i < m_nforms; i++) {
+		fprintf(f, "%4zu %-32s", i,
+		    i < m_npeers ? m_peers[i].script.name : "");
+		if (i < m_nforms)
+			fprintf(f, " %s", m_forms[i].name);
+		fputc('\n', f);
+	}
+}
+
+/* Whether `arg` is this number, or this name. */
+static bool
+means(const char *arg, size_t i, const char *name)
+{
+	char number[24];
+
+	snprintf(number, sizeof(number), "%zu", i);
+	return strcmp(arg, number) == 0 || strcmp(arg, name) == 0;
+}
+
+static void
+choose_peer(const char *arg)
+{
+	size_t i;
+
+	for (i = 0; i < m_npeers && only_peer == NULL; i++)
+		if (means(arg, i, m_peers[i].script.name))
+			only_peer = &m_peers[i];
+	if (only_peer == NULL)
+		errx(2, "no such peer: %s", arg);
+}
+
+static void
+choose_form(const char *arg)
+{
+	size_t i;
+
+	for (i = 0; i < m_nforms && only_form == NULL; i++)
+		if (means(arg, i, m_forms[i].name))
+			only_form = &m_forms[i];
+	if (only_form == NULL)
+		errx(2, "no such form: %s", arg);
+}
+
+/* 0 where all was as promised: what was not is told by the tests. */
+static int
+table(void)
+{
+	size_t i, wrong = 0;
+
+	if (missing[0] != '\0')
+		errx(1, "%s", missing);
+	m_table(cases, results, ncases);
+	for (i = 0; i < ncases; i++)
+		wrong += !verdicts[i].run || verdicts[i].wrong[0] != '\0';
+	printf("\n%zu closes, %zu of them not as promised\n", ncases, wrong);
+	return wrong == 0 ? 0 : 1;
+}
+
+int
+main(int argc, char **argv)
+{
+	bool tabled = argc > 1 && strcmp(argv[1], "--table") == 0;
+
+	argc -= tabled;
+	argv += tabled;
+	if (argc > 3 || (argc > 1 && argv[1][0] == '-')) {
+		usage(argc == 2 && strcmp(argv[1], "--help") == 0 ? stdout :
+		    stderr);
+		return argc == 2 && strcmp(argv[1], "--help") == 0 ? 0 : 2;
+	}
+	if (argc > 1)
+		choose_peer(argv[1]);
+	if (argc > 2)
+		choose_form(argv[2]);
+	add_all();
+	run_all();
+	return tabled ? table() : check_all();
+}

@@ -1,0 +1,191 @@
+/*
+ * closing.c - one close in any of the forms, as the pages show them
+ *
+ * The time of the return is taken as soon as anybody knows of it, so that what
+ * the wire carried up to then is all that the verdict may rest on.
+ */
+#include <sys/types.h>
+#include <sys/epoll.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <poll.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "closing.h"
+#include "util.h"
+#include "wire.h"
+
+#define PATIENCE_MS	60000	/* of a flush; the crew has less */
+
+static void
+returned(struct closing *c, int fd, int value)
+{
+	c->error = errno;
+	c->end_us = t_now_us();
+	c->value = value;
+	c->released = fcntl(fd, F_GETFD) == -1;
+}
+
+static void
+by_verb(struct closing *c, const struct plan *p, int fd)
+{
+	int value;
+
+	errno = T_ERRNO_UNTOUCHED;
+	if (p->form == F_GRACEFUL)
+		value = graceful_close(fd);
+	else if (p->form == F_LINGER)
+		value = linger_close(fd, p->opts.timeout_ms);
+	else
+		value = abort_close(fd);
+	returned(c, fd, value);
+}
+
+static void
+by_call(struct closing *c, const struct plan *p, int fd)
+{
+	int value;
+
+	errno = T_ERRNO_UNTOUCHED;
+	value = graceclose(fd, &p->opts, &c->report);
+	returned(c, fd, value);
+}
+
+/* What is left until the caller has enough of it. */
+static int
+patience(const struct closing *c, const struct plan *p)
+{
+	int64_t left;
+
+	if (p->cancel_ms == -1)
+		return INT_MAX;
+	left = (c->start_us - t_now_us()) / 1000 + p->cancel_ms;
+	return left < 0 ? 0 : (int)left;
+}
+
+static int
+shorter(int timeout_ms, int limit_ms)
+{
+	return timeout_ms == -1 || timeout_ms > limit_ms ? limit_ms :
+	    timeout_ms;
+}
+
+/* Waits as the form does: epoll with epfd, poll with -1. */
+static void
+wait_for(const struct graceclose *gc, int epfd, int fd, int limit_ms)
+{
+	int timeout = shorter(graceclose_timeout(gc), limit_ms);
+	struct pollfd pfd = { fd, graceclose_events(gc), 0 };
+	struct epoll_event ev;
+
+	if (epfd != -1) {
+		(void)epoll_wait(epfd, &ev, 1, timeout);
+		return;
+	}
+	if (pfd.events == 0)
+		pfd.fd = -1;
+	(void)poll(&pfd, 1, timeout);
+}
+
+static void
+loop(struct closing *c, const struct plan *p, int fd, int epfd)
+{
+	struct graceclose gc;
+	int value, left;
+
+	t_ok(graceclose_begin(&gc, fd, &p->opts));
+	errno = T_ERRNO_UNTOUCHED;
+	while ((value = graceclose_step(&gc)) == 1) {
+		ck_assert_int_eq(errno, T_ERRNO_UNTOUCHED);
+		if ((left = patience(c, p)) == 0) {
+			c->cancelled = true;
+			break;
+		}
+		wait_for(&gc, epfd, fd, left);
+		errno = T_ERRNO_UNTOUCHED;
+	}
+	if (epfd != -1)
+		ck_assert_int_eq(epoll_ctl(epfd, EPOLL_CTL_DEL, fd, NULL), 0);
+	errno = T_ERRNO_UNTOUCHED;
+	returned(c, fd, graceclose_end(&gc, &c->report));
+	if (!c->cancelled)
+		ck_assert_int_eq(c->value, value);
+}
+
+static void
+by_epoll(struct closing *c, const struct plan *p, int fd)
+{
+	struct epoll_event ev;
+	int epfd;
+
+	memset(&ev, 0, sizeof(ev));
+	ev.events = GRACECLOSE_EPOLL;
+	ck_assert_int_ne(epfd = epoll_create1(EPOLL_CLOEXEC), -1);
+	ck_assert_int_eq(epoll_ctl(epfd, EPOLL_CTL_ADD, fd, &ev), 0);
+	loop(c, p, fd, epfd);
+	(void)close(epfd);
+}
+
+static void
+by_poll(struct closing *c, const struct plan *p, int fd)
+{
+	loop(c, p, fd, -1);
+}
+
+/* What the reaper tells, in the words of a call that returned. */
+struct told {
+	struct closing	*c;
+	int		 fd;
+	int		 times;
+};
+
+static void
+tell(void *arg, void *cookie, const struct graceclose_report *report)
+{
+	struct told *t = cookie;
+
+	(void)arg;
+	errno = report->error != 0 ? report->error : T_ERRNO_UNTOUCHED;
+	returned(t->c, t->fd, report->error != 0 ? -1 : 0);
+	t->c->report = *report;
+	t->times++;
+}
+
+static void
+by_reaper(struct closing *c, const struct plan *p, int fd)
+{
+	struct graceclose_reaper *r =
+	    t_reaper(&(struct graceclose_reaper_opts){ .done = tell });
+	struct told t = { c, fd, 0 };
+
+	t_ok(graceclose_reaper_close(r, fd, &p->opts, &t));
+	if (graceclose_reaper_flush(r, shorter(p->cancel_ms,
+	    PATIENCE_MS)) == -1)
+		c->cancelled = true;
+	t_reaper_free(r);
+	ck_assert_int_eq(t.times, 1);
+}
+
+void
+closing_run(struct closing *c, const struct plan *p, int fd)
+{
+	static void (*const by[FORMS])(struct closing *, const struct plan *,
+	    int) = {
+		[F_GRACEFUL] = by_verb, [F_LINGER] = by_verb,
+		[F_ABORT] = by_verb, [F_BLOCKING] = by_call,
+		[F_EPOLL] = by_epoll, [F_POLL] = by_poll,
+		[F_REAPER] = by_reaper
+	};
+
+	memset(c, 0, sizeof(*c));
+	c->reported = p->form >= F_BLOCKING;
+	if (p->storm)
+		t_storm();
+	c->start_us = t_now_us();
+	by[p->form](c, p, fd);
+	if (p->storm)
+		(void)t_storm_end();
+}

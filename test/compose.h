@@ -1,0 +1,21 @@
+/*
+ * compose.h - one TCP segment as an IPv4 packet: segment_parse() backwards
+ */
+#ifndef TEST_COMPOSE_H
+#define TEST_COMPOSE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "../examples/segment.h"
+
+/*
+ * Writes the segment, with s->length bytes of data, checksums and all; a SYN
+ * gets the option MSS.  The packet has room for COMPOSE_HEADERS and the data.
+ * Returns its length.
+ */
+#define COMPOSE_HEADERS	44
+size_t	 compose(unsigned char *packet, const struct segment *s, uint16_t mss,
+	    const unsigned char *data);
+
+#endif /* TEST_COMPOSE_H */

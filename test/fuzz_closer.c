@@ -1,0 +1,680 @@
+/*
+ * fuzz_closer.c - every close, against anything that a network, a kernel and a
+ * caller may do
+ *
+ *	clang -g -O1 -std=c11 -D_GNU_SOURCE -Iinclude \
+ *	    -fsanitize=fuzzer,address,undefined \
+ *	    -o fuzz_closer test/fuzz_closer.c test/kernel.c
+ *	./fuzz_closer -max_len=512 -max_total_time=600 \
+ *	    /tmp/corpus test/corpus_closer
+ *
+ * The library's own sources are part of this file, on top of kernel.c.  The
+ * input: what the descriptor is and has been through, which call the caller
+ * makes with which options, and what happens between any two system calls.
+ * Whatever that is, the promise holds, and each must() is a sentence of it.
+ */
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "../lib/internal.h"
+#include "graceclose.h"
+#include "kernel.h"
+
+#define MARK		4711		/* errno that is left alone */
+#define WHOLE_TURN	900000		/* input that one step takes easily */
+#define SWEEP_LEAST	(1 << 25)	/* and the end of a close */
+
+#define UNTRIED		2		/* what no step has returned */
+
+#define must(ok)	kernel_must(ok)
+#define one_of(table)							\
+	((table)[kernel_draw(sizeof(table) / sizeof((table)[0]))])
+
+static bool
+truth_is_known(void)
+{
+	return !kernel.liar && kernel.kind < KERNEL_STREAMS;
+}
+
+/*
+ * A reset during the handshake of Fast Open, with nothing written, leaves the
+ * count at 0, as no FIN was sent yet: nothing was lost.
+ */
+static bool
+delivered(void)
+{
+	return kernel.fin_acked || kernel.kind == KERNEL_LOCAL ||
+	    (kernel.was_opening && kernel.written == 0);
+}
+
+/*
+ * What is lost without a trace: a reset whose error the caller has taken, after
+ * the peer's FIN and with nothing unacknowledged, is like an end in order.
+ * MPTCP that fell back forgets at once what was unacknowledged, and before
+ * Linux 4.18 nobody knows of the FIN; nor where a page of input is before it,
+ * and recv fails.
+ */
+static bool
+forgotten(void)
+{
+	return kernel.dead && kernel.error_taken &&
+	    (kernel.peer_fin || kernel.old || kernel.unread >= 4096) &&
+	    (kernel.acked == kernel.written ||
+	    kernel.kind == KERNEL_FALLBACK || kernel.kind == KERNEL_LOCAL);
+}
+
+/*
+ * The verdict
+ */
+
+static void
+check_report(const struct graceclose_report *r, int error,
+    const struct graceclose_opts *o)
+{
+	static const int errors[] = { 0, ECONNRESET, ETIMEDOUT, EMSGSIZE,
+	    ECANCELED };
+
+	must(r->error == error);
+	must(r->outcome >= GRACECLOSE_OK && r->outcome <= GRACECLOSE_INVALID);
+	if (r->outcome != GRACECLOSE_INVALID)
+		must(r->error == errors[r->outcome]);
+	else
+		must(r->error != 0 || error == 0);
+	must(r->reserved[0] == 0 && r->reserved[1] == 0);
+	must(r->delivered == 0 || r->delivered == 1);
+	must(r->finished == 0 || r->finished == 1);
+	if (r->delivered)
+		must(r->unacked == 0);
+	if (error == 0)
+		must(r->delivered &&
+		    (r->finished || o->until == GRACECLOSE_DELIVERED));
+	if (r->outcome == GRACECLOSE_FLOODED)
+		must(o->discard_max != 0 && r->discarded > o->discard_max);
+	if (kernel.started != 0)
+		must((int64_t)r->elapsed_us ==
+		    kernel.clock[0] - kernel.started);
+	else
+		must(r->elapsed_us == 0);
+	if (!kernel.liar)
+		must((int64_t)r->discarded == kernel.discarded);
+}
+
+/*
+ * A count that another's connect(AF_UNSPEC) starts anew is no count, and until
+ * the handshake of Fast Open is over there is none.
+ */
+static void
+check_unacked(const struct graceclose_report *r)
+{
+	int64_t least = kernel.written - kernel.acked;
+	bool fin = kernel.caller_fin && kernel.dead;
+
+	if (kernel.kind == KERNEL_LOCAL)
+		must(r->unacked == 0);
+	if (kernel.kind != KERNEL_TCP || kernel.cut || kernel.was_opening ||
+	    kernel.uncounted ||
+	    r->outcome == GRACECLOSE_INVALID || forgotten())
+		return;
+	must((int64_t)r->unacked >= least);
+	if (kernel.counted != -1)
+		must((int64_t)r->unacked <= kernel.counted + fin);
+}
+
+/* What is said against what is so. */
+static void
+check_truth(const struct graceclose_report *r)
+{
+	if (forgotten())
+		return;
+	if (r->delivered)
+		must(delivered());
+	if (r->finished)
+		must(kernel.peer_fin);
+	check_unacked(r);
+}
+
+static bool
+ran_out(const struct graceclose_opts *o, int n)
+{
+	int64_t now = kernel.clock[n];
+	int whole = o->timeout_ms == 0 ? 30000 : o->timeout_ms;
+	int idle = o->idle_ms == 0 ? 5000 : o->idle_ms;
+
+	return (whole != -1 && now - kernel.started >= whole * INT64_C(1000)) ||
+	    (idle != -1 && now - kernel.told_then[n] >= idle * INT64_C(1000));
+}
+
+/* The opposite: neither has, though all that was news is counted. */
+static bool
+within(const struct graceclose_opts *o)
+{
+	int64_t now = kernel.clock[0];
+	int whole = o->timeout_ms == 0 ? 30000 : o->timeout_ms;
+	int idle = o->idle_ms == 0 ? 5000 : o->idle_ms;
+
+	return (whole == -1 || now - kernel.started < whole * INT64_C(1000)) &&
+	    (idle == -1 || now - kernel.progressed < idle * INT64_C(1000));
+}
+
+/* `later`: the clock was read once more, for the report. */
+static void
+check_error(int error, const struct graceclose_opts *o, bool later)
+{
+	switch (error) {
+	case 0:
+		if (!truth_is_known() || forgotten())
+			break;
+		must(delivered());
+		if (o->until == GRACECLOSE_FINISHED)
+			must(kernel.peer_fin);
+		break;
+	case ECONNRESET:
+		must(kernel.liar || kernel.dead || kernel.cut);
+		break;
+	case ETIMEDOUT:
+		must(kernel.liar || ran_out(o, later));
+		break;
+	case EMSGSIZE:
+		must(kernel.liar || (o->discard_max != 0 &&
+		    (uint64_t)kernel.discarded > o->discard_max));
+		break;
+	case ENOTCONN:
+		must(kernel.liar || kernel.kind >= KERNEL_STREAMS);
+		break;
+	case ENOTSOCK:
+		must(kernel.liar || kernel.kind == KERNEL_PIPE ||
+		    kernel.kind == KERNEL_PATH);
+		break;
+	case EOPNOTSUPP:
+		must(kernel.liar || kernel.kind == KERNEL_DATAGRAM);
+		break;
+	case ECANCELED:
+		break;
+	case EIO:			/* of close(2) */
+		must(kernel.failures > 0 || kernel.liar);
+		break;
+	default:
+		must(kernel.liar);
+	}
+}
+
+/*
+ * What left: after a normal end no RST but for input that came too late to be
+ * swept away, and one where the caller wants it.
+ */
+static void
+check_wire(int error, const struct graceclose_opts *o)
+{
+	bool cut = error == ETIMEDOUT || error == EMSGSIZE ||
+	    error == ECANCELED;
+
+	if (!truth_is_known() || kernel.failures > 0)
+		return;
+	must(!kernel.blocked);
+	if (cut && o->on_expiry == GRACECLOSE_RESET)
+		must(kernel.rst_sent || kernel.state == TCP_CLOSE ||
+		    kernel.state == TCP_LAST_ACK ||
+		    kernel.state == TCP_CLOSING ||
+		    kernel.kind == KERNEL_LOCAL);
+	else if (kernel.rst_sent && error != EMSGSIZE)
+		must(kernel.spilt && (kernel.swept > kernel.looked ||
+		    kernel.discarded >= SWEEP_LEAST));
+}
+
+static void
+check_released(void)
+{
+	must(kernel.closes == (kernel.kind != KERNEL_CLOSED));
+	must(kernel.others == 0);
+}
+
+static void
+check_return(int r, int error)
+{
+	must(r == 0 || r == -1);
+	must(r == -1 || error == MARK);
+}
+
+static void
+judge(int r, const struct graceclose_opts *o,
+    const struct graceclose_report *report)
+{
+	int error = r == 0 ? 0 : errno;
+
+	check_return(r, errno);
+	must(r == 0 || (error != 0 && error != MARK));
+	check_error(error, o, report != NULL);
+	check_released();
+	check_wire(error, o);
+	if (report == NULL)
+		return;
+	check_report(report, error, o);
+	if (truth_is_known())
+		check_truth(report);
+}
+
+/*
+ * The verbs
+ */
+
+static const struct graceclose_opts	plain;
+
+static void
+try_graceful_close(void)
+{
+	int r;
+
+	kernel.may_wait = true;
+	r = graceful_close(KERNEL_FD);
+	if (kernel.kind == KERNEL_CLOSED && !kernel.liar)
+		must(r == -1 && errno == EBADF);
+	else if (r == 0 || kernel.closes > 0)
+		judge(r, &plain, NULL);
+}
+
+static void
+try_abort_close(void)
+{
+	int r = abort_close(KERNEL_FD), error = errno;
+
+	check_return(r, error);
+	must(kernel.others == 0);
+	if (kernel.liar)
+		return;
+	check_released();
+	if (kernel.kind <= KERNEL_LOCAL_UNCONNECTED && r == -1)
+		must(error == EIO && kernel.failures > 0);
+	if (kernel.kind < KERNEL_LOCAL)
+		must(kernel.rst_sent || kernel.state == TCP_CLOSE ||
+		    kernel.state == TCP_LAST_ACK ||
+		    kernel.state == TCP_CLOSING);
+	if (kernel.kind >= KERNEL_STREAMS)
+		must(!kernel.rst_sent);
+}
+
+static void
+try_linger_close(void)
+{
+	static const int limits[] = { 1, 100, 3000, INT_MAX, -1, INT_MIN, 0 };
+	struct graceclose_opts o = { .until = GRACECLOSE_DELIVERED,
+	    .on_expiry = GRACECLOSE_RESET, .timeout_ms = one_of(limits),
+	    .idle_ms = -1 };
+	int r;
+
+	kernel.endless = o.timeout_ms < 0 || o.timeout_ms == INT_MAX;
+	kernel.may_wait = true;
+	r = linger_close(KERNEL_FD, o.timeout_ms);
+	if (o.timeout_ms < 0)
+		o.timeout_ms = -1;
+	if (kernel.kind == KERNEL_CLOSED && !kernel.liar)
+		must(r == -1 && errno == EBADF);
+	else if (o.timeout_ms != 0 && (r == 0 || kernel.closes > 0))
+		judge(r, &o, NULL);
+}
+
+/* The options, most of them valid. */
+static bool
+draw_options(struct graceclose_opts *o)
+{
+	static const int limits[] = { 0, -1, 1, 5, 100, 3000, 60000, -2 };
+	static const uint64_t caps[] = { 0, 1, 100, 4096, 1 << 20, UINT64_MAX };
+	unsigned b = kernel_draw(256);
+
+	memset(o, 0, sizeof(*o));
+	o->until = (int)(b & 1);
+	o->on_expiry = (int)(b >> 1 & 1);
+	if ((b & 0xf0) == 0xf0)
+		*((b & 4) ? &o->until : &o->on_expiry) = 2;
+	o->timeout_ms = one_of(limits);
+	o->idle_ms = one_of(limits);
+	o->discard_max = one_of(caps);
+	if ((b & 0xf0) == 0xe0)
+		o->reserved[b % 3] = 1;
+	kernel.endless = (o->timeout_ms == -1) && (o->idle_ms == -1);
+	return (b & 0xf0) < 0xe0 && o->timeout_ms != -2 && o->idle_ms != -2;
+}
+
+/* Nothing was taken: then nothing was done. */
+static void
+check_untaken(bool valid_opts, const struct graceclose_report *report)
+{
+	must(errno == EINVAL || errno == EBADF);
+	must(valid_opts || errno == EINVAL);
+	must(kernel.closes == 0 && kernel.others == 0);
+	must(kernel.liar || kernel.consumed == 0);
+	must(kernel.liar || !valid_opts || kernel.kind == KERNEL_CLOSED);
+	if (report != NULL) {
+		must(report->error == errno);
+		must(report->outcome == GRACECLOSE_INVALID);
+	}
+}
+
+static void
+try_graceclose(void)
+{
+	struct graceclose_report report = { .error = MARK }, *rp = &report;
+	struct graceclose_opts o;
+	bool good = draw_options(&o);
+	int r;
+
+	if (kernel_draw(4) == 3)
+		rp = NULL;
+	kernel.may_wait = true;
+	r = graceclose(KERNEL_FD, &o, rp);
+	if (kernel.closes == 0 && r == -1)
+		check_untaken(good, rp);
+	else
+		judge(r, &o, rp);
+}
+
+/*
+ * Step by step
+ */
+
+/* What the next step cannot but see. */
+struct before {
+	unsigned	failures;
+	bool		dead, delivered, ended, cut, much;
+};
+
+static struct before
+look_before(const struct graceclose_opts *o)
+{
+	struct before b = { kernel.failures, kernel.dead, delivered(),
+	    kernel.peer_fin && delivered(), kernel.cut,
+	    kernel.unread > WHOLE_TURN };
+
+	if (o->discard_max != 0 && (uint64_t)(kernel.discarded +
+	    kernel.unread) > o->discard_max)
+		b.much = true;
+	return b;
+}
+
+static void
+check_step(int r, const struct before *b, const struct graceclose_opts *o)
+{
+	if (r == 1 && !kernel.liar && !kernel.cut)
+		must(within(o));
+	if (!truth_is_known() || kernel.failures > b->failures || b->much ||
+	    kernel.kind == KERNEL_FALLBACK || kernel.cut != b->cut)
+		return;
+	if (b->dead || b->ended ||
+	    (b->delivered && o->until == GRACECLOSE_DELIVERED))
+		must(r != 1);
+	if (kernel.cut || forgotten() ||
+	    (kernel.dead && kernel.kind == KERNEL_LOCAL))
+		return;
+	if (!b->dead && (b->ended ||
+	    (b->delivered && o->until == GRACECLOSE_DELIVERED)))
+		must(r == 0);
+	if (b->dead && !b->delivered)
+		must(r == -1 && errno == ECONNRESET);
+}
+
+static int
+step(struct graceclose *gc, const struct graceclose_opts *o)
+{
+	struct before b = look_before(o);
+	int r, error;
+
+	errno = MARK;
+	r = graceclose_step(gc);
+	error = errno;
+	must(r >= -1 && r <= 1);
+	must(r == -1 ? error != 0 : error == MARK);
+	check_step(r, &b, o);
+	must(kernel.closes == 0 && kernel.others == 0);
+	errno = error;
+	return r;
+}
+
+/* What a loop waits for, and how long: not beyond a limit. */
+static void
+rest(const struct graceclose *gc, const struct graceclose_opts *o, bool edges)
+{
+	short events = graceclose_events(gc);
+	int ms = graceclose_timeout(gc);
+
+	must(events == 0 || events == POLLIN);
+	must(ms >= -1);
+	must(ms != -1 || (o->timeout_ms == -1 && o->idle_ms == -1));
+	if (o->timeout_ms != -1 && kernel.started != 0 && ms > 0)
+		must(kernel.clock[0] + ms * INT64_C(1000) <= kernel.started +
+		    (int64_t)(o->timeout_ms ? o->timeout_ms : 30000) * 1000 +
+		    999);
+	kernel_wait(edges, events, ms);
+}
+
+/* As the reaper does, which has timers of its own. */
+static void
+rest_by_timer(const struct graceclose *gc, const struct graceclose_opts *o,
+    bool edges)
+{
+	int64_t due = graceclose_due(gc, edges), left = due - kernel.now;
+
+	must(due != INT64_MAX || (o->timeout_ms == -1 && o->idle_ms == -1));
+	if (due == INT64_MAX)
+		kernel_wait(edges, graceclose_events(gc), -1);
+	else if (left > 0)
+		kernel_wait(edges, graceclose_events(gc),
+		    (int)(left / 1000 + 1));
+}
+
+static int
+go_on(struct graceclose *gc, const struct graceclose_opts *o)
+{
+	bool edges = kernel_draw(2) != 0;
+	int r;
+
+	while ((r = step(gc, o)) == 1) {
+		switch (kernel_draw(16)) {
+		case 15:
+			return 1;	/* to end it is free at any time */
+		case 14:
+			break;		/* a step too many */
+		case 13:
+			rest_by_timer(gc, o, edges);
+			break;
+		default:
+			rest(gc, o, edges);
+		}
+	}
+	must(graceclose_events(gc) == 0);
+	if (kernel_draw(8) == 7)
+		must(graceclose_step(gc) == r);
+	return r;
+}
+
+static void
+check_end(struct graceclose *gc, const struct graceclose_opts *o, int stood)
+{
+	struct graceclose_report report = { .error = MARK }, again;
+	int r, error;
+
+	errno = MARK;
+	r = graceclose_end(gc, &report);
+	error = errno;
+	if (stood == 1)
+		must(r == -1 && error == ECANCELED);
+	else if (stood != UNTRIED && r != stood)	/* close(2) failed */
+		must(stood == 0 && report.outcome == GRACECLOSE_INVALID);
+	judge(r, o, &report);
+	errno = MARK;
+	must(graceclose_end(gc, &again) == r && errno == error);
+	must(memcmp(&report, &again, sizeof(report)) == 0);
+	must(kernel.closes == 1);
+}
+
+static void
+try_steps(void)
+{
+	struct graceclose gc;
+	struct graceclose_opts o;
+	bool good = draw_options(&o);
+	int stood = UNTRIED;
+
+	if (graceclose_begin(&gc, KERNEL_FD, &o) == -1) {
+		check_untaken(good, NULL);
+		must(graceclose_step(&gc) == -1 && errno == EINVAL);
+		return;
+	}
+	must(errno == MARK && good);
+	must(kernel.closes == 0);
+	if (kernel_draw(8) != 7)
+		stood = go_on(&gc, &o);
+	check_end(&gc, &o, stood);
+}
+
+/*
+ * Looks, which change nothing
+ */
+
+/*
+ * What a look that consumes nothing cannot tell: POLLERR may be a notice of the
+ * error queue, and after the end it says reset; a page of input hides that no
+ * FIN came behind it, once the error is taken.
+ */
+static bool
+blurred(void)
+{
+	return (kernel.notices > 0 && kernel.ended) || forgotten() ||
+	    (kernel.dead && kernel.error_taken && kernel.unread >= 4096) ||
+	    (kernel.no_diag && kernel.kind == KERNEL_MPTCP) ||
+	    kernel.kind == KERNEL_FALLBACK;
+}
+
+static void
+check_probe(int bits, int error)
+{
+	int want = 0;
+
+	if (kernel.kind >= KERNEL_STREAMS) {
+		must(bits == -1);
+		return;
+	}
+	must(bits != -1 && error == MARK);
+	if (kernel.dead || kernel.cut)
+		want = GRACECLOSE_RST;
+	else if (kernel.peer_fin)
+		want = GRACECLOSE_FIN;
+	if (kernel.unread > 0)
+		want |= GRACECLOSE_UNREAD;
+	/* One byte, or the end: a dead MPTCP connection may not say which. */
+	if (kernel.kind == KERNEL_MPTCP && kernel.dead && kernel.unread == 1)
+		want ^= (want ^ bits) & GRACECLOSE_UNREAD;
+	if (!blurred())
+		must(bits == want);
+}
+
+static void
+look_once(unsigned how)
+{
+	static const int fds[] = { KERNEL_FD };
+	unsigned char b;
+	int r;
+
+	switch (how) {
+	case 0:
+		r = graceclose_probe(KERNEL_FD);
+		if (!kernel.liar && kernel.events + kernel.failures == 0)
+			check_probe(r, errno);
+		break;
+	case 1:
+		r = graceclose_probe_many(fds, 1, &b);
+		must(r >= -1 && r <= 1);
+		if (r != -1)
+			must(errno == MARK && r ==
+			    ((b & (GRACECLOSE_FIN | GRACECLOSE_RST)) != 0));
+		break;
+	default:
+		r = peer_closed(KERNEL_FD);
+		must(r >= -1 && r <= 1);
+		if (!truth_is_known() || kernel.events + kernel.failures > 0 ||
+		    blurred())
+			break;
+		if (r == -1)
+			must(errno == ECONNRESET &&
+			    (kernel.dead || kernel.cut));
+		else
+			must(r == kernel.peer_fin);
+	}
+}
+
+static void
+look_at_unacked(void)
+{
+	int64_t n = graceclose_unacked(KERNEL_FD);
+	int64_t truth = kernel.written - kernel.acked;
+
+	must(n >= -1 || kernel.liar);
+	must(n == -1 || errno == MARK);
+	if (kernel.kind == KERNEL_TCP && !kernel.liar && n != -1 &&
+	    kernel.events + kernel.failures == 0)
+		must(n >= truth && n <= truth + kernel.dead);
+}
+
+/*
+ * MPTCP has no way to ask whether anything is unread behind a FIN but a peek,
+ * which takes the error of a reset that arrives just then.
+ */
+static bool
+overtaken(void)
+{
+	return kernel.events > 0 && (kernel.kind == KERNEL_MPTCP ||
+	    kernel.kind == KERNEL_FALLBACK);
+}
+
+static void
+look_around(void)
+{
+	unsigned n = kernel_draw(4);
+
+	while (n-- > 0) {
+		kernel_watch();
+		errno = MARK;
+		if (kernel_draw(4) == 3)
+			look_at_unacked();
+		else
+			look_once(kernel_draw(3));
+		must(kernel.liar || kernel.consumed == 0 || overtaken());
+		kernel.error_taken |= kernel.consumed != 0;
+		must(kernel.closes == 0 && kernel.others == 0);
+	}
+	kernel_watch();
+	errno = MARK;
+}
+
+int	LLVMFuzzerTestOneInput(const uint8_t *, size_t);
+
+int
+LLVMFuzzerTestOneInput(const uint8_t *in, size_t size)
+{
+	static void (*const forms[])(void) = { try_steps, try_graceclose,
+	    try_steps, try_graceclose, try_graceful_close, try_linger_close,
+	    try_abort_close };
+
+	kernel_boot(in, size);
+	look_around();
+	one_of(forms)();
+	return 0;
+}
+
+/* From here on a system call is one of kernel.c. */
+#define KERNEL_CALLS
+#include "kernel.h"
+
+/* NOLINTBEGIN(bugprone-suspicious-include) */
+#include "../lib/abort_close.c"
+#include "../lib/closer.c"
+#include "../lib/graceclose.c"
+#include "../lib/graceful_close.c"
+#include "../lib/linger_close.c"
+#include "../lib/mptcp.c"
+#include "../lib/peer_closed.c"
+#include "../lib/probe.c"
+#include "../lib/probe_many.c"
+#include "../lib/tcp.c"
+#include "../lib/unacked.c"
+/* NOLINTEND(bugprone-suspicious-include) */

@@ -1,0 +1,483 @@
+/*
+ * judge.c - whether a close kept the promise, by what the wire saw of it
+ *
+ * What the library said is held against the segments: those that had reached
+ * our kernel when it said so, and where its last look may have been earlier,
+ * those of MARGIN_US before.  In between either answer is right; the promise
+ * itself, a return of 0, has no margin.
+ *
+ * Plain POSIX (GRACECLOSE_PORTABLE) shows no acknowledgements, nor whether it
+ * is the peer's FIN that ended the input.  There both are only known from the
+ * end of the whole connection, nothing is counted, and only data is progress;
+ * a 0 must be as true as ever.
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "course.h"
+#include "judge.h"
+#include "util.h"
+#include "wire.h"
+
+#ifdef GRACECLOSE_PORTABLE
+#define SEES_ACKS	false
+#else
+#define SEES_ACKS	true
+#endif
+
+#define MARGIN_US	(T_SANITIZED ? 500000 : 100000)	/* a stall */
+#define SLACK_US	(T_SANITIZED ? 8000000 : 2000000) /* to be late by */
+#define NEVER		INT64_MAX
+
+struct trial {
+	const struct evidence	*e;
+	const struct plan	*p;
+	const struct closing	*c;
+	const struct graceclose_report *r;
+	struct course	course;
+	struct t_truth	before, then;	/* MARGIN_US before the return; at it */
+	struct t_truth	alive;		/* at the end, or the reset */
+	struct t_truth	all;
+	int		outcome;
+	int64_t		over_us;	/* what was asked for was true */
+	int64_t		reset_us;	/* one that we had to believe came */
+	bool		failed;
+	char		*wrong;
+	size_t		size;
+};
+
+static void __attribute__((format(printf, 2, 3)))
+deny(struct trial *t, const char *fmt, ...)
+{
+	va_list ap;
+
+	if (t->failed)
+		return;
+	t->failed = true;
+	va_start(ap, fmt);
+	(void)vsnprintf(t->wrong, t->size, fmt, ap);
+	va_end(ap);
+}
+
+static int64_t
+earlier(int64_t a, int64_t b)
+{
+	return a < b ? a : b;
+}
+
+static int64_t
+later(int64_t a, int64_t b)
+{
+	return a > b ? a : b;
+}
+
+/* Times as they are told: from the beginning of the close. */
+static double
+ms(const struct trial *t, int64_t us)
+{
+	return (double)(us - t->c->start_us) / 1000;
+}
+
+static int64_t
+elapsed(const struct trial *t)
+{
+	return t->c->end_us - t->c->start_us;
+}
+
+/* Cut by us, as on_expiry says. */
+static bool
+cut(const struct trial *t)
+{
+	return t->outcome == GRACECLOSE_EXPIRED ||
+	    t->outcome == GRACECLOSE_FLOODED ||
+	    t->outcome == GRACECLOSE_ABORTED;
+}
+
+static bool
+may_reset(const struct trial *t)
+{
+	return t->p->form == F_ABORT ||
+	    (cut(t) && t->p->opts.on_expiry == GRACECLOSE_RESET);
+}
+
+/*
+ * The rules, each for itself
+ */
+
+/* The value, errno and the report say the same. */
+static void
+agrees(struct trial *t)
+{
+	const struct graceclose_report *r = t->r;
+
+	if (t->outcome == -1)
+		deny(t, "returned %d with errno %s", t->c->value,
+		    t_errno(t->c->error));
+	if (t->c->value == 0 && t->c->error != T_ERRNO_UNTOUCHED)
+		deny(t, "success set errno to %s", t_errno(t->c->error));
+	if (r == NULL)
+		return;
+	if (r->outcome != t->outcome ||
+	    r->error != (t->c->value == 0 ? 0 : t->c->error))
+		deny(t, "outcome %d and error %s are reported of outcome %d",
+		    r->outcome, t_errno(r->error), t->outcome);
+	if ((r->delivered | 1) != 1 || (r->finished | 1) != 1 ||
+	    r->reserved[0] != 0 || r->reserved[1] != 0)
+		deny(t, "fields of the report are out of range");
+	if (r->delivered == 1 && r->unacked != 0)
+		deny(t, "delivered, but %" PRIu64 " unacked", r->unacked);
+	if (t->outcome == GRACECLOSE_OK && (r->delivered == 0 ||
+	    (t->p->opts.until == GRACECLOSE_FINISHED && r->finished == 0)))
+		deny(t, "0 and a report of %d delivered, %d finished",
+		    r->delivered, r->finished);
+}
+
+static void
+releases(struct trial *t)
+{
+	if (!t->c->released)
+		deny(t, "the descriptor is not released");
+}
+
+static bool
+delivered_by(const struct trial *t, const struct t_truth *truth)
+{
+	return truth->acked == t->e->written && truth->fin_acked;
+}
+
+/*
+ * The peer's FIN was here.  Where a reset followed, our kernel need not have
+ * acknowledged it.
+ */
+static bool
+finished_then(const struct trial *t)
+{
+	return t->then.fin_taken || (t->reset_us != NEVER &&
+	    t->course.fin_us <= earlier(t->c->end_us, t->reset_us));
+}
+
+/*
+ * 0 only if.  Where our own write or read took the error away, a reset behind
+ * the peer's FIN looks like an end in order; peer_closed(3) tells of that.
+ */
+static void
+zero_is_true(struct trial *t)
+{
+	if (t->outcome != GRACECLOSE_OK || t->p->form == F_ABORT)
+		return;
+	if (t->e->disturbed && t->then.acked == t->e->written &&
+	    t->all.rst_reached)
+		return;
+	if (!delivered_by(t, &t->then))
+		deny(t, "0, but %" PRIu64 " of %" PRIu64 " bytes were "
+		    "acknowledged, our FIN %s", t->then.acked, t->e->written,
+		    t->then.fin_acked ? "too" : "not");
+	if (t->p->opts.until == GRACECLOSE_FINISHED && !finished_then(t))
+		deny(t, "0, but the peer had not finished");
+	if (t->e->heard && !t->e->heard_right)
+		deny(t, "0, but the peer has not every byte and our FIN");
+}
+
+/* The flags of the report have to be true for themselves. */
+static void
+flags_are_true(struct trial *t)
+{
+	const struct graceclose_report *r = t->r;
+
+	if (r == NULL || t->e->disturbed)
+		return;
+	if (r->delivered == 1 && !delivered_by(t, &t->then))
+		deny(t, "delivered is not true");
+	if (r->finished == 1 && !finished_then(t))
+		deny(t, "finished is not true");
+	if (SEES_ACKS && r->delivered == 0 && delivered_by(t, &t->before))
+		deny(t, "delivered is true, and not reported");
+	if (SEES_ACKS && r->finished == 0 &&
+	    t->outcome == GRACECLOSE_EXPIRED && t->before.fin_taken)
+		deny(t, "finished is true, and not reported");
+}
+
+/* The first of the limits, were there no more progress after that. */
+static int64_t
+limit(const struct trial *t, int64_t progress_us)
+{
+	int64_t end = NEVER;
+
+	if (plan_timeout_ms(t->p) != -1)
+		end = t->c->start_us + (int64_t)plan_timeout_ms(t->p) * 1000;
+	if (plan_idle_ms(t->p) != -1)
+		end = earlier(end, progress_us +
+		    (int64_t)plan_idle_ms(t->p) * 1000);
+	return end;
+}
+
+/* Whether nothing kept the library from seeing that all was over in time. */
+static bool
+had_a_chance(const struct trial *t)
+{
+	int64_t over = later(t->over_us, t->c->start_us);
+	int64_t idle = plan_idle_ms(t->p);
+
+	if (t->over_us == NEVER || t->c->cancelled)
+		return false;
+	if (plan_timeout_ms(t->p) != -1 && over + MARGIN_US >
+	    t->c->start_us + (int64_t)plan_timeout_ms(t->p) * 1000)
+		return false;
+	return idle == -1 || (t->course.whole &&
+	    course_gap(&t->course, t->c->start_us, over) + MARGIN_US <
+	    idle * 1000);
+}
+
+static bool
+overrun(const struct trial *t)
+{
+	return t->p->opts.discard_max != 0 &&
+	    t->course.came - t->e->read > t->p->opts.discard_max;
+}
+
+/* 0 if. */
+static void
+truth_is_told(struct trial *t)
+{
+	if (t->outcome == GRACECLOSE_OK || t->p->form == F_ABORT ||
+	    !had_a_chance(t) || overrun(t))
+		return;
+	deny(t, "%s, but all was over after %.1f ms", t_errno(t->c->error),
+	    ms(t, t->over_us));
+}
+
+/* Each failure has its cause. */
+static void
+failure_is_true(struct trial *t)
+{
+	switch (t->outcome) {
+	case GRACECLOSE_WAS_RESET:
+		if (t->reset_us > t->c->end_us)
+			deny(t, "ECONNRESET, and no reset came");
+		break;
+	case GRACECLOSE_FLOODED:
+		if (!overrun(t))
+			deny(t, "EMSGSIZE, and only %" PRIu64 " bytes came",
+			    t->course.came);
+		break;
+	case GRACECLOSE_ABORTED:
+		if (!t->c->cancelled ||
+		    elapsed(t) < (int64_t)t->p->cancel_ms * 1000)
+			deny(t, "ECANCELED, and nobody did");
+		break;
+	}
+}
+
+static void
+unacked_is_exact(struct trial *t)
+{
+	uint64_t low, high;
+
+	if (t->r == NULL || t->e->disturbed || !SEES_ACKS)
+		return;
+	low = t->e->written - t->then.acked;
+	high = t->e->written - t->before.acked;
+	if (t->r->unacked < low || t->r->unacked > high)
+		deny(t, "unacked is %" PRIu64 ", and not %" PRIu64 " to %"
+		    PRIu64, t->r->unacked, low, high);
+}
+
+/*
+ * Of what came, all that was not read before.  The acknowledgements of our
+ * kernel are exact where the peer's FIN is among them.
+ */
+static void
+discarded_is_exact(struct trial *t)
+{
+	uint64_t n, taken = t->all.taken - t->e->read;
+
+	if (t->r == NULL || !t->course.whole)
+		return;
+	n = t->r->discarded;
+	if (n > t->course.came - t->e->read)
+		deny(t, "%" PRIu64 " bytes discarded, %" PRIu64 " came", n,
+		    t->course.came - t->e->read);
+	if (t->r->finished == 1 && !t->all.rst_reached && n != taken &&
+	    t->outcome != GRACECLOSE_FLOODED)
+		deny(t, "%" PRIu64 " bytes discarded, not %" PRIu64, n, taken);
+	if (t->outcome == GRACECLOSE_FLOODED && n <= t->p->opts.discard_max)
+		deny(t, "flooded with %" PRIu64 " bytes", n);
+	if (t->outcome == GRACECLOSE_OK && t->p->opts.discard_max != 0 &&
+	    t->p->opts.until == GRACECLOSE_FINISHED &&
+	    n > t->p->opts.discard_max)
+		deny(t, "not flooded with %" PRIu64 " bytes", n);
+}
+
+static void
+expiry_is_not_early(struct trial *t)
+{
+	int64_t progress;
+
+	if (t->outcome != GRACECLOSE_EXPIRED || !t->course.whole)
+		return;
+	progress = course_last(&t->course, true, t->c->start_us,
+	    t->c->end_us - MARGIN_US);
+	if (t->c->end_us < limit(t, progress))
+		deny(t, "expired after %.1f ms, progress at %.1f ms",
+		    ms(t, t->c->end_us), ms(t, progress));
+}
+
+static void
+nothing_is_late(struct trial *t)
+{
+	int64_t end = limit(t, course_last(&t->course, false, t->c->start_us,
+	    t->c->end_us));
+
+	if (t->c->cancelled)
+		end = t->c->start_us + (int64_t)t->p->cancel_ms * 1000;
+	end = earlier(end, later(t->over_us, t->c->start_us));
+	end = earlier(end, later(t->reset_us, t->c->start_us));
+	if (end != NEVER && t->course.whole &&
+	    t->c->end_us > end + SLACK_US)
+		deny(t, "returned after %.1f ms instead of %.1f",
+		    ms(t, t->c->end_us), ms(t, end));
+}
+
+static void
+time_is_told(struct trial *t)
+{
+	int64_t told;
+
+	if (t->r == NULL)
+		return;
+	told = (int64_t)t->r->elapsed_us;
+	if (told > elapsed(t))
+		deny(t, "elapsed_us %" PRId64 " of %" PRId64, told,
+		    elapsed(t));
+	if (told + SLACK_US < elapsed(t))
+		deny(t, "elapsed_us only %" PRId64 " of %" PRId64, told,
+		    elapsed(t));
+	if (t->outcome == GRACECLOSE_EXPIRED &&
+	    told < limit(t, t->c->start_us) - t->c->start_us)
+		deny(t, "expired in %" PRId64 " us", told);
+}
+
+/*
+ * A kernel sends RST for a connection that is over or closed when something
+ * comes for it (RFC 9293, 3.10.7), and at close for what is left unread.  What
+ * Linux keeps of a closed one in FIN_WAIT2 believes any RST, exact or not, and
+ * is gone then (tcp_timewait_state_process()).
+ */
+static bool
+rst_is_natural(const struct trial *t)
+{
+	int64_t us = t->course.rst_us, closing = t->c->end_us - MARGIN_US;
+	struct t_truth at;
+
+	t_wire_truth(&at, us);
+	return (at.fin_acked && at.fin_taken) || t->reset_us <= us ||
+	    (us >= closing && t->outcome == GRACECLOSE_FLOODED) ||
+	    (us >= closing && (t->course.late_us >= closing ||
+	    t->course.any_rst_us >= closing));
+}
+
+static void
+rst_is_allowed(struct trial *t)
+{
+	if (t->course.rst_us != NEVER && !may_reset(t) && !rst_is_natural(t))
+		deny(t, "an RST left after %.1f ms",
+		    ms(t, t->course.rst_us));
+}
+
+/*
+ * It must have left where the options say so, unless the peer's FIN was here:
+ * then Linux sends none for an acknowledgement that is all that is missing
+ * (abort_close(3)).
+ */
+static void
+rst_is_sent(struct trial *t)
+{
+	if (!may_reset(t) || t->all.rst_sent || t->reset_us != NEVER ||
+	    t->e->disturbed)
+		return;
+	if (t->p->form == F_ABORT || t->course.fin_us == NEVER)
+		deny(t, "no RST was sent");
+}
+
+static void (*const rules[])(struct trial *) = {
+	agrees,
+	releases,
+	zero_is_true,
+	flags_are_true,
+	truth_is_told,
+	failure_is_true,
+	unacked_is_exact,
+	discarded_is_exact,
+	expiry_is_not_early,
+	nothing_is_late,
+	time_is_told,
+	rst_is_allowed,
+	rst_is_sent
+};
+
+int
+judge_outcome(const struct closing *c)
+{
+	if (c->value == 0)
+		return GRACECLOSE_OK;
+	switch (c->value == -1 ? c->error : 0) {
+	case ECONNRESET:
+		return GRACECLOSE_WAS_RESET;
+	case ETIMEDOUT:
+		return GRACECLOSE_EXPIRED;
+	case EMSGSIZE:
+		return GRACECLOSE_FLOODED;
+	case ECANCELED:
+		return GRACECLOSE_ABORTED;
+	}
+	return -1;
+}
+
+/*
+ * When what was asked for became true, if no reset was before it.  What plain
+ * POSIX can know it knows at the end of both sides.
+ */
+static int64_t
+over(const struct trial *t)
+{
+	bool both = t->p->opts.until == GRACECLOSE_FINISHED || !SEES_ACKS;
+
+	if (!delivered_by(t, &t->alive) || (both && !t->alive.fin_taken))
+		return NEVER;
+	return both ? later(t->alive.fin_acked_us, t->alive.fin_taken_us) :
+	    t->alive.fin_acked_us;
+}
+
+/* After a reset our kernel takes no ACK any more. */
+static void
+truth_by(const struct trial *t, struct t_truth *truth, int64_t us)
+{
+	t_wire_truth(truth, earlier(us, t->reset_us - 1));
+}
+
+bool
+judge(const struct evidence *e, char *wrong, size_t size)
+{
+	struct trial t = { .e = e, .p = e->plan, .c = e->closing,
+	    .wrong = wrong, .size = size };
+	size_t i;
+
+	/* A reset whose error is gone is an end like others there. */
+	if (e->disturbed && !SEES_ACKS)
+		return true;
+	course_read(&t.course, SEES_ACKS);
+	t_wire_truth(&t.all, NEVER);
+	t.reset_us = t.all.rst_reached ? t.all.rst_reached_us : NEVER;
+	truth_by(&t, &t.alive, NEVER);
+	truth_by(&t, &t.then, t.c->end_us);
+	truth_by(&t, &t.before, t.c->end_us - MARGIN_US);
+	t.r = t.c->reported ? &t.c->report : NULL;
+	t.outcome = judge_outcome(t.c);
+	t.over_us = over(&t);
+	for (i = 0; i < sizeof(rules) / sizeof(rules[0]); i++)
+		rules[i](&t);
+	return !t.failed;
+}

@@ -1,0 +1,30 @@
+/*
+ * judge.h - whether a close kept the promise, by what the wire saw of it
+ */
+#ifndef TEST_JUDGE_H
+#define TEST_JUDGE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "closing.h"
+#include "plan.h"
+
+struct evidence {
+	const struct plan	*plan;
+	const struct closing	*closing;
+	uint64_t	written;	/* by us, before the close */
+	uint64_t	read;
+	bool		disturbed;	/* a write or a read took the error */
+	bool		heard;		/* what the peer has is known */
+	bool		heard_right;	/* every byte, and our FIN */
+};
+
+/* False: it did not, and `wrong` says in what. */
+bool	judge(const struct evidence *, char *wrong, size_t);
+
+/* enum graceclose_outcome by what was returned; -1: none has that errno. */
+int	judge_outcome(const struct closing *);
+
+#endif /* TEST_JUDGE_H */

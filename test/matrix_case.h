@@ -1,0 +1,47 @@
+/*
+ * matrix_case.h - one close of one connection, and all that is promised of it
+ */
+#ifndef TEST_MATRIX_CASE_H
+#define TEST_MATRIX_CASE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "matrix_expect.h"
+#include "matrix_form.h"
+#include "matrix_peer.h"
+#include "wire.h"
+
+/* What the wire does to one segment of the end. */
+struct m_fault {
+	const char	*name;
+	int		 way, kinds;
+	enum t_deed	 deed;
+	bool		 early;		/* comes before the close may begin */
+	bool		 early_if_first; /* that, if the peer's FIN does */
+};
+
+extern const struct m_fault m_faults[];
+extern const size_t m_nfaults;
+
+struct m_case {
+	const struct m_peer	*peer;
+	const struct m_form	*form;
+	const struct m_fault	*fault;		/* NULL: none */
+	int			 family;
+	bool			 connecting;
+	bool			 nonblocking;
+};
+
+/* What was measured, for the table; `ran` is set as soon as it closed. */
+struct m_result {
+	struct m_told	told;
+	struct t_truth	truth;		/* right after it */
+	bool		ran;
+	bool		reset;		/* an RST of ours left, in the end */
+};
+
+void	m_case_run(const struct m_case *, struct m_result *);
+
+#endif /* TEST_MATRIX_CASE_H */

@@ -1,0 +1,64 @@
+/*
+ * plan.h - what one close of the soak is like, drawn from a seed and a number
+ */
+#ifndef TEST_PLAN_H
+#define TEST_PLAN_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include <graceclose.h>
+
+#include "peer.h"
+#include "there.h"
+#include "wire.h"
+
+/* Forms of the close. */
+enum plan_form {
+	F_GRACEFUL,		/* graceful_close() */
+	F_LINGER,		/* linger_close() */
+	F_ABORT,		/* abort_close() */
+	F_BLOCKING,		/* graceclose() */
+	F_EPOLL,		/* begin, step, end with epoll's edges */
+	F_POLL,			/* and with poll alone */
+	F_REAPER,
+	FORMS
+};
+
+struct plan {
+	uint64_t	seed;
+	size_t		number;
+	/* the network */
+	struct t_weather weather[T_WAYS];
+	/* the peer */
+	bool		scripted;
+	struct t_script	script;
+	struct there_ways there;
+	int		family;
+	/* the connection before the close */
+	bool		connecting;	/* we did */
+	size_t		size;		/* to be written, if it goes */
+	int		sndbuf;		/* 0: as the kernel has it */
+	int		pause_ms;	/* between that and the close */
+	size_t		reads;		/* of what has come then */
+	int		linger;		/* SO_LINGER seconds left on; -1 */
+	/* the close */
+	int		form;
+	struct graceclose_opts opts;	/* what it amounts to, verbs too */
+	bool		nonblock;
+	bool		storm;		/* a signal every millisecond */
+	int		cancel_ms;	/* ended then by the caller; -1 */
+};
+
+extern const char *const plan_forms[FORMS];
+
+void	plan_draw(struct plan *, uint64_t seed, size_t number);
+void	plan_print(FILE *, const struct plan *);
+
+/* The limits that the options mean; -1: none. */
+int	plan_timeout_ms(const struct plan *);
+int	plan_idle_ms(const struct plan *);
+
+#endif /* TEST_PLAN_H */

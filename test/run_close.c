@@ -1,0 +1,200 @@
+/*
+ * run_close.c - one close of the soak, from the connection to the judgement
+ */
+#include <sys/types.h>
+#include <sys/socket.h>
+
+#include <errno.h>
+#include <inttypes.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include <graceclose.h>
+
+#include "judge.h"
+#include "peer.h"
+#include "run_close.h"
+#include "there.h"
+#include "util.h"
+#include "wire.h"
+
+#define WRITE_MS	50		/* without room for more */
+#define AFTER_MS	10		/* for what comes right after it */
+
+struct ends {
+	struct there	there;
+	int		fd;
+};
+
+static int
+family(const struct plan *p)
+{
+	return p->family == T_IPV6 && t_missing(T_IPV6) == NULL ? T_IPV6 :
+	    T_IPV4;
+}
+
+static void
+open_ends(struct ends *e, const struct plan *p)
+{
+	struct t_pair pair;
+
+	t_wire_again(p->seed ^ p->number);
+	if (p->scripted) {
+		e->fd = t_peer_connect(&p->script, p->connecting);
+	} else {
+		t_wire_pair(&pair, family(p), p->connecting);
+		e->fd = pair.us;
+	}
+	t_wire_weather(T_OUT, &p->weather[T_OUT]);
+	t_wire_weather(T_IN, &p->weather[T_IN]);
+	if (p->scripted)
+		t_peer_go();
+	else
+		there_begin(&e->there, pair.peer, &p->there);
+	if (p->sndbuf != 0)
+		t_sndbuf(e->fd, p->sndbuf);
+	if (p->linger != -1)
+		t_linger(e->fd, p->linger);
+	if (p->nonblock)
+		t_nonblock(e->fd);
+}
+
+/* A reset is left for the close: whoever asks by poll takes nothing. */
+static bool
+fit(int fd, short events, int timeout_ms)
+{
+	struct pollfd pfd = { fd, events, 0 };
+
+	return poll(&pfd, 1, timeout_ms) == 1 && (pfd.revents & POLLERR) == 0;
+}
+
+static void
+write_some(struct evidence *e, int fd)
+{
+	static unsigned char buf[65536];
+	size_t n, left;
+	ssize_t sent;
+
+	while ((left = e->plan->size - (size_t)e->written) > 0 &&
+	    fit(fd, POLLOUT, WRITE_MS)) {
+		n = left < sizeof(buf) ? left : sizeof(buf);
+		t_pattern(buf, e->written, n);
+		sent = send(fd, buf, n, MSG_NOSIGNAL | MSG_DONTWAIT);
+		if (sent > 0) {
+			e->written += (uint64_t)sent;
+		} else if (errno != EAGAIN) {
+			e->disturbed = true;
+			return;
+		}
+	}
+}
+
+static void
+read_some(struct evidence *e, int fd)
+{
+	static unsigned char buf[65536];
+	size_t n, left;
+	ssize_t got;
+
+	while ((left = e->plan->reads - (size_t)e->read) > 0 &&
+	    fit(fd, POLLIN, 0)) {
+		n = left < sizeof(buf) ? left : sizeof(buf);
+		if ((got = recv(fd, buf, n, MSG_DONTWAIT)) > 0) {
+			e->read += (uint64_t)got;
+		} else {
+			e->disturbed |= got == -1;
+			return;
+		}
+	}
+}
+
+/* What the peer has; of a program only if it read to the end. */
+static void
+hear(struct evidence *e, struct ends *ends)
+{
+	struct there *t = &ends->there;
+	struct t_peer_seen seen;
+
+	if (e->plan->scripted) {
+		t_peer_seen(&seen);
+		e->heard = true;
+		e->heard_right = seen.received == e->written && seen.intact &&
+		    seen.fin;
+		return;
+	}
+	there_stop(t);
+	e->heard = t->eof && !t->failed;
+	e->heard_right = t->read == e->written && t->intact;
+}
+
+static void
+print_close(FILE *f, const struct evidence *e)
+{
+	const struct closing *c = e->closing;
+	const struct graceclose_report *r = &c->report;
+
+	plan_print(f, e->plan);
+	fprintf(f, "  wrote %" PRIu64 ", read %" PRIu64 "%s; returned %d",
+	    e->written, e->read, e->disturbed ? ", met an error" : "",
+	    c->value);
+	if (c->value == -1)
+		fprintf(f, " %s", t_errno(c->error));
+	fprintf(f, " after %.1f ms\n",
+	    (double)(c->end_us - c->start_us) / 1000);
+	if (c->reported)
+		fprintf(f, "  report: outcome %d, error %s, delivered %d, "
+		    "finished %d, unacked %" PRIu64 ", discarded %" PRIu64
+		    ", %" PRIu64 " us\n", r->outcome, t_errno(r->error),
+		    r->delivered, r->finished, r->unacked, r->discarded,
+		    r->elapsed_us);
+}
+
+/* In one piece, as others may be writing at the same time. */
+static void
+tell(const struct evidence *e, const char *wrong)
+{
+	char *text = NULL;
+	size_t size;
+	FILE *f = open_memstream(&text, &size);
+
+	if (f == NULL)
+		return;
+	print_close(f, e);
+	if (wrong != NULL) {
+		fprintf(f, "  WRONG: %s\n", wrong);
+		t_wire_print(f);
+		fprintf(f, "again: soak -S %" PRIu64 " -c %zu\n\n",
+		    e->plan->seed, e->plan->number);
+	}
+	if (fclose(f) == 0)
+		(void)!write(STDERR_FILENO, text, size);
+	free(text);
+}
+
+/* Judged while the wire still knows. */
+bool
+run_close(const struct plan *p, struct closing *c, bool verbose)
+{
+	struct evidence e = { .plan = p, .closing = c };
+	char wrong[400] = "";
+	struct ends ends;
+	bool right;
+
+	open_ends(&ends, p);
+	write_some(&e, ends.fd);
+	t_pause(p->pause_ms);
+	read_some(&e, ends.fd);
+	closing_run(c, p, ends.fd);
+	hear(&e, &ends);
+	t_pause(AFTER_MS);
+	right = judge(&e, wrong, sizeof(wrong));
+	if (!right || verbose)
+		tell(&e, right ? NULL : wrong);
+	if (p->scripted)
+		t_peer_gone();
+	else
+		there_end(&ends.there);
+	return right;
+}

@@ -1,0 +1,382 @@
+/*
+ * soak - thousands of closes over a network that chance has made, each judged
+ *
+ * Each close draws, from a seed and its number, what becomes of the segments
+ * (lost, doubled, overtaken, late), what the peer does (a script of moves, or a
+ * program on a kernel), what was written and read before, the options, the
+ * form, and whether signals arrive.  Then one thing has to hold:
+ *
+ *	The close returned 0 if and only if every byte was acknowledged and our
+ *	FIN with it, and, where that was asked for, the peer's FIN had reached
+ *	us, before a limit ran out.  Each other return has its cause: a reset
+ *	that reached us, a limit that ran out, input beyond the cap, or its
+ *	caller, who ended it.  The report, errno and the value agree, and the
+ *	report counts the bytes that were not acknowledged and those that were
+ *	thrown away.  No limit ran out early, and nothing took longer than the
+ *	limits allow.  The descriptor is released and no other one is left.  An
+ *	RST was sent where the options say so, and nowhere else.
+ *
+ * What is true is read off the segments (wire.h), not asked of a kernel.  What
+ * may differ from it by the time between the last look and the return has a
+ * margin; a return of 0 has none.  judge.c is the invariant in C.
+ *
+ * Usage: soak [-s seconds] [-n closes] [-S seed] [-c case] [-j members] [-v]
+ */
+#include <sys/types.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+
+#include <err.h>
+#include <getopt.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <bsd/stdlib.h>
+
+#include <graceclose.h>
+
+#include "closing.h"
+#include "crew.h"
+#include "judge.h"
+#include "plan.h"
+#include "run_close.h"
+#include "util.h"
+#include "wire.h"
+
+#define EX_BROKEN	1
+#define EX_BAD_USAGE	2
+#define EX_SKIPPED	77
+
+#define SECONDS		10
+#define SECONDS_MAX	1000000
+#define MEMBERS		24
+#define MEMBERS_MAX	256
+#define BATCH		10000		/* cases of one crew */
+#define CASE_MS		(T_SANITIZED ? 120000 : 60000)
+#define FAILURES_MAX	10
+#define ALL_OUTCOMES	1000		/* closes that have to show them all */
+
+enum { PEER_SCRIPT, PEER_IPV4, PEER_IPV6, PEERS };
+
+/* What one close leaves for the summary. */
+struct mark {
+	bool		judged;
+	unsigned char	outcome;
+	unsigned char	form;
+	unsigned char	peer;
+};
+
+struct summary {
+	size_t		run, failed;
+	size_t		slowest;	/* case */
+	int64_t		slowest_ms;
+	size_t		outcome[GRACECLOSE_INVALID + 1];
+	size_t		form[FORMS];
+	size_t		peer[PEERS];
+};
+
+/* What the members share, and share with their parent. */
+struct common {
+	uint64_t	seed;
+	size_t		first;		/* case of this batch */
+	bool		verbose;
+	int		failures;
+};
+
+static struct common *common;
+
+/*
+ * In the crew
+ */
+
+static void
+mark_it(struct mark *m, const struct plan *p, const struct closing *c)
+{
+	int outcome = judge_outcome(c);
+
+	m->outcome = (unsigned char)(outcome != -1 ? outcome :
+	    GRACECLOSE_INVALID);
+	m->form = (unsigned char)p->form;
+	m->peer = p->scripted ? PEER_SCRIPT :
+	    p->family == T_IPV4 ? PEER_IPV4 : PEER_IPV6;
+	m->judged = true;
+}
+
+static void
+work(size_t i, void *arg, void *shared)
+{
+	struct closing closing;
+	struct plan plan;
+	bool right;
+	int fds;
+
+	(void)arg;
+	if (__atomic_load_n(&common->failures, __ATOMIC_RELAXED) >=
+	    FAILURES_MAX)
+		return;
+	plan_draw(&plan, common->seed, common->first + i);
+	fds = t_fd_count();
+	right = run_close(&plan, &closing, common->verbose);
+	if (!right)
+		__atomic_add_fetch(&common->failures, 1, __ATOMIC_RELAXED);
+	ck_assert_int_eq(t_fd_count(), fds);
+	mark_it(shared, &plan, &closing);
+	ck_assert_msg(right, "told already");
+}
+
+/*
+ * All of them
+ */
+
+static const char *const outcomes[] = { "ok", "reset", "expired", "flooded",
+    "aborted", "other" };
+static const char *const peers[PEERS] = { "scripted", "IPv4", "IPv6" };
+
+struct wanted {
+	int64_t		seconds;	/* 0: until all are run */
+	size_t		closes;
+	size_t		members;
+	bool		single;
+};
+
+static void
+count(struct summary *s, const struct t_case_result *r, const struct mark *m,
+    size_t number)
+{
+	if (r->elapsed_ms > s->slowest_ms) {
+		s->slowest_ms = r->elapsed_ms;
+		s->slowest = number;
+	}
+	if (!m->judged)
+		return;
+	s->run++;
+	s->outcome[m->outcome]++;
+	s->form[m->form]++;
+	s->peer[m->peer]++;
+}
+
+/* One that failed before it could be judged has not told of itself. */
+static void
+complain(struct summary *s, const struct t_case_result *r,
+    const struct mark *m, size_t number)
+{
+	struct plan p;
+
+	if (s->failed++ >= FAILURES_MAX || m->judged)
+		return;
+	plan_draw(&p, common->seed, number);
+	plan_print(stderr, &p);
+	fprintf(stderr, "  WRONG: %s\nagain: soak -S %" PRIu64 " -c %zu\n\n",
+	    r->wrong, p.seed, p.number);
+}
+
+static void
+run_batch(struct summary *s, const struct wanted *w, size_t n, int64_t end_ms)
+{
+	struct mark *marks = t_shared(n * sizeof(*marks));
+	struct t_case_result *results = t_shared(n * sizeof(*results));
+	size_t i;
+
+	(void)t_crew(w->members, n, CASE_MS, end_ms, t_wire_prepare, work,
+	    NULL, marks, sizeof(*marks), results);
+	for (i = 0; i < n; i++) {
+		if (!results[i].run)
+			continue;
+		count(s, &results[i], &marks[i], common->first + i);
+		if (results[i].wrong[0] != '\0')
+			complain(s, &results[i], &marks[i],
+			    common->first + i);
+	}
+	(void)munmap(marks, n * sizeof(*marks));
+	(void)munmap(results, n * sizeof(*results));
+}
+
+static void
+run_all(struct summary *s, const struct wanted *w)
+{
+	int64_t end_ms = w->seconds == 0 ? 0 :
+	    t_now_ms() + w->seconds * 1000;
+	size_t n, left = w->closes;
+
+	while (left > 0 && s->failed < FAILURES_MAX &&
+	    (end_ms == 0 || t_now_ms() < end_ms)) {
+		n = left < BATCH ? left : BATCH;
+		run_batch(s, w, n, end_ms);
+		common->first += n;
+		left -= n;
+	}
+}
+
+static void
+line(const char *title, const char *const *names, const size_t *counts,
+    size_t n)
+{
+	const char *comma = "";
+	size_t i;
+
+	printf("%-9s", title);
+	for (i = 0; i < n; i++) {
+		if (counts[i] == 0)
+			continue;
+		printf("%s %s %zu", comma, names[i], counts[i]);
+		comma = ",";
+	}
+	printf("\n");
+}
+
+static void
+print_summary(const struct summary *s, int64_t ms)
+{
+	printf("closes    %zu, of seed %" PRIu64 ", in %.1f s, %.0f a second; "
+	    "%zu broke the promise\n", s->run, common->seed,
+	    (double)ms / 1000, (double)s->run * 1000 / (double)ms, s->failed);
+	line("outcomes", outcomes, s->outcome, GRACECLOSE_INVALID + 1);
+	line("forms", plan_forms, s->form, FORMS);
+	line("peers", peers, s->peer, PEERS);
+	printf("slowest   case %zu, %.1f s\n", s->slowest,
+	    (double)s->slowest_ms / 1000);
+}
+
+/* A soak that never saw one of the outcomes has proved little. */
+static bool
+seen_all(const struct summary *s)
+{
+	bool all = s->run > 0;
+	size_t i;
+
+	if (!all)
+		warnx("no close was run");
+	for (i = GRACECLOSE_OK; i <= GRACECLOSE_FLOODED; i++) {
+		if (s->run < ALL_OUTCOMES || s->outcome[i] > 0)
+			continue;
+		warnx("no close of %zu was %s", s->run, outcomes[i]);
+		all = false;
+	}
+	return all;
+}
+
+static void __attribute__((noreturn))
+usage(FILE *f, int status)
+{
+	fprintf(f, "usage: soak [-s seconds] [-n closes] [-S seed] [-c case] "
+	    "[-j members] [-v]\n\n"
+	    "Closes connections over a network that chance has made, and "
+	    "judges each close.\n\n"
+	    "  -s  so long [%d, or as long as -n takes]\n"
+	    "  -n  so many\n"
+	    "  -S  the seed of them all [by the clock]\n"
+	    "  -c  this one alone, and tell of it\n"
+	    "  -j  so many at once [%d]\n"
+	    "  -v  tell of each\n\n"
+	    "exit: 0 all kept the promise, %d not, %d usage, %d no network of "
+	    "its own here\n", SECONDS, MEMBERS, EX_BROKEN, EX_BAD_USAGE,
+	    EX_SKIPPED);
+	exit(status);
+}
+
+static long long
+number(const char *arg, long long low, long long high)
+{
+	const char *error;
+	long long n = strtonum(arg, low, high, &error);
+
+	if (error != NULL) {
+		warnx("%s is %s", arg, error);
+		usage(stderr, EX_BAD_USAGE);
+	}
+	return n;
+}
+
+static void
+take_option(struct wanted *w, int c)
+{
+	switch (c) {
+	case 's':
+		w->seconds = number(optarg, 1, SECONDS_MAX);
+		break;
+	case 'n':
+		w->closes = (size_t)number(optarg, 1, LLONG_MAX);
+		break;
+	case 'S':
+		common->seed = (uint64_t)number(optarg, 0, LLONG_MAX);
+		break;
+	case 'c':
+		common->first = (size_t)number(optarg, 0, LLONG_MAX);
+		common->verbose = w->single = true;
+		break;
+	case 'j':
+		w->members = (size_t)number(optarg, 1, MEMBERS_MAX);
+		break;
+	case 'v':
+		common->verbose = true;
+		break;
+	case 'h':
+		usage(stdout, 0);
+	default:
+		usage(stderr, EX_BAD_USAGE);
+	}
+}
+
+static void
+take_options(struct wanted *w, int argc, char *argv[])
+{
+	static const struct option longopts[] = {
+		{ "help", no_argument, NULL, 'h' },
+		{ NULL, 0, NULL, 0 }
+	};
+	int c;
+
+	while ((c = getopt_long(argc, argv, "s:n:S:c:j:vh", longopts,
+	    NULL)) != -1)
+		take_option(w, c);
+	if (optind != argc)
+		usage(stderr, EX_BAD_USAGE);
+	if (w->single)
+		w->closes = 1;
+	else if (w->closes == 0 && w->seconds == 0)
+		w->seconds = SECONDS;
+	if (w->closes == 0)
+		w->closes = SIZE_MAX;
+}
+
+/* Asked in a process of its own: to ask moves it into that network. */
+static bool
+has_network(void)
+{
+	char *why = t_shared(200);
+	pid_t pid = fork();
+
+	if (pid == -1)
+		err(EX_BROKEN, "fork");
+	if (pid == 0) {
+		t_wire_prepare();
+		if (t_wire_missing() != NULL)
+			(void)snprintf(why, 200, "%s", t_wire_missing());
+		_exit(0);
+	}
+	(void)waitpid(pid, NULL, 0);
+	if (why[0] != '\0')
+		printf("SKIP soak: %s\n", why);
+	return why[0] == '\0';
+}
+
+int
+main(int argc, char *argv[])
+{
+	struct wanted w = { .members = MEMBERS };
+	struct summary s = { .run = 0 };
+	int64_t start_ms = t_now_ms();
+
+	common = t_shared(sizeof(*common));
+	common->seed = (uint64_t)time(NULL);
+	take_options(&w, argc, argv);
+	if (!has_network())
+		return EX_SKIPPED;
+	run_all(&s, &w);
+	print_summary(&s, t_now_ms() - start_ms);
+	return s.failed == 0 && seen_all(&s) ? 0 : EX_BROKEN;
+}

@@ -1,0 +1,58 @@
+/*
+ * truth.h - what segments prove of a connection: a function of the log alone
+ *
+ * It keeps account of both sides' sequence numbers as our kernel has to (RFC
+ * 9293 3.10.7.4, RFC 5961): what arrived out of order waits, and an ACK or a
+ * RST outside of our window is none.
+ */
+#ifndef TEST_TRUTH_H
+#define TEST_TRUTH_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "wire.h"
+
+#define TRUTH_GAPS	256
+#define TRUTH_ARRIVALS	64
+
+/* Counted from a SYN, which is 0, so that data begins at 1. */
+typedef int64_t place;
+
+struct truth_range {
+	place	from, to;
+};
+
+struct truth {
+	struct t_truth	 t;
+	struct endpoint	 us, peer;	/* of the first SYN */
+	bool		 begun;
+	bool		 known[T_WAYS];	/* whose SYN was seen */
+	uint32_t	 isn[T_WAYS];
+	int		 shift[T_WAYS];	/* of windows; -1: no such option */
+	bool		 sack[T_WAYS];
+	place		 fin[T_WAYS];	/* 0: none so far */
+
+	place		 sent;		/* by us, up to here */
+	place		 acked;		/* that, by the peer */
+	place		 arrived;	/* the peer's, without a gap */
+	place		 told;		/* that, acknowledged by us */
+	place		 edge;		/* of the widest window that we told */
+
+	struct truth_range early[TRUTH_GAPS];	/* behind a gap */
+	size_t		 nearly;
+	struct {			/* the last steps of `arrived` */
+		place	to;
+		int64_t	us;
+	}		 arrivals[TRUTH_ARRIVALS];
+	size_t		 narrivals;
+};
+
+void	truth_begin(struct truth *);
+/* Later segments than those before, up to a time. */
+void	truth_add(struct truth *, const struct t_passage *, size_t n,
+	    int64_t until_us);
+void	truth_tell(const struct truth *, struct t_truth *);
+
+#endif /* TEST_TRUTH_H */
