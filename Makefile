@@ -1,6 +1,6 @@
 # libgraceclose: the whole build.  `make help` lists the targets.
 
-VERSION	= 1.1.0
+VERSION	= 1.1.1
 SOVERSION = 1
 
 PREFIX	?= /usr/local
@@ -48,6 +48,7 @@ SCRIPTS	= $(sort $(wildcard test/check_*.sh))
 EXAMPLE_BIN = $(EXAMPLES:%=$(BUILD)/examples/%)
 BENCH_BIN = $(BENCHES:%=$(BUILD)/bench/%)
 SUITE_BIN = $(SUITES:%=$(BUILD)/test/%)
+SOAK	= $(BUILD)/test/soak
 
 STATIC_OBJ = $(LIB_SRC:%.c=$(BUILD)/static/%.o)
 SHARED_OBJ = $(LIB_SRC:%.c=$(BUILD)/shared/%.o)
@@ -78,7 +79,7 @@ help:
 	@echo 'make uninstall  what install put there, away again'
 	@echo 'make dist       $(BUILD)/libgraceclose-$(VERSION).tar.gz from the last commit'
 	@echo 'make clean      remove $(BUILD)/'
-	@echo 'Honoured as well: CC CFLAGS LDFLAGS BUILD PORTABLE=1'
+	@echo 'Honoured as well: CC CFLAGS LDFLAGS BUILD PORTABLE=1 JOBS=2'
 
 # --- the library ---------------------------------------------------------
 
@@ -181,7 +182,7 @@ $(BUILD)/test/%: $(BUILD)/obj/test/%.o $(BUILD)/obj/test.a \
 
 examples: $(EXAMPLE_BIN)
 benches: $(BENCH_BIN)
-tests: $(SUITE_BIN)
+tests: $(SUITE_BIN) $(SOAK)
 
 demo: $(EXAMPLE_BIN)
 	@for e in $(EXAMPLES); do \
@@ -193,6 +194,10 @@ bench: $(BENCH_BIN)
 	@for b in $(BENCH_BIN); do $$b || exit 1; done
 
 # --- tests ---------------------------------------------------------------
+
+# How many suites at once: they wait more than they work.
+JOBS	?= 2
+export JOBS
 
 check: lib tests examples
 	@MAKE='$(MAKE)' CC='$(CC)' BUILD='$(BUILD)' \
@@ -239,20 +244,27 @@ SECONDS	?= 60
 matrix: $(BUILD)/test/check_matrix
 	@$< --table
 
-soak: $(BUILD)/test/soak
+soak: $(SOAK)
 	@$< -s $(SECONDS)
 
 model:
 	@CC='$(CC)' BUILD='$(BUILD)' test/model/run.sh
 
-# What reads captured packets, against anything; it needs clang.
+# What reads captured packets, and the close on a kernel that answers anything:
+# each against anything, half of the time.  It needs clang.
+FUZZ	= clang $(BASE) -Iexamples -O1 -g -fno-sanitize-recover=all \
+	  -fsanitize=fuzzer,address,undefined
+FUZZED	= -max_total_time=$$(($(SECONDS) / 2)) -timeout=5 -print_final_stats=1 \
+	  -artifact_prefix=$(BUILD)/
+
 fuzz:
-	@mkdir -p $(BUILD)/corpus
-	clang $(BASE) -Iexamples -O1 -g -fsanitize=fuzzer,address,undefined \
-	    -fno-sanitize-recover=all -o $(BUILD)/fuzz_segment \
-	    test/fuzz_segment.c examples/segment.c examples/flow.c
-	$(BUILD)/fuzz_segment -max_total_time=$(SECONDS) -timeout=5 \
-	    -print_final_stats=1 $(BUILD)/corpus test/corpus
+	@mkdir -p $(BUILD)/corpus $(BUILD)/corpus_closer
+	$(FUZZ) -o $(BUILD)/fuzz_segment test/fuzz_segment.c \
+	    examples/segment.c examples/flow.c
+	$(FUZZ) -o $(BUILD)/fuzz_closer test/fuzz_closer.c test/kernel.c
+	$(BUILD)/fuzz_segment $(FUZZED) $(BUILD)/corpus test/corpus
+	$(BUILD)/fuzz_closer $(FUZZED) -max_len=400 $(BUILD)/corpus_closer \
+	    test/corpus_closer
 
 # clang-tidy and cppcheck over everything that is compiled.
 LINT_SRC = $(LIB_SRC) $(wildcard examples/*.c bench/*.c test/*.c)

@@ -89,7 +89,7 @@ graceclose_reaper_now(void)
 int64_t
 graceclose_reaper_due(const struct graceclose_closing *c)
 {
-	int64_t us = graceclose_due(&c->gc, graceclose_watch_edges);
+	int64_t us = graceclose_due(&c->gc, c->edges);
 
 	return us == INT64_MAX ? GRACECLOSE_NEVER : (us + 999) / 1000;
 }

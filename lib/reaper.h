@@ -97,7 +97,6 @@ struct graceclose_watch {
 	int	alarm;
 };
 
-extern const bool graceclose_watch_edges;
 int	graceclose_watch_open(struct graceclose_watch *w);
 int	graceclose_watch_add(struct graceclose_watch *w, int fd, void *who,
 	    bool acks);
@@ -125,6 +124,7 @@ struct graceclose_closing {
 	int			fd;	/* -1: over */
 	unsigned char		outcome;
 	unsigned char		state;
+	bool			edges;	/* events come; else naps find out */
 };
 
 #define GRACECLOSE_CLOSING(l, member)					\

@@ -131,20 +131,19 @@ closing(const struct graceclose *gc, int fd, void *cookie)
 
 /*
  * Registers under the lock: as soon as it is seen, an event may end the close,
- * and the number of the descriptor be another's.
+ * and the number of the descriptor be another's.  One that cannot be registered
+ * goes by its timer alone.
  */
-static int
+static void
 enqueue(struct graceclose_reaper *r, struct graceclose_closing *c)
 {
 	struct graceclose_closing *oldest;
-	int64_t due = graceclose_reaper_due(c);
+	int64_t due;
 
 	(void)pthread_mutex_lock(&r->lock);
-	if (graceclose_watch_add(&r->watch, c->fd, c,
-	    c->gc.until == GRACECLOSE_DELIVERED) == -1) {
-		(void)pthread_mutex_unlock(&r->lock);
-		return -1;
-	}
+	c->edges = graceclose_watch_add(&r->watch, c->fd, c,
+	    c->gc.until == GRACECLOSE_DELIVERED) == 0;
+	due = graceclose_reaper_due(c);
 	r->begun--;
 	graceclose_link_append(&r->queue, &c->link);
 	if (due != GRACECLOSE_NEVER)
@@ -161,7 +160,6 @@ enqueue(struct graceclose_reaper *r, struct graceclose_closing *c)
 	}
 	graceclose_reaper_leave(r);
 	(void)pthread_mutex_unlock(&r->lock);
-	return 0;
 }
 
 /* 0, or the errno value with which nothing was taken. */
@@ -182,10 +180,10 @@ submit(struct graceclose_reaper *r, int fd, const struct graceclose_opts *opts,
 	}
 	if (graceclose_step(&gc) == 1)
 		c = closing(&gc, fd, cookie);
-	if (c == NULL || enqueue(r, c) == -1) {
-		free(c);
+	if (c != NULL)
+		enqueue(r, c);
+	else
 		finish(r, &gc, cookie);
-	}
 	return 0;
 }
 

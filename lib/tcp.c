@@ -469,8 +469,10 @@ graceclose_tcp_state(int fd, short revents)
 	if (!gone && (revents & POLLIN) == 0)
 		return GRACECLOSE_STATE_OPEN;
 	n = recv(fd, &c, 1, MSG_PEEK | MSG_DONTWAIT);
-	if (gone && n == -1)		/* there never was a connection */
+	if (gone && n == -1) {		/* there never was a connection */
+		errno = ENOTCONN;
 		return -1;
+	}
 	if (n == -1 && errno == ECONNRESET)	/* it came in between */
 		return GRACECLOSE_STATE_DEAD;
 	return gone || n == 0 ? GRACECLOSE_STATE_FINISHED :

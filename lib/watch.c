@@ -21,8 +21,6 @@
 #include "reaper.h"
 
 #ifdef LINUX
-const bool graceclose_watch_edges = true;
-
 static int
 add(struct graceclose_watch *w, int fd, void *who, uint32_t events)
 {
@@ -102,8 +100,6 @@ graceclose_watch_close(struct graceclose_watch *w)
 		(void)close(w->alarm);
 }
 #else
-const bool graceclose_watch_edges = false;
-
 int
 graceclose_watch_open(struct graceclose_watch *w)
 {
@@ -127,7 +123,7 @@ graceclose_watch_add(struct graceclose_watch *w, int fd, void *who, bool acks)
 	(void)fd;
 	(void)who;
 	(void)acks;
-	return 0;
+	return -1;
 }
 
 void

@@ -618,12 +618,12 @@ applies(const struct setting *s, const struct failure *x)
 	    s->way == &ways[FELL_BACK];
 }
 
-/* Without epoll a reaper cannot be had, nor wait. */
+/* Without epoll, or its own alarm in it, a reaper cannot be had. */
 static int
-demand(const struct setting *s, const struct failure *x, int demanded)
+demand(const struct setting *s, const struct fault *f, int demanded)
 {
-	return s->form->run == do_reaper && (x->call == FAULT_EPOLL_CREATE ||
-	    x->call == FAULT_EPOLL_ADD) ? SAFE : demanded;
+	return s->form->run == do_reaper && (f->call == FAULT_EPOLL_CREATE ||
+	    (f->call == FAULT_EPOLL_ADD && f->from == 1)) ? SAFE : demanded;
 }
 
 static int
@@ -714,10 +714,10 @@ fail_each(const struct setting *s, const struct failure *x,
 	for (n = 1; n <= made && n <= NTH_MAX; n++) {
 		f.from = f.to = n;
 		if (s->form->limited || x->once == STANDS)
-			try(s, &f, 1, demand(s, x, x->once), undisturbed, t);
+			try(s, &f, 1, demand(s, &f, x->once), undisturbed, t);
 		f.to = storm ? n + STORM : FAULT_ALWAYS;
 		if (s->form->limited || x->always == STANDS)
-			try(s, &f, 1, demand(s, x, x->always), undisturbed, t);
+			try(s, &f, 1, demand(s, &f, x->always), undisturbed, t);
 	}
 }
 
