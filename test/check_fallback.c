@@ -179,6 +179,35 @@ START_TEST(reset_that_a_late_step_finds_is_econnreset)
 }
 END_TEST
 
+/*
+ * The kind is not asked for before there is something to believe.  Index:
+ * until, and whether the peer had half-closed first.
+ */
+START_TEST(reset_that_the_first_step_finds_is_econnreset)
+{
+	struct graceclose gc;
+	struct t_pair p;
+
+	t_need(T_MPTCP);
+	pair(&p, FELL_BACK);
+	if (_i / 2 == 1) {
+		t_fin(p.peer);
+		t_wait_poll(p.us, POLLRDHUP);
+	}
+	t_drop(p.peer, T_DROP_ALL);
+	t_write(p.us, 1000);
+	given(_i % 2, 5000);
+	t_ok(graceclose_begin(&gc, p.us, &o));
+	t_reset(p.peer);
+	t_wait_reset(p.us);
+	t_fails(graceclose_step(&gc), ECONNRESET);
+	t_fails(graceclose_end(&gc, &r), ECONNRESET);
+	t_released(p.us);
+	t_report_is(&r, GRACECLOSE_WAS_RESET, ECONNRESET, 0, _i / 2);
+	ck_assert_uint_le(r.unacked, 1000);
+}
+END_TEST
+
 static void
 abort_it(int fd)
 {
@@ -290,6 +319,8 @@ main(void)
 	    T_RESETS);
 	tcase_add_loop_test(tc, reset_that_a_late_step_finds_is_econnreset, 0,
 	    T_RESETS);
+	tcase_add_loop_test(tc, reset_that_the_first_step_finds_is_econnreset,
+	    0, 4);
 	tcase_add_loop_test(tc,
 	    abort_by_another_holder_while_we_wait_is_econnreset, 0, T_RESETS);
 
