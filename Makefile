@@ -155,7 +155,8 @@ $(BUILD)/obj/test/%.o: test/%.c Makefile $(FLAGS) | need-check
 FAULTS	= recv send read write getsockopt setsockopt getpeername getsockname \
 	  ioctl fcntl shutdown connect close socket poll pipe eventfd \
 	  epoll_create1 epoll_ctl epoll_wait malloc calloc mmap madvise \
-	  pthread_create
+	  pthread_create pthread_condattr_init pthread_cond_init \
+	  pthread_mutex_init
 $(BUILD)/test/check_faults: private WRAP = $(FAULTS:%=-Wl,--wrap=%)
 
 # What has a header is a module, for each program that wants it.
@@ -235,7 +236,8 @@ valgrind:
 coverage:
 	@rm -rf $(BUILD)/coverage
 	@$(MAKE) --no-print-directory BUILD=$(BUILD)/coverage \
-	    CFLAGS='-O0 -g --coverage' check-programs
+	    CFLAGS='-O0 -g --coverage -fprofile-update=atomic -D_exit=exit' \
+	    check-programs
 	@test/coverage.sh $(BUILD)/coverage
 
 # Seconds, where a program may go on for as long as one likes.
@@ -261,7 +263,7 @@ fuzz:
 	@mkdir -p $(BUILD)/corpus $(BUILD)/corpus_closer
 	$(FUZZ) -o $(BUILD)/fuzz_segment test/fuzz_segment.c \
 	    examples/segment.c examples/flow.c
-	$(FUZZ) -o $(BUILD)/fuzz_closer test/fuzz_closer.c test/kernel.c
+	$(FUZZ) -o $(BUILD)/fuzz_closer test/fuzz_closer.c test/kernel*.c
 	$(BUILD)/fuzz_segment $(FUZZED) $(BUILD)/corpus test/corpus
 	$(BUILD)/fuzz_closer $(FUZZED) -max_len=400 $(BUILD)/corpus_closer \
 	    test/corpus_closer

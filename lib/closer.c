@@ -12,7 +12,6 @@
 #include <sys/socket.h>
 
 #include <errno.h>
-#include <limits.h>
 #include <poll.h>
 #include <stdbool.h>
 #include <string.h>
@@ -64,12 +63,11 @@ over(struct graceclose *gc, int outcome, int error)
 	gc->outcome = (unsigned char)outcome;
 	gc->error = error;
 	gc->wake = 0;
+	if (gc->started != 0)
+		gc->ended = graceclose_tcp_clock();
 }
 
-/*
- * A close that is over at once is spared this question until there is a 0 to
- * believe: MPTCP that fell back passes for TCP, and forgets at a reset.
- */
+/* MPTCP that fell back passes for TCP, but counts otherwise. */
 static void
 know_kind(struct graceclose *gc)
 {
@@ -88,18 +86,18 @@ know_kind(struct graceclose *gc)
 static bool
 acknowledge(struct graceclose *gc)
 {
-	int64_t outq = graceclose_tcp_outq(gc->fd, gc->kind);
 	uint64_t before = gc->unacked;
 	bool fin = (gc->flags & HALF_CLOSED) != 0;
+	int64_t outq;
 
+	know_kind(gc);
+	outq = graceclose_tcp_outq(gc->fd, gc->kind);
 	if (outq == 0 && fin && !gc->finished) {
 		/* The state, then the count: the handshake may end between. */
 		if (graceclose_tcp_opening(gc->fd, gc->kind))
 			return false;
 		outq = graceclose_tcp_outq(gc->fd, gc->kind);
 	}
-	if (outq == 0)
-		know_kind(gc);
 	if (graceclose_tcp_forgot(gc->fd, gc->kind))
 		return false;
 	if (outq > 0 && fin)
@@ -150,6 +148,15 @@ sweep(struct graceclose *gc)
 	gc->discarded += swept;
 }
 
+/* The peer's FIN may have come before the reset, and recv was in its way. */
+static void
+lost(struct graceclose *gc)
+{
+	if (graceclose_tcp_at_end(gc->fd, gc->kind))
+		gc->finished = 1;
+	fail(gc, GRACECLOSE_WAS_RESET, ECONNRESET);
+}
+
 /*
  * Nothing is left of the connection: which end was it?  What is unread goes
  * first, since it hides whether a FIN or a reset came behind it.
@@ -174,9 +181,7 @@ bury(struct graceclose *gc)
 		over(gc, GRACECLOSE_INVALID, ENOTCONN);
 		break;
 	default:
-		if (graceclose_tcp_at_end(gc->fd, gc->kind))
-			gc->finished = 1;
-		fail(gc, GRACECLOSE_WAS_RESET, ECONNRESET);
+		lost(gc);
 	}
 }
 
@@ -199,8 +204,10 @@ refused(struct graceclose *gc, int error)
 		bury(gc);
 		break;
 	default:
-		if (graceclose_tcp_was_connected(gc->fd, gc->kind))
-			fail(gc, GRACECLOSE_WAS_RESET, ECONNRESET);
+		if (graceclose_tcp_goes_on(gc->fd, gc->kind))
+			gc->flags |= MISSED;
+		else if (graceclose_tcp_was_connected(gc->fd, gc->kind))
+			lost(gc);
 		else
 			over(gc, GRACECLOSE_INVALID, ENOTCONN);
 	}
@@ -260,16 +267,14 @@ earlier(int64_t a, int64_t since, int ms)
 	return a < b ? a : b;
 }
 
-/* Not over yet: what was spared while it might have been over at once. */
+/* Woken for nothing, and again: POLLERR cannot be masked. */
 static void
-look_closer(struct graceclose *gc, bool progress)
+clear_notices(struct graceclose *gc, bool progress)
 {
-	know_kind(gc);
 	if (progress) {
 		gc->flags &= (unsigned char)~STALLED;
 		return;
 	}
-	/* Woken for nothing, and again: POLLERR cannot be masked. */
 	if ((gc->flags & STALLED) != 0)
 		graceclose_tcp_skip_notice(gc->fd, gc->kind);
 	gc->flags |= STALLED;
@@ -398,7 +403,7 @@ graceclose_step(struct graceclose *gc)
 	if (gc->phase == GOING && reached(gc))
 		over(gc, GRACECLOSE_OK, 0);
 	if (gc->phase == GOING)
-		look_closer(gc, progress);
+		clear_notices(gc, progress);
 	if (gc->phase == GOING &&
 	    (gc->finished || (gc->flags & DEAF) != 0) &&
 	    graceclose_tcp_gone(gc->fd, gc->kind))
@@ -427,7 +432,7 @@ graceclose_timeout(const struct graceclose *gc)
 	if (gc->wake == NEVER)
 		return -1;
 	ms = (gc->wake - graceclose_tcp_clock() + 999) / 1000;
-	return ms <= 0 ? 0 : ms < INT_MAX ? (int)ms : INT_MAX;
+	return ms <= 0 ? 0 : (int)ms;	/* no limit is beyond INT_MAX */
 }
 
 /*
@@ -495,8 +500,6 @@ release(struct graceclose *gc)
 static void
 fill(struct graceclose *gc, struct graceclose_report *report)
 {
-	if (gc->ended == 0 && gc->started != 0)
-		gc->ended = graceclose_tcp_clock();
 	memset(report, 0, sizeof(*report));
 	report->outcome = gc->outcome;
 	report->error = gc->error;
@@ -507,12 +510,24 @@ fill(struct graceclose *gc, struct graceclose_report *report)
 	report->elapsed_us = (uint64_t)(gc->ended - gc->started);
 }
 
+/* What there is to report of a close that never began. */
+void
+graceclose_no_close(struct graceclose_report *report, int error)
+{
+	if (report == NULL)
+		return;
+	memset(report, 0, sizeof(*report));
+	report->outcome = GRACECLOSE_INVALID;
+	report->error = error;
+}
+
 int
 graceclose_end(struct graceclose *gc, struct graceclose_report *report)
 {
 	int saved = errno;
 
 	if (gc == NULL || gc->phase == IDLE) {
+		graceclose_no_close(report, EINVAL);
 		errno = EINVAL;
 		return -1;
 	}

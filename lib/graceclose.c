@@ -2,7 +2,6 @@
  * graceclose.c - the blocking close: the closer, and a wait between its steps
  */
 #include <errno.h>
-#include <string.h>
 
 #include "graceclose.h"
 #include "internal.h"
@@ -16,11 +15,7 @@ graceclose(int fd, const struct graceclose_opts *opts,
 	int saved = errno;
 
 	if (graceclose_begin(&gc, fd, opts) == -1) {
-		if (report != NULL) {
-			memset(report, 0, sizeof(*report));
-			report->outcome = GRACECLOSE_INVALID;
-			report->error = errno;
-		}
+		graceclose_no_close(report, errno);
 		return -1;
 	}
 	while (graceclose_step(&gc) == 1)

@@ -42,8 +42,11 @@ struct graceclose_waiter {
 #define GRACECLOSE_WAITER_UNTRIED	(-1)
 #define GRACECLOSE_WAITER_REFUSED	(-2)
 
+struct graceclose_report;
+
 /* Of the closer: when its next step is due, in a loop that keeps timers. */
 int64_t	graceclose_due(const struct graceclose *gc, bool edges);
+void	graceclose_no_close(struct graceclose_report *report, int error);
 
 /* Questions: none consumes anything. */
 int	graceclose_tcp_kind(int fd, bool *finished);
@@ -53,6 +56,7 @@ int	graceclose_tcp_poll(struct pollfd *fds, size_t n);
 int	graceclose_tcp_state(int fd, short revents);
 int	graceclose_tcp_state_of_gone(int fd, int kind, bool error, bool seen);
 bool	graceclose_tcp_gone(int fd, int kind);
+bool	graceclose_tcp_goes_on(int fd, int kind);
 bool	graceclose_tcp_was_connected(int fd, int kind);
 bool	graceclose_tcp_finished(int fd, int kind);
 bool	graceclose_tcp_at_end(int fd, int kind);

@@ -148,8 +148,7 @@ start_thread(struct graceclose_reaper *r)
 	int error;
 
 	(void)sigfillset(&all);
-	if ((error = pthread_sigmask(SIG_SETMASK, &all, &before)) != 0)
-		return error;
+	(void)pthread_sigmask(SIG_SETMASK, &all, &before);
 	error = pthread_create(&r->thread, NULL, graceclose_reaper_thread, r);
 	(void)pthread_sigmask(SIG_SETMASK, &before, NULL);
 #ifdef __linux__
@@ -211,10 +210,12 @@ graceclose_reaper_new(const struct graceclose_reaper_opts *opts)
 	init(r, opts);
 	if (graceclose_watch_open(&r->watch) == -1) {
 		error = errno;
-	} else if ((error = init_lock(r)) == 0) {
-		if ((error = start_thread(r)) == 0)
-			return r;
-		destroy_lock(r);
+	} else {
+		if ((error = init_lock(r)) == 0) {
+			if ((error = start_thread(r)) == 0)
+				return r;
+			destroy_lock(r);
+		}
 		graceclose_watch_close(&r->watch);
 	}
 	unmark_process(r);

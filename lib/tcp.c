@@ -96,6 +96,32 @@ tcp_info(int fd, struct tcp_info *info)
 	return getsockopt(fd, IPPROTO_TCP, TCP_INFO, info, &len);
 }
 
+/* The counters of the kernel's struct tcp_info; libcs have less. */
+struct tcp_counters {
+	char		state_and_times[120];
+	uint64_t	bytes_acked;
+	char		other_counters[72];
+	uint64_t	bytes_sent;	/* of payload; Linux 4.19 */
+	uint64_t	bytes_retrans;	/* among these */
+};
+
+/*
+ * Whether a connection is known to have ended without our FIN, of one that is
+ * gone with all its data acknowledged.  An acknowledged FIN counts as a byte.
+ * So does the SYN of the side that connected, which hides its absence there.
+ */
+static bool
+fin_never_left(int fd)
+{
+	struct tcp_counters c;
+	socklen_t len = sizeof(c);
+
+	memset(&c, 0, sizeof(c));
+	return getsockopt(fd, IPPROTO_TCP, TCP_INFO, &c, &len) == 0 &&
+	    len == sizeof(c) &&
+	    c.bytes_acked == c.bytes_sent - c.bytes_retrans;
+}
+
 /* A TCP state of <netinet/tcp.h>, or -1 where the kernel shows none. */
 static int
 tcp_state(int fd, int kind)
@@ -260,6 +286,27 @@ graceclose_tcp_gone(int fd, int kind)
 	return true;
 }
 
+/*
+ * Whether there still is a connection, though recv failed: with IP_RECVERR what
+ * ICMP says of it is an error, once, and it goes on (RFC 1122 4.2.3.9,
+ * tcp_v4_err()).  MPTCP does not know that option.
+ */
+bool
+graceclose_tcp_goes_on(int fd, int kind)
+{
+#ifdef LINUX
+	int state = kind == GRACECLOSE_KIND_TCP ? tcp_state(fd, kind) : -1;
+
+	return state != -1 && state != TCP_CLOSE;
+#else
+	struct sockaddr_storage ss;
+	socklen_t len = sizeof(ss);
+
+	return kind == GRACECLOSE_KIND_TCP &&
+	    getpeername(fd, (struct sockaddr *)&ss, &len) == 0;
+#endif
+}
+
 /* Whether there ever was a connection, of one that is gone. */
 bool
 graceclose_tcp_was_connected(int fd, int kind)
@@ -308,7 +355,7 @@ finished_by_state(int fd, int kind, bool unknown)
 
 	if (state != -1)
 		return state == TCP_CLOSE_WAIT || state == TCP_LAST_ACK ||
-		    state == TCP_CLOSING || state == TCP_TIME_WAIT;
+		    state == TCP_CLOSING;
 #endif
 	(void)fd;
 	(void)kind;
@@ -367,23 +414,36 @@ graceclose_tcp_state_of_gone(int fd, int kind, bool error, bool seen)
 {
 	uint32_t inq = 0;
 	int look, unread = 0;
+	int64_t left;
+	bool counts;
 
 	if (!graceclose_tcp_was_connected(fd, kind)) {
 		errno = ENOTCONN;
 		return -1;
 	}
-	if (error || graceclose_tcp_outq(fd, kind) > 0 || reopened(fd))
+	/* Of MPTCP that fell back SIOCOUTQ alone knows what nobody took. */
+	left = graceclose_tcp_outq(fd, kind == GRACECLOSE_KIND_FALLBACK ?
+	    GRACECLOSE_KIND_TCP : kind);
+	if (error || left > 0 || reopened(fd))
 		return GRACECLOSE_STATE_DEAD;
 	if (kind == GRACECLOSE_KIND_MPTCP)
 		return graceclose_mptcp_token(fd) == 0 ?
 		    GRACECLOSE_STATE_DEAD : GRACECLOSE_STATE_ENDED;
-	/* FIONREAD leaves a FIN out, zerocopy_look() counts it. */
-	look = kind == GRACECLOSE_KIND_TCP ? zerocopy_look(fd, &inq) : EIO;
-	if (look == 0 &&
-	    (ioctl(fd, FIONREAD, &unread) == -1 || inq <= (uint32_t)unread))
+	if (kind != GRACECLOSE_KIND_TCP)
+		return GRACECLOSE_STATE_ENDED;
+	if (fin_never_left(fd))
 		return GRACECLOSE_STATE_DEAD;
+	/*
+	 * FIONREAD leaves a FIN out, zerocopy_look() counts it.  In this order,
+	 * as input that vanishes in between would look like one.
+	 */
+	counts = ioctl(fd, FIONREAD, &unread) == 0;
+	look = zerocopy_look(fd, &inq);
+	if (look == 0)
+		return counts && inq > (uint32_t)unread ?
+		    GRACECLOSE_STATE_ENDED : GRACECLOSE_STATE_DEAD;
 	/* It cannot look before Linux 5.11, and the error may be taken. */
-	return !seen && look != 0 && look != EIO ?
+	return !seen && look != EIO ?
 	    GRACECLOSE_STATE_DEAD : GRACECLOSE_STATE_ENDED;
 }
 
@@ -482,7 +542,10 @@ graceclose_tcp_state(int fd, short revents)
 
 /*
  * Bytes sent and not acknowledged, an unacknowledged FIN counted as one; a
- * reset leaves the number as it was.  -1 where this host cannot tell.
+ * reset leaves the number as it was.  -1 where this host cannot tell.  Of MPTCP
+ * that fell back SIOCOUTQ may have twice what its TCP socket holds: once for
+ * itself, until it sees an acknowledgement.  What it has not handed on yet,
+ * SIOCOUTQNSD, has the other part as well (mptcp_ioctl_outq()).
  */
 int64_t
 graceclose_tcp_outq(int fd, int kind)
@@ -492,7 +555,8 @@ graceclose_tcp_outq(int fd, int kind)
 
 	if (kind == GRACECLOSE_KIND_LOCAL)
 		return 0;
-	return ioctl(fd, SIOCOUTQ, &n) == -1 ? -1 : n;
+	return ioctl(fd, kind == GRACECLOSE_KIND_FALLBACK ? SIOCOUTQNSD :
+	    SIOCOUTQ, &n) == -1 ? -1 : n;
 #else
 	(void)fd;
 	if (kind == GRACECLOSE_KIND_LOCAL)
@@ -525,8 +589,7 @@ bool
 graceclose_tcp_anew(int fd, int kind)
 {
 #ifdef LINUX
-	return kind != GRACECLOSE_KIND_LOCAL && graceclose_tcp_gone(fd, kind) &&
-	    reopened(fd);
+	return graceclose_tcp_gone(fd, kind) && reopened(fd);
 #else
 	(void)fd;
 	(void)kind;

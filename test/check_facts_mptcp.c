@@ -5,6 +5,7 @@
  * No function of the library is called here; see check_facts.c.
  */
 #include <sys/types.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 
 #include <linux/inet_diag.h>
@@ -12,6 +13,7 @@
 #include <linux/netlink.h>
 #include <linux/rtnetlink.h>
 #include <linux/sock_diag.h>
+#include <linux/sockios.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 
@@ -187,6 +189,30 @@ START_TEST(mptcp_that_fell_back_forgets_at_a_reset_what_was_unacknowledged)
 }
 END_TEST
 
+/*
+ * While nothing is acknowledged SIOCOUTQ has what the TCP socket holds twice,
+ * and the SYN; SIOCOUTQNSD has it once (mptcp_ioctl_outq()).
+ */
+START_TEST(mptcp_that_fell_back_counts_what_is_unacknowledged_twice)
+{
+	struct t_pair p;
+	int n = 0;
+
+	t_need_kernel(T_MPTCP);
+	fallback_pair(&p, 0);
+	t_drop(p.peer, T_DROP_ALL);
+	t_write(p.us, 1000);
+	ck_assert_int_eq(t_outq(p.us), 2 * 1000 + 1);
+	ck_assert_int_eq(ioctl(p.us, SIOCOUTQNSD, &n), 0);
+	ck_assert_int_eq(n, 1000);
+	t_fin(p.us);
+	ck_assert_int_eq(t_outq(p.us), 1000 + 1);
+	ck_assert_int_eq(ioctl(p.us, SIOCOUTQNSD, &n), 0);
+	ck_assert_int_eq(n, 1000 + 1);
+	t_close_pair(&p);
+}
+END_TEST
+
 /* getpeername(2) fails already in LAST_ACK, while data is still delivered. */
 START_TEST(mptcp_that_fell_back_forgets_its_peer_in_last_ack)
 {
@@ -226,6 +252,8 @@ main(void)
 	    mptcp_that_fell_back_passes_for_tcp_but_for_so_protocol);
 	tcase_add_test(tc,
 	    mptcp_that_fell_back_forgets_at_a_reset_what_was_unacknowledged);
+	tcase_add_test(tc,
+	    mptcp_that_fell_back_counts_what_is_unacknowledged_twice);
 	tcase_add_test(tc, mptcp_that_fell_back_forgets_its_peer_in_last_ack);
 	return t_main(s);
 }

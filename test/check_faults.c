@@ -11,6 +11,7 @@
 #include <sys/types.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 
 #include <fcntl.h>
 #include <poll.h>
@@ -30,10 +31,12 @@
 #define LATER_MS	3	/* when a peer does what it does */
 #define SHORT_MS	16	/* limit where it is known to run out */
 #define LONG_MS		100	/* and where it is not to */
-#define PATIENCE_MS	8000	/* the machine may have been at fault */
-#define NTH_MAX		4	/* the rest of a loop is like it */
+/* The machine may have been at fault. */
+#define PATIENCE_MS	(T_SLOW ? 16000 : 8000)
+/* The rest of a loop is like it. */
+#define NTH_MAX		(T_VALGRIND ? 1 : 4)
 #define MEMBERS	12
-#define CASE_MS	(T_SANITIZED ? 240000 : 60000)
+#define CASE_MS	(T_SLOW ? 240000 : 60000)
 #define STORM		3	/* EINTR does not go on for ever */
 
 /*
@@ -428,7 +431,8 @@ static const struct failure {
 	{ FAULT_MMAP,		ENOMEM,		STANDS,	STANDS },
 	{ FAULT_MADVISE,	EINVAL,		STANDS,	STANDS },
 	{ FAULT_THREAD,		EAGAIN,		SAFE,	SAFE },
-	{ FAULT_THREAD,		ENOMEM,		SAFE,	SAFE }
+	{ FAULT_THREAD,		ENOMEM,		SAFE,	SAFE },
+	{ FAULT_LOCK,		ENOMEM,		SAFE,	SAFE }
 };
 #define FAILURES	(sizeof(failures) / sizeof(failures[0]))
 
@@ -762,6 +766,9 @@ fail_all(size_t i, void *arg, void *shared)
 	if (!setting(i, &s) || t_missing(s.way->connects) != NULL)
 		return;
 	play(&s, NULL, 0, limit_of(&s), &undisturbed);
+	/* A stall of the machine is not what the others are measured by. */
+	if (undisturbed.error == ETIMEDOUT && limit_of(&s) == LONG_MS)
+		play(&s, NULL, 0, PATIENCE_MS / 4, &undisturbed);
 	if ((wrong = undisturbed.wrong) != NULL ||
 	    (wrong = unexpected(&s, &undisturbed)) != NULL)
 		tell(t, &nothing, wrong, &undisturbed);
@@ -850,6 +857,16 @@ blurred(const struct t_state *st, const struct failure *x)
 	return x->call == FAULT_TCP_ZEROCOPY && st->closed == -1;
 }
 
+/*
+ * Plain POSIX knows by getpeername(2) alone that a connection is gone: where
+ * that has no memory, its look goes on to MSG_PEEK, and takes the error.
+ */
+static bool
+misled(const struct t_state *st, const struct failure *x)
+{
+	return T_PORTABLE && x->call == FAULT_GETPEERNAME && st->closed == -1;
+}
+
 static void
 look_with(const struct look *l, const struct t_state *st, int fd,
     const struct failure *x, const struct fault *f)
@@ -885,7 +902,8 @@ START_TEST(whatever_fails_a_look_changes_nothing)
 	for (i = 0; i < FAULT_CALLS; i++)
 		made[i] = fault_calls((enum fault_call)i);
 	for (i = 0; i < FAILURES; i++)
-		for (n = 1; n <= made[failures[i].call]; n++) {
+		for (n = 1; n <= made[failures[i].call] &&
+		    !misled(st, &failures[i]); n++) {
 			f = (struct fault){ failures[i].call, failures[i].how,
 			    n, n };
 			look_with(l, st, p.us, &failures[i], &f);
@@ -943,6 +961,105 @@ START_TEST(abort_leaves_a_listener_alone_where_zerocopy_is_einval)
 }
 END_TEST
 
+/* Acknowledged between the last step's look and the limit. */
+START_TEST(acknowledgement_at_the_last_look_is_in_time)
+{
+	const struct fault blind = { FAULT_SIOCOUTQ, EINVAL, 1, FAULT_ALWAYS };
+	const struct fault once = { FAULT_SIOCOUTQ, EINVAL, 1, 1 };
+	const int limit = 500;		/* the first step is before it */
+	struct graceclose_opts o = t_opts(GRACECLOSE_DELIVERED,
+	    GRACECLOSE_RESET, limit, -1);
+	struct graceclose gc;
+	struct run r = { .told = 0 };
+
+	t_not_portable(T_NO_ACK);
+	pair_by(&r.p, &ways[PLAIN]);
+	takes(&r.p);
+	fault_plan(r.p.us, &blind, 1);
+	CALL(&r, graceclose_begin(&gc, r.p.us, &o));
+	CALL(&r, graceclose_step(&gc));
+	ck_assert_int_eq(r.result, 1);
+	t_pause(limit + 1);
+	t_wait_outq(r.p.us, 0);
+	fault_plan(r.p.us, &once, 1);
+	CALL(&r, graceclose_step(&gc));
+	ck_assert_uint_eq(fault_met(), 1);
+	ck_assert_int_eq(r.result, 0);
+	CALL(&r, graceclose_end(&gc, &r.report));
+	ck_assert_int_eq(r.result, 0);
+	ck_assert_int_eq(r.error, T_ERRNO_UNTOUCHED);
+	t_report_is(&r.report, GRACECLOSE_OK, 0, 1, 0);
+	ck_assert_uint_eq(r.report.unacked, 0);
+	ck_assert_uint_eq(arrived(r.p.peer), SENT);
+	fault_plan(-1, NULL, 0);
+	t_close(r.p.peer);
+}
+END_TEST
+
+/* Neither epoll nor poll will wait: then it is asked until it is over. */
+START_TEST(nothing_that_waits_is_needed)
+{
+	static const int how[] = { EINTR, ENOMEM, EINVAL };
+	const struct fault f[] = {
+		{ FAULT_EPOLL_CREATE, EMFILE, 1, FAULT_ALWAYS },
+		{ FAULT_POLL_WAIT, how[_i], 1, FAULT_ALWAYS }
+	};
+	struct run r = { .limit = PATIENCE_MS };
+	struct t_later later;
+
+	pair_by(&r.p, &ways[PLAIN]);
+	takes(&r.p);
+	fault_plan(r.p.us, f, sizeof(f) / sizeof(f[0]));
+	t_later(&later, 30, fin, r.p.peer);
+	do_finished(&r);
+	t_later_join(&later);
+	ck_assert_int_eq(r.result, 0);
+	ck_assert_int_eq(r.error, T_ERRNO_UNTOUCHED);
+	t_report_is(&r.report, GRACECLOSE_OK, 0, 1, 1);
+	ck_assert_uint_gt(fault_calls(FAULT_POLL_WAIT), 0);
+	ck_assert_uint_eq(arrived(r.p.peer), SENT);
+	fault_plan(-1, NULL, 0);
+	t_close(r.p.peer);
+}
+END_TEST
+
+/* Index: what Linux before 4.14 does not know, or memory that is short. */
+START_TEST(child_of_a_fork_is_known_by_its_pid_where_no_page_can_be_marked)
+{
+	static const struct fault no_mark[] = {
+		{ FAULT_MADVISE, EINVAL, 1, FAULT_ALWAYS },
+		{ FAULT_MMAP, ENOMEM, 1, FAULT_ALWAYS }
+	};
+	struct graceclose_reaper *reaper;
+	struct t_pair p;
+	int status;
+	pid_t child;
+
+	t_pair(&p, T_IPV4);
+	fault_plan(-1, &no_mark[_i], 1);
+	fault_enter();
+	reaper = graceclose_reaper_new(NULL);
+	fault_leave();
+	ck_assert_ptr_nonnull(reaper);
+	ck_assert_uint_eq(fault_met(), 1);
+	t_ok(graceclose_reaper_flush(reaper, 0));
+	ck_assert_int_ne(child = fork(), -1);
+	if (child == 0) {
+		status = graceclose_reaper_close(reaper, p.us, NULL, NULL) ==
+		    -1 && errno == ENOTSUP ? 0 : 1;
+		graceclose_reaper_free(reaper);
+		_exit(status);
+	}
+	ck_assert_int_eq(waitpid(child, &status, 0), child);
+	ck_assert_int_eq(status, 0);
+	t_ok(graceclose_reaper_close(reaper, p.us, NULL, NULL));
+	t_close(p.peer);
+	t_ok(graceclose_reaper_flush(reaper, T_LIMIT_MS));
+	graceclose_reaper_free(reaper);
+	fault_plan(-1, NULL, 0);
+}
+END_TEST
+
 static void
 run_all(void)
 {
@@ -982,5 +1099,10 @@ main(void)
 	    abort_wakes_the_reader_where_connect_says_ebusy, 0, WAYS);
 	tcase_add_test(tc,
 	    abort_leaves_a_listener_alone_where_zerocopy_is_einval);
+	tcase_add_test(tc, acknowledgement_at_the_last_look_is_in_time);
+	tcase_add_loop_test(tc, nothing_that_waits_is_needed, 0, 3);
+	tcase_add_loop_test(tc,
+	    child_of_a_fork_is_known_by_its_pid_where_no_page_can_be_marked,
+	    0, 2);
 	return t_main(s);
 }

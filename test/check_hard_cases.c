@@ -11,6 +11,7 @@
 
 #include <fcntl.h>
 #include <poll.h>
+#include <sched.h>
 #include <unistd.h>
 
 #include <graceclose.h>
@@ -120,6 +121,26 @@ START_TEST(more_than_discard_max_is_a_flood_after_an_orderly_end_too)
 }
 END_TEST
 
+/* Who only asks for delivery has that, however much there is. */
+START_TEST(until_delivered_a_flood_after_an_orderly_end_is_none)
+{
+	size_t n = unread[_i / 2 % NUNREAD];
+	struct t_pair p;
+
+	t_not_portable(T_NO_PAST);
+	t_pair_any(&p, _i / 2 / NUNREAD);
+	end_in_order(&p, n, _i % 2);
+	given(GRACECLOSE_DELIVERED, 5000);
+	o.discard_max = n - 1;
+	t_ok(graceclose(p.us, &o, &r));
+	t_released(p.us);
+	t_report_is(&r, GRACECLOSE_OK, 0, 1, 1);
+	ck_assert_uint_eq(r.unacked, 0);
+	t_saw(t_read_all(p.peer), 0, 0);
+	t_close(p.peer);
+}
+END_TEST
+
 START_TEST(exactly_discard_max_is_accepted_after_an_orderly_end_too)
 {
 	size_t n = unread[_i / 2 % NUNREAD];
@@ -156,6 +177,25 @@ START_TEST(unix_peer_gets_our_data_and_eof_however_much_is_unread)
 	ck_assert_uint_eq(r.discarded, MEBIBYTES(3));
 	ck_assert_uint_eq(r.unacked, 0);
 	t_saw(t_read_all(p.peer), 5, 0);
+	t_close(p.peer);
+}
+END_TEST
+
+/* A peer may send faster than we can discard: nobody stays for ever. */
+START_TEST(end_discards_32_mebibytes_at_most)
+{
+	struct t_pair p;
+
+	t_pair_any(&p, T_ANY_TCP + _i);
+	t_sndbuf(p.peer, (int)MEBIBYTES(80));
+	t_write(p.peer, MEBIBYTES(36));
+	given(GRACECLOSE_DELIVERED, 5000);
+	t_ok(graceclose(p.us, &o, &r));
+	t_released(p.us);
+	t_report_is(&r, GRACECLOSE_OK, 0, 1, 0);
+	/* That, and what the one step took. */
+	ck_assert_uint_eq(r.discarded, MEBIBYTES(33));
+	t_saw(t_read_all(p.peer), 0, ECONNRESET);
 	t_close(p.peer);
 }
 END_TEST
@@ -263,18 +303,17 @@ START_TEST(queued_notice_does_not_hide_the_peers_fin)
 END_TEST
 
 static int
-graceclose_with_no_descriptor_free(int fd)
+graceclose_with_descriptors(int fd, int limit)
 {
 	struct rlimit low, old;
 	int error, free_one, result;
 
 	ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &old), 0);
 	low = old;
-	ck_assert_int_ne(free_one = dup(fd), -1);
-	t_close(free_one);
-	low.rlim_cur = (rlim_t)free_one;
+	low.rlim_cur = (rlim_t)limit;
 	ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &low), 0);
 	free_one = dup(fd);
+	errno = T_ERRNO_UNTOUCHED;
 	result = graceclose(fd, &o, &r);
 	error = errno;
 	ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &old), 0);
@@ -282,6 +321,55 @@ graceclose_with_no_descriptor_free(int fd)
 	errno = error;
 	return result;
 }
+
+static int
+graceclose_with_no_descriptor_free(int fd)
+{
+	int free_one;
+
+	ck_assert_int_ne(free_one = dup(fd), -1);
+	t_close(free_one);
+	return graceclose_with_descriptors(fd, free_one);
+}
+
+/*
+ * Then poll(2) does not wait for any, either, and says EINVAL.  Index: whether
+ * there are limits of ours, and which pair.
+ */
+START_TEST(descriptor_limit_of_0_costs_no_cpu)
+{
+	struct t_later l;
+	struct t_pair p;
+	int64_t cpu;
+
+	t_pair_any(&p, _i / 2);
+	given(GRACECLOSE_FINISHED, _i % 2 == 0 ? 5000 : -1);
+	o.idle_ms = -1;
+	t_later(&l, 200, t_fin, p.peer);
+	cpu = t_cpu_ms();
+	t_ok(graceclose_with_descriptors(p.us, 0));
+	ck_assert_int_le(t_cpu_ms() - cpu, 30);
+	t_between(t_now_ms() - t_later_join(&l), 0, 1000);
+	t_released(p.us);
+	t_report_is(&r, GRACECLOSE_OK, 0, 1, 1);
+	t_close(p.peer);
+}
+END_TEST
+
+START_TEST(descriptor_limit_of_0_moves_no_limit)
+{
+	struct t_pair p;
+
+	t_pair_any(&p, _i);
+	given(GRACECLOSE_FINISHED, 40);
+	t_fails(graceclose_with_descriptors(p.us, 0), ETIMEDOUT);
+	t_released(p.us);
+	t_report_is(&r, GRACECLOSE_EXPIRED, ETIMEDOUT, T_KNOWS(1, 0), 0);
+	ck_assert_uint_ge(r.elapsed_us, 40000);
+	ck_assert_uint_lt(r.elapsed_us, 2000000);
+	t_close(p.peer);
+}
+END_TEST
 
 /* Without epoll the blocking close has nothing but level poll, either. */
 START_TEST(queued_notice_costs_no_cpu_with_no_descriptor_free)
@@ -439,6 +527,27 @@ step_to_the_end(struct graceclose *gc, int fd)
 		poll(&pfd, 0, graceclose_timeout(gc));
 }
 
+/* Delivered, but nobody has looked: the caller ended it all the same. */
+START_TEST(end_that_finds_it_delivered_is_still_the_callers)
+{
+	struct graceclose gc;
+	struct t_pair p;
+
+	t_not_portable(T_NO_ACK);
+	t_pair_any(&p, _i);
+	t_write(p.us, 100);
+	given(GRACECLOSE_DELIVERED, 5000);
+	t_ok(graceclose_begin(&gc, p.us, &o));
+	t_wait_outq(p.us, 0);
+	t_fails(graceclose_end(&gc, &r), ECANCELED);
+	t_released(p.us);
+	t_report_is(&r, GRACECLOSE_ABORTED, ECANCELED, 1, 0);
+	ck_assert_uint_eq(r.unacked, 0);
+	t_saw(t_read_all(p.peer), 100, 0);
+	t_close(p.peer);
+}
+END_TEST
+
 START_TEST(second_end_repeats_its_answer_and_closes_nothing)
 {
 	struct graceclose_report again;
@@ -476,6 +585,42 @@ START_TEST(second_end_repeats_its_answer_and_closes_nothing)
 END_TEST
 
 /*
+ * FIN, then RST, whose error the program has taken, and nothing is left to be
+ * acknowledged: that our FIN never left shows, but not where we connected.
+ * Index: family, who connected; and bytes that were acknowledged, or none.
+ */
+START_TEST(reset_behind_a_fin_is_no_success_where_we_accepted)
+{
+	const int connected = _i % 2, sent = _i / 2 % 2;
+	struct t_pair p;
+
+	t_not_portable(T_NO_PAST);
+	if (connected)
+		t_pair_connecting(&p, _i / 4);
+	else
+		t_pair(&p, _i / 4);
+	if (sent) {
+		t_write(p.us, 1000);
+		t_read(p.peer, 1000);
+		t_wait_outq(p.us, 0);
+	}
+	fin_arrives(&p);
+	t_reset(p.peer);
+	t_wait_reset(p.us);
+	t_error_is(t_try_write(p.us), EPIPE);
+	ck_assert_int_eq(peer_closed(p.us), connected ? 1 : -1);
+	given(GRACECLOSE_FINISHED, 5000);
+	ck_assert_int_eq(graceclose(p.us, &o, &r), connected ? 0 : -1);
+	t_released(p.us);
+	if (connected)
+		t_report_is(&r, GRACECLOSE_OK, 0, 1, 1);
+	else
+		t_report_is(&r, GRACECLOSE_WAS_RESET, ECONNRESET, 0, 1);
+	ck_assert_uint_eq(r.unacked, 0);
+}
+END_TEST
+
+/*
  * No connection yet, and none at all
  */
 
@@ -505,6 +650,8 @@ START_TEST(connecting_socket_is_enotconn)
 	lfd = t_listen(_i);
 	t_drop(lfd, T_DROP_ALL);
 	fd = connecting(lfd);
+	t_fails(peer_closed(fd), ENOTCONN);
+	t_fails(graceclose_unacked(fd), ENOTCONN);
 	given(GRACECLOSE_FINISHED, 5000);
 	t_fails(graceclose(fd, &o, &r), error);
 	t_released(fd);
@@ -626,10 +773,112 @@ START_TEST(seqpacket_with_a_peer_is_eopnotsupp_and_released)
 }
 END_TEST
 
+/* A family that can stream, and be closed, but not told the end of. */
+START_TEST(stream_of_another_family_is_eopnotsupp_and_released)
+{
+	int fd = socket(AF_VSOCK, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	if (fd == -1)
+		t_skip("no AF_VSOCK here");
+	t_fails(verbs[_i].close(fd), EOPNOTSUPP);
+	t_released(fd);
+}
+END_TEST
+
+/*
+ * A thread of another network namespace than the connection's: sock_diag(7)
+ * does not find MPTCP from there.
+ */
+
+struct abroad {
+	int	fd, result, error;
+};
+
+static void *
+close_abroad(void *arg)
+{
+	struct abroad *a = arg;
+
+	a->result = unshare(CLONE_NEWNET);
+	a->error = errno;
+	if (a->result == -1)
+		return NULL;
+	errno = T_ERRNO_UNTOUCHED;
+	a->result = graceclose(a->fd, &o, &r);
+	a->error = errno;
+	return &a->result;
+}
+
+/* Index: whether the peer stays, and the family. */
+START_TEST(connection_of_another_namespace_is_closed_as_any_other)
+{
+	struct abroad a;
+	struct t_pair p;
+	pthread_t t;
+	void *been;
+
+	t_need(_i / 2);
+	t_pair(&p, _i / 2);
+	t_write(p.us, 1000);
+	if (_i % 2 == 0)
+		fin_arrives(&p);
+	given(GRACECLOSE_FINISHED, 300);
+	a.fd = p.us;
+	t_thread(&t, close_abroad, &a);
+	ck_assert_int_eq(pthread_join(t, &been), 0);
+	if (been == NULL) {
+		t_close_pair(&p);
+		t_skip("may not make a namespace");
+	}
+	t_released(p.us);
+	ck_assert_int_eq(a.result, _i % 2 == 0 ? 0 : -1);
+	t_error_is(a.error, _i % 2 == 0 ? T_ERRNO_UNTOUCHED : ETIMEDOUT);
+	if (_i % 2 == 0)
+		t_report_is(&r, GRACECLOSE_OK, 0, 1, 1);
+	t_saw(t_read_all(p.peer), 1000, 0);
+	t_close(p.peer);
+}
+END_TEST
+
+/*
+ * No close at all
+ */
+
+START_TEST(no_close_is_einval)
+{
+	struct graceclose gc;
+	struct t_pair p;
+
+	t_pair(&p, T_IPV4);
+	t_fails(graceclose_begin(NULL, p.us, NULL), EINVAL);
+	t_ok(peer_closed(p.us));
+	t_ok(peer_closed(p.peer));
+	t_close_pair(&p);
+	memset(&gc, 0, sizeof(gc));
+	memset(&r, 0xaa, sizeof(r));
+	t_fails(graceclose_step(NULL), EINVAL);
+	t_fails(graceclose_step(&gc), EINVAL);
+	t_fails(graceclose_end(NULL, &r), EINVAL);
+	t_report_is(&r, GRACECLOSE_INVALID, EINVAL, 0, 0);
+	memset(&r, 0xaa, sizeof(r));
+	t_fails(graceclose_end(&gc, &r), EINVAL);
+	t_report_is(&r, GRACECLOSE_INVALID, EINVAL, 0, 0);
+	t_returns(graceclose_events(NULL), 0);
+	t_returns(graceclose_events(&gc), 0);
+	t_returns(graceclose_timeout(NULL), 0);
+	t_returns(graceclose_timeout(&gc), 0);
+}
+END_TEST
+
 static void
 what_is_shared(Suite *s)
 {
 	TCase *tc;
+
+	tc = t_case(s, "reset behind a FIN");
+	tcase_add_loop_test(tc,
+	    reset_behind_a_fin_is_no_success_where_we_accepted, 0,
+	    4 * T_PLAIN);
 
 	tc = t_case(s, "another holder");
 	tcase_add_loop_test(tc,
@@ -652,6 +901,14 @@ what_is_shared(Suite *s)
 	    0, NVERBS);
 	tcase_add_loop_test(tc,
 	    seqpacket_with_a_peer_is_eopnotsupp_and_released, 0, NVERBS);
+	tcase_add_loop_test(tc,
+	    stream_of_another_family_is_eopnotsupp_and_released, 0, NVERBS);
+	tcase_add_test(tc, no_close_is_einval);
+
+	tc = t_case(s, "another namespace");
+	tcase_add_loop_test(tc,
+	    connection_of_another_namespace_is_closed_as_any_other, 0,
+	    2 * T_FAMILIES);
 }
 
 int
@@ -668,10 +925,13 @@ main(void)
 	    more_than_discard_max_is_a_flood_after_an_orderly_end_too, 0,
 	    T_ENDED);
 	tcase_add_loop_test(tc,
+	    until_delivered_a_flood_after_an_orderly_end_is_none, 0, T_ENDED);
+	tcase_add_loop_test(tc,
 	    exactly_discard_max_is_accepted_after_an_orderly_end_too, 0,
 	    T_ENDED);
 	tcase_add_loop_test(tc,
 	    unix_peer_gets_our_data_and_eof_however_much_is_unread, 0, 2);
+	tcase_add_loop_test(tc, end_discards_32_mebibytes_at_most, 0, 2);
 
 	tc = t_case(s, "notices");
 	tcase_add_loop_test(tc, queued_notice_does_not_keep_a_poll_loop_busy,
@@ -681,8 +941,14 @@ main(void)
 	tcase_add_loop_test(tc,
 	    queued_notice_costs_no_cpu_with_no_descriptor_free, 0,
 	    NNOTICES * T_PLAIN);
+	tcase_add_loop_test(tc, descriptor_limit_of_0_costs_no_cpu, 0,
+	    2 * T_ANY_PLAIN);
+	tcase_add_loop_test(tc, descriptor_limit_of_0_moves_no_limit, 0,
+	    T_ANY_PLAIN);
 
 	tc = t_case(s, "end");
+	tcase_add_loop_test(tc,
+	    end_that_finds_it_delivered_is_still_the_callers, 0, T_ANY_PLAIN);
 	tcase_add_loop_test(tc,
 	    second_end_repeats_its_answer_and_closes_nothing, 0,
 	    NENDS * T_PLAIN);

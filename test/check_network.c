@@ -22,9 +22,6 @@
 #define REPLY		1000
 #define HANDSHAKE_SEGMENTS 3
 
-/* The number of a kind's bit. */
-enum { SYN, FIN, RST, DATA, ACK, OTHER };
-
 /* We accept or connect, by an index below T_ANY_TCP. */
 #define pair_or_skip(p, i) do {						\
 	if (t_wire_missing() != NULL)					\
@@ -122,10 +119,11 @@ START_TEST(in_fine_weather_nothing_is_lost_or_repeated)
 	transfer(&p, SIZE);
 	c = counts();
 	ck_assert_mem_eq(c.seen, c.carried, sizeof(c.seen));
-	ck_assert_uint_eq(c.seen[T_OUT][SYN], 1);
-	ck_assert_uint_eq(c.seen[T_IN][SYN], 1);
-	ck_assert_uint_ge(c.seen[T_OUT][DATA], SIZE / 1500);
-	ck_assert_uint_eq(c.seen[T_OUT][OTHER] + c.seen[T_IN][OTHER], 0);
+	ck_assert_uint_eq(c.seen[T_OUT][T_SYN_BIT], 1);
+	ck_assert_uint_eq(c.seen[T_IN][T_SYN_BIT], 1);
+	ck_assert_uint_ge(c.seen[T_OUT][T_DATA_BIT], SIZE / 1500);
+	ck_assert_uint_eq(c.seen[T_OUT][T_OTHER_BIT], 0);
+	ck_assert_uint_eq(c.seen[T_IN][T_OTHER_BIT], 0);
 	t = truth(INT64_MAX);
 	ended_well(&t, SIZE);
 	t_close_pair(&p);
@@ -142,8 +140,9 @@ START_TEST(a_lost_fin_is_sent_again)
 	rule(T_OUT, T_FIN, 1, T_LOSE, 0);
 	transfer(&p, SIZE);
 	c = counts();
-	ck_assert_uint_ge(c.seen[T_OUT][FIN], 2);
-	ck_assert_uint_eq(c.carried[T_OUT][FIN], c.seen[T_OUT][FIN] - 1);
+	ck_assert_uint_ge(c.seen[T_OUT][T_FIN_BIT], 2);
+	ck_assert_uint_eq(c.carried[T_OUT][T_FIN_BIT] + 1,
+	    c.seen[T_OUT][T_FIN_BIT]);
 	t = truth(INT64_MAX);
 	ended_well(&t, SIZE);
 	t_close_pair(&p);
@@ -181,8 +180,8 @@ START_TEST(a_doubled_segment_counts_twice)
 	rule(T_IN, T_FIN, 3, T_LOSE, 0);
 	transfer(&p, SIZE);
 	c = counts();
-	ck_assert_uint_ge(c.seen[T_IN][FIN], 2);
-	ck_assert_uint_ge(c.carried[T_IN][FIN], 2);
+	ck_assert_uint_ge(c.seen[T_IN][T_FIN_BIT], 2);
+	ck_assert_uint_ge(c.carried[T_IN][T_FIN_BIT], 2);
 	seq = passage(T_IN, T_FIN, 1)->s.seq;
 	ck_assert_uint_eq(passage(T_IN, T_FIN, 2)->s.seq, seq);
 	t = truth(INT64_MAX);
@@ -292,7 +291,7 @@ START_TEST(a_cut_wire_carries_nothing)
 	t_pause(3 * t_wire_rto_ms());
 	c = counts();
 	ck_assert_mem_eq(c.carried, before.carried, sizeof(c.carried));
-	ck_assert_uint_ge(c.seen[T_OUT][DATA], 2);
+	ck_assert_uint_ge(c.seen[T_OUT][T_DATA_BIT], 2);
 	t = truth(INT64_MAX);
 	ck_assert_uint_eq(t.sent, REPLY);
 	ck_assert_uint_eq(t.acked, 0);
@@ -317,8 +316,9 @@ START_TEST(what_is_left_of_an_old_connection_is_not_seen)
 	t_wire_pair(&p, _i / 2, _i % 2 == 1);
 	t_pause(5 * t_wire_rto_ms());
 	c = counts();
-	ck_assert_uint_eq(c.seen[T_OUT][DATA], 0);
-	ck_assert_uint_eq(c.seen[T_OUT][SYN] + c.seen[T_IN][SYN], 2);
+	ck_assert_uint_eq(c.seen[T_OUT][T_DATA_BIT], 0);
+	ck_assert_uint_eq(c.seen[T_OUT][T_SYN_BIT], 1);
+	ck_assert_uint_eq(c.seen[T_IN][T_SYN_BIT], 1);
 	transfer(&p, SIZE);
 	t = truth(INT64_MAX);
 	ended_well(&t, SIZE);
@@ -336,7 +336,7 @@ START_TEST(a_log_that_is_full_keeps_its_truth)
 	pair_or_skip(&p, _i);
 	transfer(&p, size);
 	c = counts();
-	ck_assert_uint_gt(c.seen[T_OUT][DATA], T_LOG);
+	ck_assert_uint_gt(c.seen[T_OUT][T_DATA_BIT], T_LOG);
 	ck_assert_uint_le(t_wire_log(log_copy, T_LOG), T_LOG);
 	t = truth(INT64_MAX);
 	ended_well(&t, size);

@@ -16,9 +16,6 @@
 #define QUIET_MS	150		/* that nothing comes after it */
 #define MORE		100000
 
-/* Of struct t_counts. */
-enum { FIN = 1, RST = 2, ACK = 4 };
-
 /* Waits of t_peer_await. */
 static bool
 done(const struct t_peer_seen *s)
@@ -350,6 +347,7 @@ START_TEST(a_fin_that_comes_again_is_acknowledged_again)
 	    { { P_FIN, 0 } } };
 	static const struct t_rule rule = { T_IN, T_ACK, 1, 2, T_LOSE, 0 };
 	struct t_counts before, after;
+	unsigned fins;
 	int fd;
 
 	fd = meet(&script, _i);
@@ -360,9 +358,10 @@ START_TEST(a_fin_that_comes_again_is_acknowledged_again)
 	t_wait_state(fd, TCP_CLOSE);
 	t_wire_settle();
 	t_wire_counts(&after);
-	ck_assert_uint_ge(after.seen[T_OUT][FIN] - before.seen[T_OUT][FIN], 3);
-	ck_assert_uint_eq(after.seen[T_OUT][FIN] - before.seen[T_OUT][FIN],
-	    after.seen[T_IN][ACK] - before.seen[T_IN][ACK]);
+	fins = after.seen[T_OUT][T_FIN_BIT] - before.seen[T_OUT][T_FIN_BIT];
+	ck_assert_uint_ge(fins, 3);
+	ck_assert_uint_eq(fins,
+	    after.seen[T_IN][T_ACK_BIT] - before.seen[T_IN][T_ACK_BIT]);
 	part(fd);
 }
 END_TEST
@@ -370,11 +369,13 @@ END_TEST
 START_TEST(data_behind_its_fin_is_no_data)
 {
 	static const struct t_script script = { "data behind",
-	    { { P_SEND, 1000 }, { P_FIN, 0 }, { P_DATA_BEHIND, 2000 } } };
+	    { { P_SEND, 1000 }, { P_FIN, 0 }, { P_AWAIT_ACKED, 0 },
+	    { P_DATA_BEHIND, 2000 } } };
 	int fd;
 
 	fd = meet(&script, _i);
 	t_wait_state(fd, TCP_CLOSE_WAIT);
+	t_peer_await(done, "sent more");
 	t_wire_settle();
 	ck_assert_uint_eq(get(fd), 1000);
 	put(fd, 0, MORE);
@@ -465,10 +466,10 @@ START_TEST(a_reset_at_another_number_ends_nothing)
 	t_peer_go();
 	t_pause(QUIET_MS);
 	t_wire_counts(&after);
-	ck_assert_uint_eq(after.carried[T_IN][RST],
-	    before.carried[T_IN][RST] + 1);
-	ck_assert_uint_eq(after.seen[T_OUT][ACK] - before.seen[T_OUT][ACK],
-	    harmless[_i / BOTH].challenges);
+	ck_assert_uint_eq(after.carried[T_IN][T_RST_BIT],
+	    before.carried[T_IN][T_RST_BIT] + 1);
+	ck_assert_uint_eq(after.seen[T_OUT][T_ACK_BIT],
+	    before.seen[T_OUT][T_ACK_BIT] + harmless[_i / BOTH].challenges);
 	t_peer_go();
 	ck_assert_uint_eq(get(fd), 10);
 	put(fd, 0, MORE);
@@ -560,11 +561,8 @@ static const struct t_rule losses[] = {
 #define LOSSES	(int)(sizeof(losses) / sizeof(losses[0]))
 
 static void
-exchange(const struct t_script *script, int i)
+exchange(int fd)
 {
-	int fd;
-
-	fd = t_peer_connect(script, i % BOTH != 0);
 	put(fd, 0, 20000);
 	t_fin(fd);
 	ck_assert_uint_eq(get(fd), 20000);
@@ -583,7 +581,7 @@ START_TEST(what_is_lost_comes_again_where_we_close_first)
 
 	t_wire_again(1);
 	t_wire_rule(&losses[_i / BOTH]);
-	exchange(&script, _i);
+	exchange(t_peer_connect(&script, _i % BOTH != 0));
 }
 END_TEST
 
@@ -594,21 +592,30 @@ START_TEST(what_is_lost_comes_again_where_it_closes_first)
 
 	t_wire_again(1);
 	t_wire_rule(&losses[_i / BOTH]);
-	exchange(&script, _i);
+	exchange(t_peer_connect(&script, _i % BOTH != 0));
 }
 END_TEST
 
+/*
+ * Who had to repeat a SYN waits for 3 seconds at the next loss (RFC 6298, 5.7):
+ * the weather comes when they are connected.
+ */
 START_TEST(bad_weather_spoils_nothing)
 {
 	static const struct t_script script = { "both at once",
-	    { { P_SEND, 20000 }, { P_AWAIT_FIN, 0 }, { P_FIN, 0 } } };
+	    { { P_AWAIT_GO, 0 }, { P_SEND, 20000 }, { P_AWAIT_FIN, 0 },
+	    { P_FIN, 0 } } };
 	static const struct t_weather weather = { .lost = 50, .twice = 50,
 	    .held = 50, .hold_us = 3000, .delay_us = 100, .jitter_us = 1000 };
 
+	int fd;
+
 	t_wire_again((uint64_t)_i);
+	fd = t_peer_connect(&script, _i % BOTH != 0);
 	t_wire_weather(T_OUT, &weather);
 	t_wire_weather(T_IN, &weather);
-	exchange(&script, _i);
+	t_peer_go();
+	exchange(fd);
 }
 END_TEST
 

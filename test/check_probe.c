@@ -75,6 +75,25 @@ START_TEST(probe_many_says_the_same_of_every_state)
 }
 END_TEST
 
+/* MPTCP counts a FIN as a byte unread, and must not take one for the other. */
+START_TEST(one_byte_unread_is_told_from_a_fin)
+{
+	struct t_pair p;
+
+	t_need_any(_i);
+	t_pair_any(&p, _i);
+	t_write(p.peer, 1);
+	t_wait_inq(p.us, 1);
+	t_returns(graceclose_probe(p.us), GRACECLOSE_UNREAD);
+	t_read(p.us, 1);
+	t_returns(graceclose_probe(p.us), 0);
+	t_fin(p.peer);
+	t_wait_poll(p.us, POLLRDHUP);
+	t_returns(graceclose_probe(p.us), GRACECLOSE_FIN);
+	t_close_pair(&p);
+}
+END_TEST
+
 START_TEST(probe_consumes_neither_data_nor_error)
 {
 	struct t_pair p;
@@ -91,6 +110,25 @@ START_TEST(probe_consumes_neither_data_nor_error)
 	t_wait_reset(p.us);
 	graceclose_probe(p.us);
 	graceclose_probe_many(&p.us, 1, &bits);
+	t_saw(t_read_all(p.us), 0, ECONNRESET);
+	t_close(p.us);
+}
+END_TEST
+
+/* AF_UNIX has no RST, yet what the peer did not read is lost. */
+START_TEST(unix_peer_that_closed_with_input_unread_is_dead)
+{
+	unsigned char bits = 0xaa;
+	struct t_pair p;
+
+	t_pair_any(&p, 2 * T_UNIX + _i);
+	t_write(p.us, 100);
+	t_close(p.peer);
+	t_wait_reset(p.us);
+	t_returns(graceclose_probe(p.us), GRACECLOSE_RST);
+	t_returns(graceclose_probe_many(&p.us, 1, &bits), 1);
+	ck_assert_uint_eq(bits, GRACECLOSE_RST);
+	t_fails(peer_closed(p.us), ECONNRESET);
 	t_saw(t_read_all(p.us), 0, ECONNRESET);
 	t_close(p.us);
 }
@@ -214,6 +252,36 @@ START_TEST(descriptor_limit_of_next_to_nothing_is_no_obstacle)
 }
 END_TEST
 
+/* One entry is too many for poll(2) then: nothing can be seen. */
+START_TEST(descriptor_limit_of_0_is_einval)
+{
+	struct rlimit none, old;
+	struct t_pair p;
+	unsigned char bits = 0xaa;
+	int many, one, errors[2];
+
+	if (T_VALGRIND)
+		t_skip("valgrind keeps the limit to itself");
+	t_pair(&p, T_IPV4);
+	ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &old), 0);
+	none = old;
+	none.rlim_cur = 0;
+	ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &none), 0);
+	many = graceclose_probe_many(&p.us, 1, &bits);
+	errors[0] = errno;
+	one = graceclose_probe(p.us);
+	errors[1] = errno;
+	ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &old), 0);
+	ck_assert_int_eq(many, -1);
+	t_error_is(errors[0], EINVAL);
+	ck_assert_uint_eq(bits, 0xaa);
+	ck_assert_int_eq(one, -1);
+	t_error_is(errors[1], EINVAL);
+	ck_assert_int_eq(graceclose_probe(p.us), 0);
+	t_close_pair(&p);
+}
+END_TEST
+
 /* As many real connections, each by itself. */
 START_TEST(thousands_of_connections_are_told_apart)
 {
@@ -256,6 +324,19 @@ START_TEST(none_at_all_is_zero)
 	t_returns(graceclose_probe_many(&fd, 0, &bits), 0);
 	t_returns(graceclose_probe_many(NULL, 0, NULL), 0);
 	ck_assert_uint_eq(bits, 0xaa);
+}
+END_TEST
+
+START_TEST(nothing_to_look_at_or_no_room_for_bits_is_einval)
+{
+	unsigned char bits = 0xaa;
+	struct t_pair p;
+
+	t_pair(&p, T_IPV4);
+	t_fails(graceclose_probe_many(NULL, 1, &bits), EINVAL);
+	t_fails(graceclose_probe_many(&p.us, 1, NULL), EINVAL);
+	ck_assert_uint_eq(bits, 0xaa);
+	t_close_pair(&p);
 }
 END_TEST
 
@@ -318,16 +399,21 @@ main(void)
 	tcase_add_loop_test(tc, every_state_has_its_bits, 0, NCASES);
 	tcase_add_loop_test(tc, probe_many_says_the_same_of_every_state, 0,
 	    NCASES);
+	tcase_add_loop_test(tc, one_byte_unread_is_told_from_a_fin, 0, T_ANY);
 	tcase_add_loop_test(tc, probe_consumes_neither_data_nor_error, 0,
 	    T_ANY_TCP);
+	tcase_add_loop_test(tc,
+	    unix_peer_that_closed_with_input_unread_is_dead, 0, 2);
 
 	tc = t_case(s, "many");
 	tcase_add_test(tc, mixture_of_any_size_has_its_bits);
 	tcase_add_test(tc, low_descriptor_limit_is_no_obstacle);
 	tcase_add_loop_test(tc,
 	    descriptor_limit_of_next_to_nothing_is_no_obstacle, 1, 5);
+	tcase_add_test(tc, descriptor_limit_of_0_is_einval);
 	tcase_add_test(tc, thousands_of_connections_are_told_apart);
 	tcase_add_test(tc, none_at_all_is_zero);
+	tcase_add_test(tc, nothing_to_look_at_or_no_room_for_bits_is_einval);
 	tcase_add_loop_test(tc, entry_that_is_no_descriptor_gets_rst, 0,
 	    T_FAMILIES);
 

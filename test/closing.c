@@ -30,39 +30,39 @@ returned(struct closing *c, int fd, int value)
 }
 
 static void
-by_verb(struct closing *c, const struct plan *p, int fd)
+by_verb(struct closing *c, const struct closing_way *w, int fd)
 {
 	int value;
 
 	errno = T_ERRNO_UNTOUCHED;
-	if (p->form == F_GRACEFUL)
+	if (w->form == F_GRACEFUL)
 		value = graceful_close(fd);
-	else if (p->form == F_LINGER)
-		value = linger_close(fd, p->opts.timeout_ms);
+	else if (w->form == F_LINGER)
+		value = linger_close(fd, w->opts.timeout_ms);
 	else
 		value = abort_close(fd);
 	returned(c, fd, value);
 }
 
 static void
-by_call(struct closing *c, const struct plan *p, int fd)
+by_call(struct closing *c, const struct closing_way *w, int fd)
 {
 	int value;
 
 	errno = T_ERRNO_UNTOUCHED;
-	value = graceclose(fd, &p->opts, &c->report);
+	value = graceclose(fd, &w->opts, &c->report);
 	returned(c, fd, value);
 }
 
 /* What is left until the caller has enough of it. */
 static int
-patience(const struct closing *c, const struct plan *p)
+patience(const struct closing *c, const struct closing_way *w)
 {
 	int64_t left;
 
-	if (p->cancel_ms == -1)
+	if (w->cancel_ms == -1)
 		return INT_MAX;
-	left = (c->start_us - t_now_us()) / 1000 + p->cancel_ms;
+	left = (c->start_us - t_now_us()) / 1000 + w->cancel_ms;
 	return left < 0 ? 0 : (int)left;
 }
 
@@ -91,16 +91,17 @@ wait_for(const struct graceclose *gc, int epfd, int fd, int limit_ms)
 }
 
 static void
-loop(struct closing *c, const struct plan *p, int fd, int epfd)
+loop(struct closing *c, const struct closing_way *w, int fd, int epfd)
 {
 	struct graceclose gc;
 	int value, left;
 
-	t_ok(graceclose_begin(&gc, fd, &p->opts));
+	t_ok(graceclose_begin(&gc, fd, &w->opts));
 	errno = T_ERRNO_UNTOUCHED;
 	while ((value = graceclose_step(&gc)) == 1) {
 		ck_assert_int_eq(errno, T_ERRNO_UNTOUCHED);
-		if ((left = patience(c, p)) == 0) {
+		c->turns++;
+		if ((left = patience(c, w)) == 0) {
 			c->cancelled = true;
 			break;
 		}
@@ -116,7 +117,7 @@ loop(struct closing *c, const struct plan *p, int fd, int epfd)
 }
 
 static void
-by_epoll(struct closing *c, const struct plan *p, int fd)
+by_epoll(struct closing *c, const struct closing_way *w, int fd)
 {
 	struct epoll_event ev;
 	int epfd;
@@ -125,14 +126,14 @@ by_epoll(struct closing *c, const struct plan *p, int fd)
 	ev.events = GRACECLOSE_EPOLL;
 	ck_assert_int_ne(epfd = epoll_create1(EPOLL_CLOEXEC), -1);
 	ck_assert_int_eq(epoll_ctl(epfd, EPOLL_CTL_ADD, fd, &ev), 0);
-	loop(c, p, fd, epfd);
+	loop(c, w, fd, epfd);
 	(void)close(epfd);
 }
 
 static void
-by_poll(struct closing *c, const struct plan *p, int fd)
+by_poll(struct closing *c, const struct closing_way *w, int fd)
 {
-	loop(c, p, fd, -1);
+	loop(c, w, fd, -1);
 }
 
 /* What the reaper tells, in the words of a call that returned. */
@@ -155,14 +156,14 @@ tell(void *arg, void *cookie, const struct graceclose_report *report)
 }
 
 static void
-by_reaper(struct closing *c, const struct plan *p, int fd)
+by_reaper(struct closing *c, const struct closing_way *w, int fd)
 {
 	struct graceclose_reaper *r =
 	    t_reaper(&(struct graceclose_reaper_opts){ .done = tell });
 	struct told t = { c, fd, 0 };
 
-	t_ok(graceclose_reaper_close(r, fd, &p->opts, &t));
-	if (graceclose_reaper_flush(r, shorter(p->cancel_ms,
+	t_ok(graceclose_reaper_close(r, fd, &w->opts, &t));
+	if (graceclose_reaper_flush(r, shorter(w->cancel_ms,
 	    PATIENCE_MS)) == -1)
 		c->cancelled = true;
 	t_reaper_free(r);
@@ -170,10 +171,10 @@ by_reaper(struct closing *c, const struct plan *p, int fd)
 }
 
 void
-closing_run(struct closing *c, const struct plan *p, int fd)
+closing_run(struct closing *c, const struct closing_way *w, int fd)
 {
-	static void (*const by[FORMS])(struct closing *, const struct plan *,
-	    int) = {
+	static void (*const by[FORMS])(struct closing *,
+	    const struct closing_way *, int) = {
 		[F_GRACEFUL] = by_verb, [F_LINGER] = by_verb,
 		[F_ABORT] = by_verb, [F_BLOCKING] = by_call,
 		[F_EPOLL] = by_epoll, [F_POLL] = by_poll,
@@ -181,11 +182,21 @@ closing_run(struct closing *c, const struct plan *p, int fd)
 	};
 
 	memset(c, 0, sizeof(*c));
-	c->reported = p->form >= F_BLOCKING;
-	if (p->storm)
+	if (w->storm)
 		t_storm();
 	c->start_us = t_now_us();
-	by[p->form](c, p, fd);
-	if (p->storm)
+	by[w->form](c, w, fd);
+	if (w->storm)
 		(void)t_storm_end();
+}
+
+/* A look a nap, a few naps after each progress, and a signal each ms. */
+unsigned
+closing_turns(const struct closing *c, const struct t_counts *n)
+{
+	unsigned came = n->carried[T_IN][T_DATA_BIT] +
+	    n->carried[T_IN][T_ACK_BIT] + n->carried[T_IN][T_FIN_BIT];
+
+	return 100 + 10 * came +
+	    2 * (unsigned)((c->end_us - c->start_us) / 1000);
 }

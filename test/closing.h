@@ -9,18 +9,47 @@
 
 #include <graceclose.h>
 
-#include "plan.h"
+#include "wire.h"
+
+/* The forms in which a program can close a connection. */
+enum closing_form {
+	F_GRACEFUL,		/* graceful_close() */
+	F_LINGER,		/* linger_close() */
+	F_ABORT,		/* abort_close() */
+	F_BLOCKING,		/* graceclose() */
+	F_EPOLL,		/* begin, step, end with epoll's edges */
+	F_POLL,			/* and with poll alone */
+	F_REAPER,
+	FORMS
+};
+
+/* How it is done; there is a report of all but the verbs. */
+struct closing_way {
+	enum closing_form form;
+	struct graceclose_opts opts;	/* what it amounts to, verbs too */
+	bool		storm;		/* a signal every millisecond */
+	int		cancel_ms;	/* ended then by the caller; -1 */
+};
+#define closing_reports(form)	((form) >= F_BLOCKING)
 
 struct closing {
 	int		value;		/* what it returned */
 	int		error;		/* errno then, T_ERRNO_UNTOUCHED before */
-	bool		reported;	/* there is a report in this form */
 	struct graceclose_report report;
 	bool		released;	/* the descriptor, at the return */
 	bool		cancelled;	/* we ended it */
 	int64_t		start_us, end_us;
+	unsigned	turns;		/* of a loop, if there was one */
 };
 
-void	closing_run(struct closing *, const struct plan *, int fd);
+/* A reaper's verdict counts as what a call would have returned. */
+void	closing_run(struct closing *, const struct closing_way *, int fd);
+
+/*
+ * How often a loop may turn, where so much has come: it sleeps until there is
+ * news, or a look is due.  CPU time would tell as much, but not where other
+ * machines share the processor.
+ */
+unsigned closing_turns(const struct closing *, const struct t_counts *);
 
 #endif /* TEST_CLOSING_H */

@@ -5,6 +5,7 @@
 
 #define IP_HEADER	20
 #define TCP_HEADER	20
+#define ICMP_HEADER	8
 #define OPTION_MSS	0x02040000	/* kind 2, length 4, the value */
 
 static void
@@ -41,16 +42,17 @@ checksum(uint32_t total)
 }
 
 static void
-put_ip(unsigned char *ip, const struct segment *s, size_t length)
+put_ip(unsigned char *ip, int protocol, const struct endpoint *from,
+    const struct endpoint *to, size_t length)
 {
 	memset(ip, 0, IP_HEADER);
 	ip[0] = 4 << 4 | IP_HEADER / 4;
 	put16(ip + 2, (uint32_t)length);
 	ip[6] = 0x40;			/* do not fragment */
 	ip[8] = 64;
-	ip[9] = IPPROTO_TCP;
-	memcpy(ip + 12, s->from.addr, 4);
-	memcpy(ip + 16, s->to.addr, 4);
+	ip[9] = (unsigned char)protocol;
+	memcpy(ip + 12, from->addr, 4);
+	memcpy(ip + 16, to->addr, 4);
 	put16(ip + 10, checksum(sum(ip, IP_HEADER, 0)));
 }
 
@@ -63,7 +65,7 @@ compose(unsigned char *packet, const struct segment *s, uint16_t mss,
 	size_t length = header + s->length;
 	uint32_t total;
 
-	put_ip(packet, s, IP_HEADER + length);
+	put_ip(packet, IPPROTO_TCP, &s->from, &s->to, IP_HEADER + length);
 	memset(tcp, 0, header);
 	put16(tcp, s->from.port);
 	put16(tcp + 2, s->to.port);
@@ -79,5 +81,23 @@ compose(unsigned char *packet, const struct segment *s, uint16_t mss,
 	/* Both addresses, protocol and length are part of it (RFC 9293). */
 	total = sum(packet + 12, 8, IPPROTO_TCP + (uint32_t)length);
 	put16(tcp + 16, checksum(sum(tcp, length, total)));
+	return IP_HEADER + length;
+}
+
+size_t
+compose_icmp(unsigned char *packet, const struct segment *quoted, int type,
+    int code)
+{
+	unsigned char *icmp = packet + IP_HEADER;
+	struct segment s = *quoted;
+	size_t length;
+
+	s.length = 0;
+	length = ICMP_HEADER + compose(icmp + ICMP_HEADER, &s, 0, NULL);
+	put_ip(packet, IPPROTO_ICMP, &s.to, &s.from, IP_HEADER + length);
+	memset(icmp, 0, ICMP_HEADER);
+	icmp[0] = (unsigned char)type;
+	icmp[1] = (unsigned char)code;
+	put16(icmp + 2, checksum(sum(icmp, length, 0)));
 	return IP_HEADER + length;
 }

@@ -1,5 +1,6 @@
 /*
- * compose.h - one TCP segment as an IPv4 packet: segment_parse() backwards
+ * compose.h - one TCP segment as an IPv4 packet: segment_parse() backwards;
+ * and what ICMP says of one
  */
 #ifndef TEST_COMPOSE_H
 #define TEST_COMPOSE_H
@@ -17,5 +18,13 @@
 #define COMPOSE_HEADERS	44
 size_t	 compose(unsigned char *packet, const struct segment *s, uint16_t mss,
 	    const unsigned char *data);
+
+/*
+ * A message of ICMP (RFC 792) to the sender of this segment, which it quotes
+ * without its data.
+ */
+#define COMPOSE_ICMP	(28 + COMPOSE_HEADERS)
+size_t	 compose_icmp(unsigned char *packet, const struct segment *quoted,
+	    int type, int code);
 
 #endif /* TEST_COMPOSE_H */

@@ -231,13 +231,28 @@ more(void)
 	    !too_late();
 }
 
+/* Its group goes while it is not yet reaped: nobody else has its number. */
+static bool
+dead(const struct member *m)
+{
+	siginfo_t si = { .si_pid = 0 };
+
+	if (waitid(P_PID, (id_t)m->pid, &si, WEXITED | WNOHANG | WNOWAIT) ==
+	    -1 || si.si_pid == 0)
+		return false;
+	kill(-m->pid, SIGKILL);
+	return true;
+}
+
 /* True: it is gone, before it had a case, and not because all was done. */
 static bool
-bury(struct member *m, int status)
+bury(struct member *m)
 {
-	bool stillborn = m->at == NO_CASE && status != 0;
+	bool stillborn;
+	int status = 0;
 
-	kill(-m->pid, SIGKILL);
+	(void)waitpid(m->pid, &status, 0);
+	stillborn = m->at == NO_CASE && status != 0;
 	if (m->at != NO_CASE)
 		tell_death(m, status);
 	m->pid = 0;
@@ -261,12 +276,11 @@ look_after(unsigned *stillborn)
 {
 	size_t i, alive = 0;
 	struct member *m;
-	int status;
 
 	for (i = 0; i < order.members; i++) {
 		m = &ship.members[i];
-		if (m->pid != 0 && waitpid(m->pid, &status, WNOHANG) > 0) {
-			if (bury(m, status))
+		if (m->pid != 0 && dead(m)) {
+			if (bury(m))
 				(*stillborn)++;
 			if (more() && *stillborn < STILLBORN_MAX)
 				hire(m);

@@ -82,7 +82,8 @@ static const char *const names[FAULT_CALLS] = {
 	[FAULT_CALLOC] =	"calloc",
 	[FAULT_MMAP] =		"mmap",
 	[FAULT_MADVISE] =	"madvise",
-	[FAULT_THREAD] =	"pthread_create"
+	[FAULT_THREAD] =	"pthread_create",
+	[FAULT_LOCK] =		"making a lock"
 };
 
 static struct fault plan[PLAN_MAX];
@@ -263,7 +264,7 @@ of_option(int level, int name)
 static enum fault_call
 of_request(unsigned long request)
 {
-	return request == SIOCOUTQ ? FAULT_SIOCOUTQ :
+	return request == SIOCOUTQ || request == SIOCOUTQNSD ? FAULT_SIOCOUTQ :
 	    request == FIONREAD ? FAULT_FIONREAD : FAULT_NONE;
 }
 
@@ -400,6 +401,23 @@ WRAP(void *, mmap, (void *addr, size_t len, int prot, int flags, int fd,
     off_t off), (addr, len, prot, flags, fd, off), FAULT_MMAP, MAP_FAILED)
 WRAP(int, madvise, (void *addr, size_t len, int advice), (addr, len, advice),
     FAULT_MADVISE, -1)
+
+/* One of the calls that return their error. */
+#define WRAP_LOCK(name, params, args)					\
+	int __real_##name params;					\
+	int __wrap_##name params;					\
+	int __wrap_##name params					\
+	{								\
+		int how = fate(FAULT_LOCK);				\
+									\
+		return how > 0 ? how : __real_##name args;		\
+	}
+
+WRAP_LOCK(pthread_condattr_init, (pthread_condattr_t *attr), (attr))
+WRAP_LOCK(pthread_cond_init, (pthread_cond_t *c,
+    const pthread_condattr_t *attr), (c, attr))
+WRAP_LOCK(pthread_mutex_init, (pthread_mutex_t *m,
+    const pthread_mutexattr_t *attr), (m, attr))
 
 struct birth {
 	void	*(*start)(void *);

@@ -54,6 +54,7 @@ enum fault_call {
 	FAULT_MMAP,
 	FAULT_MADVISE,
 	FAULT_THREAD,
+	FAULT_LOCK,		/* and its condition variable */
 	FAULT_CALLS
 };
 

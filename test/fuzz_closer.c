@@ -4,15 +4,16 @@
  *
  *	clang -g -O1 -std=c11 -D_GNU_SOURCE -Iinclude \
  *	    -fsanitize=fuzzer,address,undefined \
- *	    -o fuzz_closer test/fuzz_closer.c test/kernel.c
- *	./fuzz_closer -max_len=512 -max_total_time=600 \
+ *	    -o fuzz_closer test/fuzz_closer.c test/kernel*.c
+ *	./fuzz_closer -max_len=400 -max_total_time=600 \
  *	    /tmp/corpus test/corpus_closer
  *
- * The library's own sources are part of this file, on top of kernel.c.  The
+ * The library's own sources are part of this file, on top of kernel.h.  The
  * input: what the descriptor is and has been through, which call the caller
  * makes with which options, and what happens between any two system calls.
  * Whatever that is, the promise holds, and each must() is a sentence of it.
  */
+#include <errno.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,6 +22,8 @@
 #include "../lib/internal.h"
 #include "graceclose.h"
 #include "kernel.h"
+#include "kernel_call.h"
+#include "kernel_net.h"
 
 #define MARK		4711		/* errno that is left alone */
 #define WHOLE_TURN	900000		/* input that one step takes easily */
@@ -29,8 +32,7 @@
 #define UNTRIED		2		/* what no step has returned */
 
 #define must(ok)	kernel_must(ok)
-#define one_of(table)							\
-	((table)[kernel_draw(sizeof(table) / sizeof((table)[0]))])
+#define one_of(table)	kernel_one_of(table)
 
 static bool
 truth_is_known(void)
@@ -49,20 +51,39 @@ delivered(void)
 	    (kernel.was_opening && kernel.written == 0);
 }
 
+/* Nobody knows of the peer's FIN: before Linux 4.18, or as recv failed. */
+static bool
+blind(int64_t unread)
+{
+	return kernel.old || kernel.balked >= unread;
+}
+
 /*
  * What is lost without a trace: a reset whose error the caller has taken, after
  * the peer's FIN and with nothing unacknowledged, is like an end in order.
- * MPTCP that fell back forgets at once what was unacknowledged, and before
- * Linux 4.18 nobody knows of the FIN; nor where a page of input is before it,
- * and recv fails.
+ * MPTCP that fell back forgets everything at once.
  */
 static bool
 forgotten(void)
 {
-	return kernel.dead && kernel.error_taken &&
-	    (kernel.peer_fin || kernel.old || kernel.unread >= 4096) &&
-	    (kernel.acked == kernel.written ||
-	    kernel.kind == KERNEL_FALLBACK || kernel.kind == KERNEL_LOCAL);
+	if (!kernel.dead || !kernel.error_taken)
+		return false;
+	return kernel.kind == KERNEL_FALLBACK ||
+	    ((kernel.peer_fin || blind(KERNEL_PAGE)) &&
+	    (kernel.acked == kernel.written || kernel.kind == KERNEL_LOCAL));
+}
+
+/*
+ * The opposite, an end in order that looks like a reset: it came before the
+ * close, and is not told from a reset whose error somebody has taken; or there
+ * is an error, and nobody says that it is ICMP's.
+ */
+static bool
+blamed(void)
+{
+	return kernel.ended && (kernel.too_late ?
+	    kernel.muddled || blind(KERNEL_PAGE) :
+	    kernel.muddled && blind(1));
 }
 
 /*
@@ -102,24 +123,27 @@ check_report(const struct graceclose_report *r, int error,
 }
 
 /*
- * A count that another's connect(AF_UNSPEC) starts anew is no count, and until
- * the handshake of Fast Open is over there is none.
+ * Until the handshake of Fast Open is over there is no count.  Another holder's
+ * connect(AF_UNSPEC) leaves one of before, or none, unless getpeername(2) fails
+ * just then.
  */
 static void
 check_unacked(const struct graceclose_report *r)
 {
-	int64_t least = kernel.written - kernel.acked;
+	int64_t n = (int64_t)r->unacked;
 	bool fin = kernel.caller_fin && kernel.dead;
 
 	if (kernel.kind == KERNEL_LOCAL)
-		must(r->unacked == 0);
-	if (kernel.kind != KERNEL_TCP || kernel.cut || kernel.was_opening ||
-	    kernel.uncounted ||
-	    r->outcome == GRACECLOSE_INVALID || forgotten())
+		must(n == 0);
+	if (kernel.kind != KERNEL_TCP || kernel.was_opening ||
+	    kernel.uncounted || r->outcome == GRACECLOSE_INVALID ||
+	    forgotten() || (kernel.cut && n == 0))
 		return;
-	must((int64_t)r->unacked >= least);
-	if (kernel.counted != -1)
-		must((int64_t)r->unacked <= kernel.counted + fin);
+	must(n >= kernel.written - kernel.acked);
+	if (!kernel.cut && kernel.counted != -1)
+		must(n <= kernel.counted + fin);
+	if (kernel.cut && kernel.failures == 0)
+		must(n <= kernel.written + fin);
 }
 
 /* What is said against what is so. */
@@ -132,18 +156,22 @@ check_truth(const struct graceclose_report *r)
 		must(delivered());
 	if (r->finished)
 		must(kernel.peer_fin);
+	else if (r->outcome == GRACECLOSE_WAS_RESET &&
+	    kernel.kind == KERNEL_TCP && !kernel.cut && !blind(1))
+		must(!kernel.fin_first);
 	check_unacked(r);
 }
 
+/* Before the clock was read once more, as it is when a close is over. */
 static bool
-ran_out(const struct graceclose_opts *o, int n)
+ran_out(const struct graceclose_opts *o)
 {
-	int64_t now = kernel.clock[n];
+	int64_t now = kernel.clock[1];
 	int whole = o->timeout_ms == 0 ? 30000 : o->timeout_ms;
 	int idle = o->idle_ms == 0 ? 5000 : o->idle_ms;
 
 	return (whole != -1 && now - kernel.started >= whole * INT64_C(1000)) ||
-	    (idle != -1 && now - kernel.told_then[n] >= idle * INT64_C(1000));
+	    (idle != -1 && now - kernel.told_then[1] >= idle * INT64_C(1000));
 }
 
 /* The opposite: neither has, though all that was news is counted. */
@@ -158,9 +186,8 @@ within(const struct graceclose_opts *o)
 	    (idle == -1 || now - kernel.progressed < idle * INT64_C(1000));
 }
 
-/* `later`: the clock was read once more, for the report. */
 static void
-check_error(int error, const struct graceclose_opts *o, bool later)
+check_error(int error, const struct graceclose_opts *o)
 {
 	switch (error) {
 	case 0:
@@ -171,10 +198,10 @@ check_error(int error, const struct graceclose_opts *o, bool later)
 			must(kernel.peer_fin);
 		break;
 	case ECONNRESET:
-		must(kernel.liar || kernel.dead || kernel.cut);
+		must(kernel.liar || kernel.dead || kernel.cut || blamed());
 		break;
 	case ETIMEDOUT:
-		must(kernel.liar || ran_out(o, later));
+		must(kernel.liar || ran_out(o));
 		break;
 	case EMSGSIZE:
 		must(kernel.liar || (o->discard_max != 0 &&
@@ -245,7 +272,7 @@ judge(int r, const struct graceclose_opts *o,
 
 	check_return(r, errno);
 	must(r == 0 || (error != 0 && error != MARK));
-	check_error(error, o, report != NULL);
+	check_error(error, o);
 	check_released();
 	check_wire(error, o);
 	if (report == NULL)
@@ -376,14 +403,15 @@ try_graceclose(void)
 /* What the next step cannot but see. */
 struct before {
 	unsigned	failures;
+	int		state;
 	bool		dead, delivered, ended, cut, much;
 };
 
 static struct before
 look_before(const struct graceclose_opts *o)
 {
-	struct before b = { kernel.failures, kernel.dead, delivered(),
-	    kernel.peer_fin && delivered(), kernel.cut,
+	struct before b = { kernel.failures, kernel.state, kernel.dead,
+	    delivered(), kernel.peer_fin && delivered(), kernel.cut,
 	    kernel.unread > WHOLE_TURN };
 
 	if (o->discard_max != 0 && (uint64_t)(kernel.discarded +
@@ -392,13 +420,21 @@ look_before(const struct graceclose_opts *o)
 	return b;
 }
 
+/* MPTCP that fell back knows nothing any more by the time it is asked. */
+static bool
+forgets(const struct before *b)
+{
+	return kernel.kind == KERNEL_FALLBACK &&
+	    kernel.state == TCP_CLOSE && b->state != TCP_CLOSE;
+}
+
 static void
 check_step(int r, const struct before *b, const struct graceclose_opts *o)
 {
 	if (r == 1 && !kernel.liar && !kernel.cut)
 		must(within(o));
 	if (!truth_is_known() || kernel.failures > b->failures || b->much ||
-	    kernel.kind == KERNEL_FALLBACK || kernel.cut != b->cut)
+	    kernel.cut != b->cut || forgets(b))
 		return;
 	if (b->dead || b->ended ||
 	    (b->delivered && o->until == GRACECLOSE_DELIVERED))
@@ -406,7 +442,7 @@ check_step(int r, const struct before *b, const struct graceclose_opts *o)
 	if (kernel.cut || forgotten() ||
 	    (kernel.dead && kernel.kind == KERNEL_LOCAL))
 		return;
-	if (!b->dead && (b->ended ||
+	if (!b->dead && !blamed() && (b->ended ||
 	    (b->delivered && o->until == GRACECLOSE_DELIVERED)))
 		must(r == 0);
 	if (b->dead && !b->delivered)
@@ -533,16 +569,23 @@ try_steps(void)
 
 /*
  * What a look that consumes nothing cannot tell: POLLERR may be a notice of the
- * error queue, and after the end it says reset; a page of input hides that no
- * FIN came behind it, once the error is taken.
+ * error queue, or ICMP's, and after the end it says reset; a page of input
+ * hides that no FIN came behind it, once the error is taken.
  */
 static bool
 blurred(void)
 {
-	return (kernel.notices > 0 && kernel.ended) || forgotten() ||
-	    (kernel.dead && kernel.error_taken && kernel.unread >= 4096) ||
-	    (kernel.no_diag && kernel.kind == KERNEL_MPTCP) ||
-	    kernel.kind == KERNEL_FALLBACK;
+	return (kernel.ended && (kernel.notices > 0 || kernel.muddled)) ||
+	    forgotten() ||
+	    (kernel.dead && kernel.error_taken &&
+	    kernel.unread >= KERNEL_PAGE) ||
+	    (kernel.no_diag && kernel.kind == KERNEL_MPTCP);
+}
+
+static bool
+is_mptcp(void)
+{
+	return kernel.kind == KERNEL_MPTCP || kernel.kind == KERNEL_FALLBACK;
 }
 
 static void
@@ -562,7 +605,7 @@ check_probe(int bits, int error)
 	if (kernel.unread > 0)
 		want |= GRACECLOSE_UNREAD;
 	/* One byte, or the end: a dead MPTCP connection may not say which. */
-	if (kernel.kind == KERNEL_MPTCP && kernel.dead && kernel.unread == 1)
+	if (is_mptcp() && kernel.dead && kernel.unread == 1)
 		want ^= (want ^ bits) & GRACECLOSE_UNREAD;
 	if (!blurred())
 		must(bits == want);
@@ -591,6 +634,7 @@ look_once(unsigned how)
 	default:
 		r = peer_closed(KERNEL_FD);
 		must(r >= -1 && r <= 1);
+		must(r == -1 || errno == MARK);
 		if (!truth_is_known() || kernel.events + kernel.failures > 0 ||
 		    blurred())
 			break;
@@ -622,8 +666,7 @@ look_at_unacked(void)
 static bool
 overtaken(void)
 {
-	return kernel.events > 0 && (kernel.kind == KERNEL_MPTCP ||
-	    kernel.kind == KERNEL_FALLBACK);
+	return kernel.events > 0 && is_mptcp();
 }
 
 static void
@@ -639,7 +682,7 @@ look_around(void)
 		else
 			look_once(kernel_draw(3));
 		must(kernel.liar || kernel.consumed == 0 || overtaken());
-		kernel.error_taken |= kernel.consumed != 0;
+		kernel.error_taken |= kernel.consumed != 0 && kernel.dead;
 		must(kernel.closes == 0 && kernel.others == 0);
 	}
 	kernel_watch();
@@ -661,9 +704,9 @@ LLVMFuzzerTestOneInput(const uint8_t *in, size_t size)
 	return 0;
 }
 
-/* From here on a system call is one of kernel.c. */
+/* From here on a system call is one of kernel_call.h. */
 #define KERNEL_CALLS
-#include "kernel.h"
+#include "kernel_call.h"
 
 /* NOLINTBEGIN(bugprone-suspicious-include) */
 #include "../lib/abort_close.c"

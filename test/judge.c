@@ -44,9 +44,7 @@ struct trial {
 	int		outcome;
 	int64_t		over_us;	/* what was asked for was true */
 	int64_t		reset_us;	/* one that we had to believe came */
-	bool		failed;
-	char		*wrong;
-	size_t		size;
+	struct judgement *j;
 };
 
 static void __attribute__((format(printf, 2, 3)))
@@ -54,11 +52,11 @@ deny(struct trial *t, const char *fmt, ...)
 {
 	va_list ap;
 
-	if (t->failed)
+	if (!t->j->right)
 		return;
-	t->failed = true;
+	t->j->right = false;
 	va_start(ap, fmt);
-	(void)vsnprintf(t->wrong, t->size, fmt, ap);
+	(void)vsnprintf(t->j->wrong, sizeof(t->j->wrong), fmt, ap);
 	va_end(ap);
 }
 
@@ -99,8 +97,8 @@ cut(const struct trial *t)
 static bool
 may_reset(const struct trial *t)
 {
-	return t->p->form == F_ABORT ||
-	    (cut(t) && t->p->opts.on_expiry == GRACECLOSE_RESET);
+	return t->p->way.form == F_ABORT ||
+	    (cut(t) && t->p->way.opts.on_expiry == GRACECLOSE_RESET);
 }
 
 /*
@@ -130,7 +128,7 @@ agrees(struct trial *t)
 	if (r->delivered == 1 && r->unacked != 0)
 		deny(t, "delivered, but %" PRIu64 " unacked", r->unacked);
 	if (t->outcome == GRACECLOSE_OK && (r->delivered == 0 ||
-	    (t->p->opts.until == GRACECLOSE_FINISHED && r->finished == 0)))
+	    (t->p->way.opts.until == GRACECLOSE_FINISHED && r->finished == 0)))
 		deny(t, "0 and a report of %d delivered, %d finished",
 		    r->delivered, r->finished);
 }
@@ -166,7 +164,7 @@ finished_then(const struct trial *t)
 static void
 zero_is_true(struct trial *t)
 {
-	if (t->outcome != GRACECLOSE_OK || t->p->form == F_ABORT)
+	if (t->outcome != GRACECLOSE_OK || t->p->way.form == F_ABORT)
 		return;
 	if (t->e->disturbed && t->then.acked == t->e->written &&
 	    t->all.rst_reached)
@@ -175,7 +173,7 @@ zero_is_true(struct trial *t)
 		deny(t, "0, but %" PRIu64 " of %" PRIu64 " bytes were "
 		    "acknowledged, our FIN %s", t->then.acked, t->e->written,
 		    t->then.fin_acked ? "too" : "not");
-	if (t->p->opts.until == GRACECLOSE_FINISHED && !finished_then(t))
+	if (t->p->way.opts.until == GRACECLOSE_FINISHED && !finished_then(t))
 		deny(t, "0, but the peer had not finished");
 	if (t->e->heard && !t->e->heard_right)
 		deny(t, "0, but the peer has not every byte and our FIN");
@@ -234,15 +232,15 @@ had_a_chance(const struct trial *t)
 static bool
 overrun(const struct trial *t)
 {
-	return t->p->opts.discard_max != 0 &&
-	    t->course.came - t->e->read > t->p->opts.discard_max;
+	return t->p->way.opts.discard_max != 0 &&
+	    t->course.came - t->e->read > t->p->way.opts.discard_max;
 }
 
 /* 0 if. */
 static void
 truth_is_told(struct trial *t)
 {
-	if (t->outcome == GRACECLOSE_OK || t->p->form == F_ABORT ||
+	if (t->outcome == GRACECLOSE_OK || t->p->way.form == F_ABORT ||
 	    !had_a_chance(t) || overrun(t))
 		return;
 	deny(t, "%s, but all was over after %.1f ms", t_errno(t->c->error),
@@ -265,7 +263,7 @@ failure_is_true(struct trial *t)
 		break;
 	case GRACECLOSE_ABORTED:
 		if (!t->c->cancelled ||
-		    elapsed(t) < (int64_t)t->p->cancel_ms * 1000)
+		    elapsed(t) < (int64_t)t->p->way.cancel_ms * 1000)
 			deny(t, "ECANCELED, and nobody did");
 		break;
 	}
@@ -300,14 +298,18 @@ discarded_is_exact(struct trial *t)
 	if (n > t->course.came - t->e->read)
 		deny(t, "%" PRIu64 " bytes discarded, %" PRIu64 " came", n,
 		    t->course.came - t->e->read);
+	if (t->outcome == GRACECLOSE_EXPIRED &&
+	    n + t->e->read < t->before.taken)
+		deny(t, "%" PRIu64 " bytes discarded, %" PRIu64 " were here",
+		    n, t->before.taken - t->e->read);
 	if (t->r->finished == 1 && !t->all.rst_reached && n != taken &&
 	    t->outcome != GRACECLOSE_FLOODED)
 		deny(t, "%" PRIu64 " bytes discarded, not %" PRIu64, n, taken);
-	if (t->outcome == GRACECLOSE_FLOODED && n <= t->p->opts.discard_max)
+	if (t->outcome == GRACECLOSE_FLOODED && n <= t->p->way.opts.discard_max)
 		deny(t, "flooded with %" PRIu64 " bytes", n);
-	if (t->outcome == GRACECLOSE_OK && t->p->opts.discard_max != 0 &&
-	    t->p->opts.until == GRACECLOSE_FINISHED &&
-	    n > t->p->opts.discard_max)
+	if (t->outcome == GRACECLOSE_OK && t->p->way.opts.discard_max != 0 &&
+	    t->p->way.opts.until == GRACECLOSE_FINISHED &&
+	    n > t->p->way.opts.discard_max)
 		deny(t, "not flooded with %" PRIu64 " bytes", n);
 }
 
@@ -332,13 +334,26 @@ nothing_is_late(struct trial *t)
 	    t->c->end_us));
 
 	if (t->c->cancelled)
-		end = t->c->start_us + (int64_t)t->p->cancel_ms * 1000;
+		end = t->c->start_us + (int64_t)t->p->way.cancel_ms * 1000;
 	end = earlier(end, later(t->over_us, t->c->start_us));
 	end = earlier(end, later(t->reset_us, t->c->start_us));
-	if (end != NEVER && t->course.whole &&
-	    t->c->end_us > end + SLACK_US)
+	if (end == NEVER || !t->course.whole)
+		return;
+	t->j->timely = true;
+	t->j->late_us = t->c->end_us - end;
+	if (t->j->late_us > SLACK_US)
 		deny(t, "returned after %.1f ms instead of %.1f",
 		    ms(t, t->c->end_us), ms(t, end));
+}
+
+static void
+no_loop_spins(struct trial *t)
+{
+	struct t_counts n;
+
+	t_wire_counts(&n);
+	if (t->c->turns > closing_turns(t->c, &n))
+		deny(t, "the loop turned %u times", t->c->turns);
 }
 
 static void
@@ -398,7 +413,7 @@ rst_is_sent(struct trial *t)
 	if (!may_reset(t) || t->all.rst_sent || t->reset_us != NEVER ||
 	    t->e->disturbed)
 		return;
-	if (t->p->form == F_ABORT || t->course.fin_us == NEVER)
+	if (t->p->way.form == F_ABORT || t->course.fin_us == NEVER)
 		deny(t, "no RST was sent");
 }
 
@@ -413,6 +428,7 @@ static void (*const rules[])(struct trial *) = {
 	discarded_is_exact,
 	expiry_is_not_early,
 	nothing_is_late,
+	no_loop_spins,
 	time_is_told,
 	rst_is_allowed,
 	rst_is_sent
@@ -443,7 +459,7 @@ judge_outcome(const struct closing *c)
 static int64_t
 over(const struct trial *t)
 {
-	bool both = t->p->opts.until == GRACECLOSE_FINISHED || !SEES_ACKS;
+	bool both = t->p->way.opts.until == GRACECLOSE_FINISHED || !SEES_ACKS;
 
 	if (!delivered_by(t, &t->alive) || (both && !t->alive.fin_taken))
 		return NEVER;
@@ -458,26 +474,25 @@ truth_by(const struct trial *t, struct t_truth *truth, int64_t us)
 	t_wire_truth(truth, earlier(us, t->reset_us - 1));
 }
 
-bool
-judge(const struct evidence *e, char *wrong, size_t size)
+void
+judge(const struct evidence *e, struct judgement *j)
 {
-	struct trial t = { .e = e, .p = e->plan, .c = e->closing,
-	    .wrong = wrong, .size = size };
+	struct trial t = { .e = e, .p = e->plan, .c = e->closing, .j = j };
 	size_t i;
 
+	*j = (struct judgement){ .right = true };
 	/* A reset whose error is gone is an end like others there. */
 	if (e->disturbed && !SEES_ACKS)
-		return true;
+		return;
 	course_read(&t.course, SEES_ACKS);
 	t_wire_truth(&t.all, NEVER);
 	t.reset_us = t.all.rst_reached ? t.all.rst_reached_us : NEVER;
 	truth_by(&t, &t.alive, NEVER);
 	truth_by(&t, &t.then, t.c->end_us);
 	truth_by(&t, &t.before, t.c->end_us - MARGIN_US);
-	t.r = t.c->reported ? &t.c->report : NULL;
+	t.r = closing_reports(t.p->way.form) ? &t.c->report : NULL;
 	t.outcome = judge_outcome(t.c);
 	t.over_us = over(&t);
 	for (i = 0; i < sizeof(rules) / sizeof(rules[0]); i++)
 		rules[i](&t);
-	return !t.failed;
 }

@@ -21,8 +21,14 @@ struct evidence {
 	bool		heard_right;	/* every byte, and our FIN */
 };
 
-/* False: it did not, and `wrong` says in what. */
-bool	judge(const struct evidence *, char *wrong, size_t);
+struct judgement {
+	bool	right;			/* it kept the promise */
+	char	wrong[400];		/* in what it did not */
+	int64_t	late_us;		/* behind what it had to wait for, */
+	bool	timely;			/* if that is known */
+};
+
+void	judge(const struct evidence *, struct judgement *);
 
 /* enum graceclose_outcome by what was returned; -1: none has that errno. */
 int	judge_outcome(const struct closing *);

@@ -7,35 +7,21 @@
  * FIN or a reset arrives, time passes, a call fails.  When it is used up
  * nothing happens any more.  Time is virtual.
  *
- * Where KERNEL_CALLS is defined before this file is included (again) the names
- * of the calls are those of this kernel from there on.
+ * Here are the truth and the string; kernel_net.h is what becomes of the
+ * connection, kernel_call.h the system calls.
  */
 #ifndef TEST_KERNEL_H
 #define TEST_KERNEL_H
 
 #include <sys/types.h>
-#include <sys/epoll.h>
-#include <sys/ioctl.h>
 #include <sys/socket.h>
-
-#include <linux/inet_diag.h>
-#include <linux/mptcp.h>
-#include <linux/netlink.h>
-#include <linux/rtnetlink.h>
-#include <linux/sock_diag.h>
-#include <linux/sockios.h>
 
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 
-#include <errno.h>
-#include <fcntl.h>
-#include <poll.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <time.h>
-#include <unistd.h>
 
 enum {					/* what the descriptor is */
 	KERNEL_TCP,
@@ -55,6 +41,12 @@ enum {					/* what the descriptor is */
 };
 
 #define KERNEL_FD	7
+#define KERNEL_PAGE	4096
+#define KERNEL_CALLS_MAX 60000		/* more: it does not end */
+#define KERNEL_PATIENCE	((int64_t)10000000)	/* microseconds */
+
+#define KERNEL_RD	1		/* of kernel.shut: SHUT_RD + 1 */
+#define KERNEL_WR	2
 
 struct kernel {
 	/* The connection, bytes without SYN and FIN. */
@@ -65,20 +57,27 @@ struct kernel {
 	bool		fin, fin_acked;	/* ours: behind the last byte */
 	int64_t		unread;
 	bool		peer_fin;
-	int		shut;		/* SHUT_RD + 1 | SHUT_WR + 1 */
+	int		shut;		/* KERNEL_RD | KERNEL_WR */
 	int		error;		/* pending */
+	bool		icmp;		/* which is what ICMP said, no end */
+	bool		muddled;	/* pending at the end, or taken */
 	unsigned	notices;	/* of the error queue */
 	bool		was_opening;	/* reset during the handshake */
 	bool		dead;		/* reset, or given up */
 	bool		cut;		/* so by another's connect(AF_UNSPEC) */
 	bool		ended;		/* in order, both FINs acknowledged */
 	bool		caller_fin;	/* SHUT_WR before the library came */
-	bool		error_taken;	/* by the caller */
+	bool		fin_first;	/* the peer's, likewise */
+	bool		error_taken;	/* that of its death, by the caller */
 	struct linger	linger;
+	bool		edge;		/* epoll(7) has something new to tell */
 
 	/* What this kernel cannot do, and what it is like. */
 	bool		old;		/* no TCP_ZEROCOPY_RECEIVE */
+	bool		connecting;	/* our SYN counts as acknowledged */
 	bool		no_diag;	/* no sock_diag(7) of MPTCP */
+	bool		no_files;	/* RLIMIT_NOFILE is 0 */
+	bool		recverr;	/* IP_RECVERR is set */
 	bool		liar;		/* answers are arbitrary */
 	bool		endless;	/* the caller sets no limits */
 
@@ -87,6 +86,8 @@ struct kernel {
 	unsigned	closes;
 	unsigned	others;		/* descriptors of its own, open */
 	bool		may_wait;
+	bool		too_late;	/* SHUT_WR found it over */
+	int64_t		balked;		/* recv failed, and left so much */
 	bool		rst_sent;
 	bool		blocked;	/* close would have lingered */
 	bool		spilt;		/* close found something unread */
@@ -106,55 +107,31 @@ struct kernel {
 };
 extern struct kernel kernel;
 
+/* Whether it is TCP, or has it below and passes for it; AF_UNIX. */
+bool		 kernel_is_tcp(void);
+bool		 kernel_is_local(void);
+
 /* A new one: what it is and has been through is drawn as well. */
 void		 kernel_boot(const uint8_t *, size_t);
-unsigned	 kernel_draw(unsigned below);
-bool		 kernel_silent(void);		/* the bytes are used up */
 void		 kernel_watch(void);		/* begin to keep accounts */
-/* For the caller of the library, a loop: by edges, or by level (0: nothing). */
-void		 kernel_wait(bool edges, short events, int timeout_ms);
-_Noreturn void	 kernel_panic(const char *, int line);
 
+/* From the string; 0, the least that may happen, when it is used up. */
+unsigned	 kernel_draw(unsigned below);
+int64_t		 kernel_draw_amount(void);	/* of bytes */
+bool		 kernel_silent(void);		/* it is used up */
+bool		 kernel_forsaken(void);		/* and that long ago */
+#define kernel_one_of(table)						\
+	((table)[kernel_draw(sizeof(table) / sizeof((table)[0]))])
+
+_Noreturn void	 kernel_panic(const char *, const char *file, int line);
 #define kernel_must(ok)							\
-	((ok) ? (void)0 : kernel_panic(#ok, __LINE__))
+	((ok) ? (void)0 : kernel_panic(#ok, __FILE__, __LINE__))
 
-/* The calls. */
-ssize_t	kernel_recv(int, void *, size_t, int);
-ssize_t	kernel_send(int, const void *, size_t, int);
-int	kernel_getsockopt(int, int, int, void *, socklen_t *);
-int	kernel_setsockopt(int, int, int, const void *, socklen_t);
-int	kernel_getpeername(int, struct sockaddr *, socklen_t *);
-int	kernel_getsockname(int, struct sockaddr *, socklen_t *);
-int	kernel_ioctl(int, unsigned long, int *);
-int	kernel_fcntl(int, int);
-int	kernel_poll(struct pollfd *, nfds_t, int);
-int	kernel_epoll_create1(int);
-int	kernel_epoll_ctl(int, int, int, struct epoll_event *);
-int	kernel_epoll_wait(int, struct epoll_event *, int, int);
-int	kernel_connect(int, const struct sockaddr *, socklen_t);
-int	kernel_shutdown(int, int);
-int	kernel_socket(int, int, int);
-int	kernel_close(int);
-int	kernel_clock_gettime(clockid_t, struct timespec *);
+/* -DKERNEL_TRACE tells the story of a finding. */
+#ifdef KERNEL_TRACE
+#define kernel_trace(...)	((void)fprintf(stderr, __VA_ARGS__))
+#else
+#define kernel_trace(...)	((void)0)
+#endif
 
 #endif /* TEST_KERNEL_H */
-
-#ifdef KERNEL_CALLS
-#define recv		kernel_recv
-#define send		kernel_send
-#define getsockopt	kernel_getsockopt
-#define setsockopt	kernel_setsockopt
-#define getpeername	kernel_getpeername
-#define getsockname	kernel_getsockname
-#define ioctl		kernel_ioctl
-#define fcntl		kernel_fcntl
-#define poll		kernel_poll
-#define epoll_create1	kernel_epoll_create1
-#define epoll_ctl	kernel_epoll_ctl
-#define epoll_wait	kernel_epoll_wait
-#define connect		kernel_connect
-#define shutdown	kernel_shutdown
-#define socket		kernel_socket
-#define close		kernel_close
-#define clock_gettime	kernel_clock_gettime
-#endif

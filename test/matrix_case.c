@@ -20,7 +20,6 @@
 
 #define LINGER_MS	100	/* between the end of our data and its close */
 #define TOGETHER_US	20000	/* one way, so that the FINs cross */
-#define FIN_BIT		1	/* of T_FIN, in the counts */
 #define RTO_US		200000	/* Linux's own */
 #define RTO_FAULT_US	20000	/* where something is lost, for speed */
 #define EARLY_US	50000	/* see judge_report() */
@@ -272,12 +271,20 @@ ask(const struct bout *b)
  */
 
 static void
-judge_call(const struct m_expected *e, const struct m_told *t)
+judge_call(const struct m_expected *e, struct m_result *res)
 {
-	ck_assert_int_eq(t->rc, e->rc);
-	ck_assert_str_eq(t_errno(t->error), t_errno(e->error));
-	ck_assert_int_ge(t->us, e->least_ms * 1000);
-	ck_assert_int_le(t->us, e->most_ms * 1000);
+	const struct closing *t = &res->told;
+	struct t_counts n;
+
+	res->due_us = e->least_ms * 1000;
+	res->took_us = t->end_us - t->start_us;
+	ck_assert_int_eq(t->value, e->value);
+	t_error_is(t->error, e->error);
+	ck_assert(t->released);
+	ck_assert_int_ge(res->took_us, res->due_us);
+	ck_assert_int_le(res->took_us, e->most_ms * 1000);
+	t_wire_counts(&n);
+	ck_assert_uint_le(t->turns, closing_turns(t, &n));
 }
 
 /*
@@ -313,8 +320,7 @@ judge_truth(const struct bout *b, const struct m_result *res)
 	const struct graceclose_report *r = &res->told.report;
 	const struct t_truth *t = &res->truth;
 
-	if (!m_aborts(b->c->form) && res->told.rc == 0 &&
-	    b->c->form->how != M_REAPER)
+	if (!m_aborts(b->c->form) && res->told.value == 0)
 		ck_assert_int_eq(t->fin_acked, true);
 	if (b->c->peer->reset == M_NEVER)
 		ck_assert_int_eq(t->rst_reached, false);
@@ -342,9 +348,9 @@ judge_fin(const struct m_case *c)
 
 	t_wire_counts(&n);
 	if (m_aborts(c->form) || p->reset == M_BEFORE)
-		ck_assert_uint_eq(n.seen[T_OUT][FIN_BIT], 0);
+		ck_assert_uint_eq(n.seen[T_OUT][T_FIN_BIT], 0);
 	else if ((p->ways & (M_SHUT | M_AT_ONCE)) == 0)
-		ck_assert_uint_ge(n.seen[T_OUT][FIN_BIT], least);
+		ck_assert_uint_ge(n.seen[T_OUT][T_FIN_BIT], least);
 }
 
 /* What the wire saw in the end, an RST above all. */
@@ -522,12 +528,11 @@ m_case_run(const struct m_case *c, struct m_result *res)
 	if (c->form->asks)
 		ask(&b);
 	m_close(c->form, b.fd, &res->told);
-	t_wire_truth(&res->truth, INT64_MAX);
+	t_wire_truth(&res->truth, res->told.end_us);
 	res->ran = true;
 	if (kernel(c))
 		part(&b);
-	t_released(b.fd);
-	judge_call(&b.e, &res->told);
+	judge_call(&b.e, res);
 	if (m_reports(c->form))
 		judge_report(&b.e, &res->told.report);
 	judge_truth(&b, res);

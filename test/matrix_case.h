@@ -36,8 +36,10 @@ struct m_case {
 
 /* What was measured, for the table; `ran` is set as soon as it closed. */
 struct m_result {
-	struct m_told	told;
-	struct t_truth	truth;		/* right after it */
+	struct closing	told;
+	struct t_truth	truth;		/* as it returned */
+	int64_t		due_us;		/* what it waits for comes then, */
+	int64_t		took_us;	/* and this is how long it took */
 	bool		ran;
 	bool		reset;		/* an RST of ours left, in the end */
 };

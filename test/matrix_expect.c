@@ -52,7 +52,8 @@ idle_at(const struct graceclose_opts *o, const struct m_peer *p)
 {
 	int first = earlier_of(delivered_at(p), p->finished);
 	int second = later_of(delivered_at(p), p->finished);
-	int last = 0;
+	int last = M_COUNTS && (p->ways & M_HALFWAY) != 0 ?
+	    p->delivered / 2 : 0;
 
 	if (o->idle_ms == -1 || (p->ways & M_ENDLESS) != 0)
 		return M_NEVER;
@@ -158,6 +159,16 @@ discards(const struct graceclose_opts *o, const struct m_peer *p,
 		e->discarded_most = UINT64_MAX;
 }
 
+bool
+m_ends(const struct m_form *f, const struct m_peer *p)
+{
+	struct graceclose_opts o = m_opts(f);
+	int at;
+
+	(void)decide(&o, p, &at);
+	return at != M_NEVER;
+}
+
 static void
 expect_abort(const struct m_peer *p, struct m_expected *e)
 {
@@ -183,8 +194,8 @@ m_expect(const struct m_form *f, const struct m_peer *p, struct m_expected *e)
 	memset(e, 0, sizeof(*e));
 	e->outcome = decide(&o, p, &at);
 	e->reported = errors[e->outcome];
-	e->rc = e->reported == 0 || f->how == M_REAPER ? 0 : -1;
-	e->error = e->rc == 0 ? T_ERRNO_UNTOUCHED : e->reported;
+	e->value = e->reported == 0 ? 0 : -1;
+	e->error = e->value == 0 ? T_ERRNO_UNTOUCHED : e->reported;
 	e->delivered = delivered_at(p) <= at;
 	e->finished = finishes(&o, p, e->outcome, at);
 	e->unacked = e->delivered ? 0 : (uint64_t)(M_WRITTEN - p->acks);

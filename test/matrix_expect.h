@@ -23,8 +23,8 @@
 #endif
 
 struct m_expected {
-	int		rc;
-	int		error;		/* errno after the call */
+	int		value;		/* returned */
+	int		error;		/* errno then */
 	int		outcome;	/* the report's from here on */
 	int		reported;	/* its error */
 	int		delivered;
@@ -36,6 +36,8 @@ struct m_expected {
 	bool		later;		/* goes on until the peer wakes */
 };
 
+/* Without limits not every close comes to its end. */
+bool	m_ends(const struct m_form *, const struct m_peer *);
 void	m_expect(const struct m_form *, const struct m_peer *,
 	    struct m_expected *);
 

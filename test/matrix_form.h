@@ -8,21 +8,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "util.h"
-
-enum m_how {
-	M_GRACEFUL,		/* graceful_close() */
-	M_LINGER,		/* linger_close() */
-	M_ABORT,		/* abort_close() */
-	M_BLOCKING,		/* graceclose() */
-	M_EPOLL,		/* begin and step, a loop with epoll */
-	M_POLL,			/* the same with poll */
-	M_REAPER		/* a reaper, which tells done */
-};
+#include "closing.h"
 
 struct m_form {
 	const char	*name;
-	enum m_how	 how;
+	enum closing_form form;
 	int		 until, on_expiry;	/* a verb's: as its page says */
 	int		 timeout_ms, idle_ms;
 	uint64_t	 discard_max;
@@ -34,24 +24,13 @@ extern const struct m_form m_forms[];
 extern const size_t m_nforms;
 
 #define m_aborts(f)	((f)->timeout_ms == 0)
-#define m_reports(f)	((f)->how >= M_BLOCKING)
+#define m_reports(f)	closing_reports((f)->form)
 
-/*
- * What came of it: what the call returned, and the report where there is one.
- * A reaper's verdict is in the report alone; its call returns 0.
- */
-struct m_told {
-	int	rc;
-	int	error;			/* errno, T_ERRNO_UNTOUCHED if so */
-	struct graceclose_report report;
-	int64_t	us;			/* the time it took */
-};
-
-void	m_close(const struct m_form *, int fd, struct m_told *);
+void	m_close(const struct m_form *, int fd, struct closing *);
 
 /*
  * The factor by which the limits grow where everything is slower: T_SLOW in
- * the environment, more under a sanitizer.
+ * the environment, and more under a sanitizer or valgrind.
  */
 int	m_slow(void);
 struct graceclose_opts m_opts(const struct m_form *);

@@ -25,6 +25,7 @@
 #define RST	{ P_RST, 0 }
 #define VANISH	{ P_VANISH, 0 }
 #define SLEEP	{ P_SLEEP, M_LATE_MS }
+#define PAUSE	{ P_SLEEP, M_PART_MS }
 
 /*
  * The columns behind the moves: acks, delivered, finished, reset, before,
@@ -50,6 +51,10 @@ const struct m_peer m_peers[] = {
 	{ NULL, { "ACKs our FIN late",
 	    { DATA, { P_ACK_LATE, LATE }, ANY_FIN, FIN } },
 	    ALL, LATE, 0, N, 0, 0, 0 },
+	{ NULL, { "ACKs part by part",
+	    { MUTE, ANY_FIN, PAUSE, { P_ACK_UP_TO, M_PART }, PAUSE,
+	    { P_ACKS, 1 }, FIN } },
+	    ALL, 2 * M_PART_MS, 2 * M_PART_MS, N, 0, 0, M_HALFWAY },
 	{ NULL, { "late input, FIN",
 	    { OUR_FIN, { P_SEND, 20000 }, FIN } },
 	    ALL, 0, 0, N, 0, 20000, 0 },
@@ -60,7 +65,7 @@ const struct m_peer m_peers[] = {
 	    { DATA, { P_SEND, 3000 }, FIN } },
 	    ALL, 0, B, N, 3000, 0, 0 },
 	{ NULL, { "data behind its FIN",
-	    { OUR_FIN, FIN, { P_DATA_BEHIND, 700 } } },
+	    { OUR_FIN, FIN, ACKED, { P_DATA_BEHIND, 700 } } },
 	    ALL, 0, 0, N, 0, 0, 0 },
 
 	{ "Ends in order, with a kernel there",

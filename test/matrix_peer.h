@@ -19,6 +19,7 @@
 #define M_LAST		500	/* of these, written right before the close */
 #define M_PART		4321	/* what some peers acknowledge of them */
 #define M_LATE_MS	150	/* what is late */
+#define M_PART_MS	350	/* from one part of an ACK to the next */
 
 /* Times in ms after our FIN arrived there, or one of these. */
 #define M_BEFORE	(-1)	/* known here before the close begins */
@@ -31,10 +32,11 @@
 #define M_SHUT		0x08	/* its window is: our data is not even sent */
 #define M_AT_ONCE	0x10	/* the close does not wait for `before` */
 #define M_FLOODS	0x20	/* endless, as fast as it goes */
-#define M_KERNEL	0x80	/* it is none of ours: see matrix_kernel */
+#define M_CHALLENGED	0x40	/* its RST is answered with an ACK */
+#define M_KERNEL	0x80	/* it is none of ours, but a kernel's */
 #define M_TOGETHER	0x100	/* its FIN leaves when ours does */
 #define M_FAULTS	0x200	/* meets the faults of the wire, too */
-#define M_CHALLENGED	0x40	/* its RST is answered with an ACK */
+#define M_HALFWAY	0x400	/* a part is acknowledged halfway there */
 
 struct m_peer {
 	const char	*section;	/* NULL: that of the one above */

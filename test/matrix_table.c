@@ -27,7 +27,7 @@ describe(char *text, const struct m_case *c, const struct m_result *r)
 {
 	const struct graceclose_report *rep = &r->told.report;
 	bool report = m_reports(c->form);
-	int error = report ? rep->error : r->told.rc == 0 ? 0 : r->told.error;
+	int error = r->told.value == 0 ? 0 : r->told.error;
 	bool delivered = report ? rep->delivered : r->truth.fin_acked;
 	bool finished = report ? rep->finished : r->truth.fin_taken;
 	uint64_t unacked = report ? rep->unacked :
@@ -99,7 +99,7 @@ print_legend(void)
 		printf("  %c %-22s%s", 'a' + (int)i, m_forms[i].name,
 		    i % 3 == 2 || i + 1 == m_nforms ? "\n" : "");
 	printf("Of %d bytes written: d delivered, f finished, then how many "
-	    "were unacknowledged\nwhen it returned; RST: one of ours left, "
+	    "nobody had\nacknowledged when it returned; RST: one of ours left, "
 	    "then or later.\n", M_WRITTEN);
 }
 
@@ -117,8 +117,7 @@ print_faults(const struct m_case *cases, const struct m_result *results,
 			if (cases[i].fault != &m_faults[f] || !results[i].ran)
 				continue;
 			all++;
-			ok += results[i].told.rc == 0 &&
-			    results[i].told.report.error == 0;
+			ok += results[i].told.value == 0;
 		}
 		printf("%-28s %5zu %5zu\n", m_faults[f].name, all, ok);
 	}

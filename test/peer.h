@@ -50,7 +50,11 @@ enum t_move_kind {
 			   0: as fast as our window lets it */
 	P_STOP,		/* ends these two */
 	P_FIN,		/* behind all that was sent; carried again if lost */
-	P_DATA_BEHIND,	/* so many bytes with numbers behind its FIN, once */
+	P_DATA_BEHIND,	/* so many bytes with numbers behind its FIN, once;
+			   Linux drops them, unless both wait together, for a
+			   gap before them or for its lock: then it joins the
+			   two, and the FIN is behind (tcp_add_to_backlog(),
+			   tcp_ooo_try_coalesce()) */
 	P_RST,		/* RST|ACK at the number that we expect (when nothing
 			   on the way was lost), plus so many; no connection
 			   is left if that is 0, and RST the answer to all */

@@ -97,7 +97,7 @@ static const struct t_move endings[][ENDING] = {
 	{ { P_SEND, ANY }, { P_FIN, 0 } },
 	{ { P_ACKS, 0 }, { P_AWAIT_ANY_FIN, 0 }, { P_FIN, 0 },
 	    { P_ACKS, 1 } },				/* simultaneous */
-	{ { P_FIN, 0 }, { P_DATA_BEHIND, 100 } },
+	{ { P_FIN, 0 }, { P_AWAIT_ACKED, 0 }, { P_DATA_BEHIND, 100 } },
 	{ { P_AWAIT_FIN, 0 } },				/* never its FIN */
 	{ { P_AWAIT_FIN, 0 }, { P_DRIP, ANY } },
 	{ { P_FLOOD, ANY } },
@@ -219,14 +219,21 @@ endless(const struct plan *p)
 	return makes(p, P_DRIP) || makes(p, P_FLOOD);
 }
 
+/* Or come to an end after minutes only: a window of one byte at a time. */
+static bool
+lasts(const struct plan *p)
+{
+	return endless(p) || makes(p, P_WINDOW);
+}
+
 static void
 draw_options(uint64_t *s, struct plan *p)
 {
-	struct graceclose_opts *o = &p->opts;
+	struct graceclose_opts *o = &p->way.opts;
 
 	o->until = chance(s, 60) ? GRACECLOSE_FINISHED : GRACECLOSE_DELIVERED;
 	o->on_expiry = chance(s, 60) ? GRACECLOSE_DETACH : GRACECLOSE_RESET;
-	o->timeout_ms = chance(s, 20) && !endless(p) ? -1 :
+	o->timeout_ms = chance(s, 20) && !lasts(p) ? -1 :
 	    between(s, 10, 800);
 	o->idle_ms = chance(s, 30) && o->timeout_ms != -1 ? -1 :
 	    between(s, 10, 400);
@@ -237,34 +244,34 @@ draw_options(uint64_t *s, struct plan *p)
 static void
 draw_close(uint64_t *s, struct plan *p)
 {
-	static const int forms[] = { F_LINGER, F_LINGER, F_BLOCKING,
-	    F_BLOCKING, F_BLOCKING, F_EPOLL, F_EPOLL, F_POLL, F_REAPER,
-	    F_REAPER };
+	static const enum closing_form forms[] = { F_LINGER, F_LINGER,
+	    F_BLOCKING, F_BLOCKING, F_BLOCKING, F_EPOLL, F_EPOLL, F_POLL,
+	    F_REAPER, F_REAPER };
 
-	p->form = PICK(s, forms);
+	p->way.form = PICK(s, forms);
 	p->nonblock = chance(s, 40);
-	p->storm = chance(s, 25);
-	p->cancel_ms = -1;
+	p->way.storm = chance(s, 25);
+	p->way.cancel_ms = -1;
 	draw_options(s, p);
 	/* Its own limits are 5 and 30 seconds. */
-	if (chance(s, 5) && !endless(p))
-		p->form = F_GRACEFUL;
+	if (chance(s, 5) && !lasts(p))
+		p->way.form = F_GRACEFUL;
 	else if (chance(s, 3))
-		p->form = F_ABORT;
-	switch (p->form) {
+		p->way.form = F_ABORT;
+	switch (p->way.form) {
 	case F_LINGER:
-		p->opts = t_opts(GRACECLOSE_DELIVERED, GRACECLOSE_RESET,
+		p->way.opts = t_opts(GRACECLOSE_DELIVERED, GRACECLOSE_RESET,
 		    between(s, 1, 800), -1);
 		break;
 	case F_GRACEFUL:
 	case F_ABORT:
-		memset(&p->opts, 0, sizeof(p->opts));
+		memset(&p->way.opts, 0, sizeof(p->way.opts));
 		break;
 	case F_BLOCKING:
 		break;
 	default:
 		if (chance(s, 5))
-			p->cancel_ms = between(s, 0, 100);
+			p->way.cancel_ms = between(s, 0, 100);
 	}
 }
 
@@ -282,20 +289,8 @@ dam(struct plan *p)
 	for (way = 0; way < T_WAYS; way++)
 		if (p->weather[way].delay_us < 5000)
 			p->weather[way].delay_us = 5000;
-	if (p->opts.timeout_ms > 300)
-		p->opts.timeout_ms = 300;
-}
-
-/*
- * What stands behind a FIN is nobody's business, and dropped.  But where both
- * wait for a gap to be closed Linux joins the two, and the program gets it
- * (tcp_ooo_try_coalesce()): so they come in order.
- */
-static void
-keep_order(struct plan *p)
-{
-	if (makes(p, P_DATA_BEHIND))
-		p->weather[T_IN].lost = p->weather[T_IN].held = 0;
+	if (p->way.opts.timeout_ms > 300)
+		p->way.opts.timeout_ms = 300;
 }
 
 void
@@ -312,19 +307,18 @@ plan_draw(struct plan *p, uint64_t seed, size_t number)
 	draw_connection(&s, p);
 	draw_close(&s, p);
 	dam(p);
-	keep_order(p);
 }
 
 int
 plan_timeout_ms(const struct plan *p)
 {
-	return p->opts.timeout_ms != 0 ? p->opts.timeout_ms : 30000;
+	return p->way.opts.timeout_ms != 0 ? p->way.opts.timeout_ms : 30000;
 }
 
 int
 plan_idle_ms(const struct plan *p)
 {
-	return p->opts.idle_ms != 0 ? p->opts.idle_ms : 5000;
+	return p->way.opts.idle_ms != 0 ? p->way.opts.idle_ms : 5000;
 }
 
 /*
@@ -376,7 +370,7 @@ print_peer(FILE *f, const struct plan *p)
 void
 plan_print(FILE *f, const struct plan *p)
 {
-	const struct graceclose_opts *o = &p->opts;
+	const struct graceclose_opts *o = &p->way.opts;
 
 	fprintf(f, "case %zu of seed %" PRIu64 "\n", p->number, p->seed);
 	print_weather(f, "out", &p->weather[T_OUT]);
@@ -387,12 +381,12 @@ plan_print(FILE *f, const struct plan *p)
 	    p->sndbuf, p->pause_ms, p->reads, p->linger,
 	    p->nonblock ? ", O_NONBLOCK" : "");
 	fprintf(f, "  %s until %s, on expiry %s, timeout %d ms, idle %d ms, "
-	    "discard %" PRIu64 "%s", plan_forms[p->form],
+	    "discard %" PRIu64 "%s", plan_forms[p->way.form],
 	    o->until == GRACECLOSE_DELIVERED ? "DELIVERED" : "FINISHED",
 	    o->on_expiry == GRACECLOSE_RESET ? "RESET" : "DETACH",
 	    plan_timeout_ms(p), plan_idle_ms(p), o->discard_max,
-	    p->storm ? ", signals" : "");
-	if (p->cancel_ms != -1)
-		fprintf(f, ", ended after %d ms", p->cancel_ms);
+	    p->way.storm ? ", signals" : "");
+	if (p->way.cancel_ms != -1)
+		fprintf(f, ", ended after %d ms", p->way.cancel_ms);
 	fprintf(f, "\n");
 }

@@ -9,23 +9,10 @@
 #include <stdint.h>
 #include <stdio.h>
 
-#include <graceclose.h>
-
+#include "closing.h"
 #include "peer.h"
 #include "there.h"
 #include "wire.h"
-
-/* Forms of the close. */
-enum plan_form {
-	F_GRACEFUL,		/* graceful_close() */
-	F_LINGER,		/* linger_close() */
-	F_ABORT,		/* abort_close() */
-	F_BLOCKING,		/* graceclose() */
-	F_EPOLL,		/* begin, step, end with epoll's edges */
-	F_POLL,			/* and with poll alone */
-	F_REAPER,
-	FORMS
-};
 
 struct plan {
 	uint64_t	seed;
@@ -44,12 +31,8 @@ struct plan {
 	int		pause_ms;	/* between that and the close */
 	size_t		reads;		/* of what has come then */
 	int		linger;		/* SO_LINGER seconds left on; -1 */
-	/* the close */
-	int		form;
-	struct graceclose_opts opts;	/* what it amounts to, verbs too */
 	bool		nonblock;
-	bool		storm;		/* a signal every millisecond */
-	int		cancel_ms;	/* ended then by the caller; -1 */
+	struct closing_way way;
 };
 
 extern const char *const plan_forms[FORMS];

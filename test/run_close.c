@@ -13,7 +13,6 @@
 
 #include <graceclose.h>
 
-#include "judge.h"
 #include "peer.h"
 #include "run_close.h"
 #include "there.h"
@@ -143,7 +142,7 @@ print_close(FILE *f, const struct evidence *e)
 		fprintf(f, " %s", t_errno(c->error));
 	fprintf(f, " after %.1f ms\n",
 	    (double)(c->end_us - c->start_us) / 1000);
-	if (c->reported)
+	if (closing_reports(e->plan->way.form))
 		fprintf(f, "  report: outcome %d, error %s, delivered %d, "
 		    "finished %d, unacked %" PRIu64 ", discarded %" PRIu64
 		    ", %" PRIu64 " us\n", r->outcome, t_errno(r->error),
@@ -175,26 +174,25 @@ tell(const struct evidence *e, const char *wrong)
 
 /* Judged while the wire still knows. */
 bool
-run_close(const struct plan *p, struct closing *c, bool verbose)
+run_close(const struct plan *p, struct closing *c, struct judgement *j,
+    bool verbose)
 {
 	struct evidence e = { .plan = p, .closing = c };
-	char wrong[400] = "";
 	struct ends ends;
-	bool right;
 
 	open_ends(&ends, p);
 	write_some(&e, ends.fd);
 	t_pause(p->pause_ms);
 	read_some(&e, ends.fd);
-	closing_run(c, p, ends.fd);
+	closing_run(c, &p->way, ends.fd);
 	hear(&e, &ends);
 	t_pause(AFTER_MS);
-	right = judge(&e, wrong, sizeof(wrong));
-	if (!right || verbose)
-		tell(&e, right ? NULL : wrong);
+	judge(&e, j);
+	if (!j->right || verbose)
+		tell(&e, j->right ? NULL : j->wrong);
 	if (p->scripted)
 		t_peer_gone();
 	else
 		there_end(&ends.there);
-	return right;
+	return j->right;
 }

@@ -7,6 +7,7 @@
 #include <stdbool.h>
 
 #include "closing.h"
+#include "judge.h"
 #include "plan.h"
 
 /*
@@ -14,6 +15,7 @@
  * and stderr has been told how, with the plan and the segments; with `verbose`
  * of any close, but for the segments.
  */
-bool	run_close(const struct plan *, struct closing *, bool verbose);
+bool	run_close(const struct plan *, struct closing *, struct judgement *,
+	    bool verbose);
 
 #endif /* TEST_RUN_CLOSE_H */

@@ -60,11 +60,16 @@
 #define FAILURES_MAX	10
 #define ALL_OUTCOMES	1000		/* closes that have to show them all */
 
+#define LATES		32		/* powers of 2, in microseconds */
+#define SOON_US		(T_SLOW ? 1000000 : 50000)
+
 enum { PEER_SCRIPT, PEER_IPV4, PEER_IPV6, PEERS };
 
 /* What one close leaves for the summary. */
 struct mark {
 	bool		judged;
+	bool		timely;		/* late_us is known */
+	int64_t		late_us;
 	unsigned char	outcome;
 	unsigned char	form;
 	unsigned char	peer;
@@ -77,6 +82,7 @@ struct summary {
 	size_t		outcome[GRACECLOSE_INVALID + 1];
 	size_t		form[FORMS];
 	size_t		peer[PEERS];
+	size_t		late[LATES];	/* by how much: less than 2^i us */
 };
 
 /* What the members share, and share with their parent. */
@@ -94,15 +100,18 @@ static struct common *common;
  */
 
 static void
-mark_it(struct mark *m, const struct plan *p, const struct closing *c)
+mark_it(struct mark *m, const struct plan *p, const struct closing *c,
+    const struct judgement *j)
 {
 	int outcome = judge_outcome(c);
 
 	m->outcome = (unsigned char)(outcome != -1 ? outcome :
 	    GRACECLOSE_INVALID);
-	m->form = (unsigned char)p->form;
+	m->form = (unsigned char)p->way.form;
 	m->peer = p->scripted ? PEER_SCRIPT :
 	    p->family == T_IPV4 ? PEER_IPV4 : PEER_IPV6;
+	m->timely = j->timely;
+	m->late_us = j->late_us;
 	m->judged = true;
 }
 
@@ -110,6 +119,7 @@ static void
 work(size_t i, void *arg, void *shared)
 {
 	struct closing closing;
+	struct judgement j;
 	struct plan plan;
 	bool right;
 	int fds;
@@ -120,11 +130,11 @@ work(size_t i, void *arg, void *shared)
 		return;
 	plan_draw(&plan, common->seed, common->first + i);
 	fds = t_fd_count();
-	right = run_close(&plan, &closing, common->verbose);
+	right = run_close(&plan, &closing, &j, common->verbose);
 	if (!right)
 		__atomic_add_fetch(&common->failures, 1, __ATOMIC_RELAXED);
 	ck_assert_int_eq(t_fd_count(), fds);
-	mark_it(shared, &plan, &closing);
+	mark_it(shared, &plan, &closing, &j);
 	ck_assert_msg(right, "told already");
 }
 
@@ -143,6 +153,30 @@ struct wanted {
 	bool		single;
 };
 
+static size_t
+magnitude(int64_t us)
+{
+	size_t i = 0;
+
+	while (i + 1 < LATES && us >= (int64_t)1 << i)
+		i++;
+	return i;
+}
+
+/* Half of them were late by less than that. */
+static int64_t
+median_us(const struct summary *s)
+{
+	size_t i, all = 0, below = 0;
+
+	for (i = 0; i < LATES; i++)
+		all += s->late[i];
+	for (i = 0; i < LATES; i++)
+		if ((below += s->late[i]) * 2 >= all)
+			break;
+	return (int64_t)1 << i;
+}
+
 static void
 count(struct summary *s, const struct t_case_result *r, const struct mark *m,
     size_t number)
@@ -157,6 +191,8 @@ count(struct summary *s, const struct t_case_result *r, const struct mark *m,
 	s->outcome[m->outcome]++;
 	s->form[m->form]++;
 	s->peer[m->peer]++;
+	if (m->timely)
+		s->late[magnitude(m->late_us)]++;
 }
 
 /* One that failed before it could be judged has not told of itself. */
@@ -237,8 +273,21 @@ print_summary(const struct summary *s, int64_t ms)
 	line("outcomes", outcomes, s->outcome, GRACECLOSE_INVALID + 1);
 	line("forms", plan_forms, s->form, FORMS);
 	line("peers", peers, s->peer, PEERS);
+	printf("late      half of them by less than %.1f ms\n",
+	    (double)median_us(s) / 1000);
 	printf("slowest   case %zu, %.1f s\n", s->slowest,
 	    (double)s->slowest_ms / 1000);
+}
+
+/* One may be late where the machine has other work, but not most of them. */
+static bool
+timely(const struct summary *s)
+{
+	if (s->run < ALL_OUTCOMES || median_us(s) < SOON_US)
+		return true;
+	warnx("half of the closes were late by more than %d ms",
+	    SOON_US / 1000);
+	return false;
 }
 
 /* A soak that never saw one of the outcomes has proved little. */
@@ -378,5 +427,5 @@ main(int argc, char *argv[])
 		return EX_SKIPPED;
 	run_all(&s, &w);
 	print_summary(&s, t_now_ms() - start_ms);
-	return s.failed == 0 && seen_all(&s) ? 0 : EX_BROKEN;
+	return s.failed == 0 && seen_all(&s) && timely(&s) ? 0 : EX_BROKEN;
 }

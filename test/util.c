@@ -122,12 +122,35 @@ t_case(Suite *s, const char *name)
 	return tc;
 }
 
+/*
+ * ThreadSanitizer starts its symbolizer, with pipes to it, when it first looks
+ * a race up, be it a suppressed one: not in the middle of a test.
+ */
+#if T_TSAN
+void	__sanitizer_symbolize_pc(void *, const char *, char *, size_t);
+
+static void
+start_symbolizer(void)
+{
+	char name[64];
+
+	__sanitizer_symbolize_pc(__builtin_return_address(0), "%f", name,
+	    sizeof(name));
+}
+#else
+static void
+start_symbolizer(void)
+{
+}
+#endif
+
 int
 t_main(Suite *s)
 {
 	SRunner *sr;
 	int failed;
 
+	start_symbolizer();
 	skips = mmap(NULL, sizeof(*skips), PROT_READ | PROT_WRITE,
 	    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	if (skips == MAP_FAILED)

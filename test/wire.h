@@ -25,14 +25,15 @@
 /* The two ways of a segment, as an index. */
 enum { T_OUT, T_IN, T_WAYS };		/* from us; to us */
 
-/* Kinds, as bits: a segment may be of several. */
-#define T_SYN		0x01
-#define T_FIN		0x02
-#define T_RST		0x04
-#define T_DATA		0x08
-#define T_ACK		0x10		/* nothing but that */
-#define T_OTHER		0x20		/* no TCP: ICMP and the like */
-#define T_KINDS		6
+/* Kinds, as bits: a segment may be of several; and the numbers of the bits. */
+enum { T_SYN_BIT, T_FIN_BIT, T_RST_BIT, T_DATA_BIT, T_ACK_BIT, T_OTHER_BIT,
+    T_KINDS };
+#define T_SYN		(1 << T_SYN_BIT)
+#define T_FIN		(1 << T_FIN_BIT)
+#define T_RST		(1 << T_RST_BIT)
+#define T_DATA		(1 << T_DATA_BIT)
+#define T_ACK		(1 << T_ACK_BIT)	/* nothing but that */
+#define T_OTHER		(1 << T_OTHER_BIT)	/* no TCP: ICMP and the like */
 
 /*
  * What is done to the nth segments (from 1) of some kind that goes this way:
