@@ -213,18 +213,22 @@ END_TEST
  * Limits
  */
 
+/* Long enough to be delivered in on a busy host. */
+#define SHORT_MS	400
+#define SHORT_US	(SHORT_MS * 1000)
+
 START_TEST(whole_close_is_limited)
 {
 	struct t_pair p;
 
 	t_need(_i);
 	t_pair(&p, _i);
-	given(0, 0, 150, -1);
+	given(0, 0, SHORT_MS, -1);
 	t_fails(graceclose(p.us, &o, &r), ETIMEDOUT);
 	t_released(p.us);
 	t_report_is(&r, GRACECLOSE_EXPIRED, ETIMEDOUT,
 	    T_KNOWS(1, _i == T_UNIX), 0);
-	took_us(149000, 1200000);
+	took_us(SHORT_US - 1000, SHORT_US + 1000000);
 	ck_assert_uint_eq(r.unacked, 0);
 	t_saw(t_read_all(p.peer), 0, 0);
 	t_close(p.peer);
@@ -237,12 +241,12 @@ START_TEST(silence_is_limited)
 
 	t_need(_i);
 	t_pair(&p, _i);
-	given(0, 0, -1, 150);
+	given(0, 0, -1, SHORT_MS);
 	t_fails(graceclose(p.us, &o, &r), ETIMEDOUT);
 	t_released(p.us);
 	t_report_is(&r, GRACECLOSE_EXPIRED, ETIMEDOUT,
 	    T_KNOWS(1, _i == T_UNIX), 0);
-	took_us(149000, 1200000);
+	took_us(SHORT_US - 1000, SHORT_US + 1000000);
 	t_saw(t_read_all(p.peer), 0, 0);
 	t_close(p.peer);
 }
@@ -254,11 +258,12 @@ START_TEST(signals_do_not_move_the_limits)
 
 	t_need(_i / 2);
 	t_pair(&p, _i / 2);
-	given(0, 0, _i % 2 == 0 ? 150 : -1, _i % 2 == 0 ? -1 : 150);
+	given(0, 0, _i % 2 == 0 ? SHORT_MS : -1,
+	    _i % 2 == 0 ? -1 : SHORT_MS);
 	t_storm();
 	t_fails(graceclose(p.us, &o, &r), ETIMEDOUT);
 	ck_assert_int_gt(t_storm_end(), 10);
-	took_us(149000, 1200000);
+	took_us(SHORT_US - 1000, SHORT_US + 1000000);
 	t_close(p.peer);
 }
 END_TEST

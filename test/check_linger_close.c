@@ -311,8 +311,7 @@ START_TEST(signals_do_not_move_the_deadline)
 	t_storm();
 	start = t_now_ms();
 	t_fails(linger_close(p.us, limit), ETIMEDOUT);
-	t_between(t_now_ms() - start, limit - 1,
-	    limit + 1000);
+	t_between(t_now_ms() - start, limit - 1, limit + 1000);
 	ck_assert_int_gt(t_storm_end(), 10);
 	t_close(p.peer);
 }

@@ -718,13 +718,13 @@ START_TEST(peer_that_does_not_finish_expires)
 	t_pair(&p, family);
 	t_write(p.us, 100);
 	t_read(p.peer, 100);
-	limited(_i % 2, on_expiry, 100);
+	limited(_i % 2, on_expiry, 300);
 	begin = t_now_ms();
 	submit(&v[0], p.us);
 	flush();
 	t_verdict_is(&v[0], GRACECLOSE_EXPIRED, ETIMEDOUT,
 	    T_KNOWS(1, family == T_UNIX), 0);
-	expired_after(&v[0], begin, 100);
+	expired_after(&v[0], begin, 300);
 	if (on_expiry == GRACECLOSE_RESET)
 		peer_is_dead(p.peer);
 	else
