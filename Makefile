@@ -212,25 +212,28 @@ check-scripts: lib examples
 	@MAKE='$(MAKE)' CC='$(CC)' BUILD='$(BUILD)' test/run.sh $(SCRIPTS)
 
 # The same again under what watches memory and threads.
+SANITIZE = -O1 -g -fno-omit-frame-pointer -fno-sanitize-recover=all \
+	   -fsanitize=address,undefined
+
 asan:
 	@CK_FORK=no $(MAKE) --no-print-directory BUILD=$(BUILD)/asan \
-	    CFLAGS='-O1 -g -fno-omit-frame-pointer -fno-sanitize-recover=all \
-	    -fsanitize=address,undefined' check-programs
+	    CFLAGS='$(SANITIZE)' check-programs
 
 tsan:
 	@CK_FORK=no TSAN_OPTIONS=suppressions=$(CURDIR)/test/tsan.supp \
 	    $(MAKE) --no-print-directory BUILD=$(BUILD)/tsan \
 	    CFLAGS='-O1 -g -fsanitize=thread' check-programs
 
+VALGRIND = valgrind -q --fair-sched=try --child-silent-after-fork=yes \
+	   --leak-check=full --show-leak-kinds=definite \
+	   --errors-for-leak-kinds=definite --error-exitcode=9 \
+	   --suppressions=test/valgrind.supp
+
 valgrind:
 	@command -v valgrind >/dev/null || { \
 	    echo 'error: valgrind is missing: apt-get install valgrind' >&2; \
 	    exit 1; }
-	@CK_FORK=no RUN='valgrind -q --fair-sched=try --leak-check=full \
-	    --child-silent-after-fork=yes --show-leak-kinds=definite \
-	    --errors-for-leak-kinds=definite --error-exitcode=9 \
-	    --suppressions=test/valgrind.supp' \
-	    $(MAKE) --no-print-directory BUILD=$(BUILD)/valgrind \
+	@CK_FORK=no RUN='$(VALGRIND)' $(MAKE) --no-print-directory BUILD=$(BUILD)/valgrind \
 	    CFLAGS='-O1 -g' check-programs
 
 coverage:
