@@ -551,7 +551,7 @@ int64_t
 graceclose_tcp_outq(int fd, int kind)
 {
 #ifdef LINUX
-	int n;
+	int n = 0;		/* valgrind does not know SIOCOUTQNSD */
 
 	if (kind == GRACECLOSE_KIND_LOCAL)
 		return 0;
