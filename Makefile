@@ -233,7 +233,8 @@ valgrind:
 	@command -v valgrind >/dev/null || { \
 	    echo 'error: valgrind is missing: apt-get install valgrind' >&2; \
 	    exit 1; }
-	@CK_FORK=no RUN='$(VALGRIND)' $(MAKE) --no-print-directory BUILD=$(BUILD)/valgrind \
+	@CK_FORK=no RUN='$(VALGRIND)' \
+	    $(MAKE) --no-print-directory BUILD=$(BUILD)/valgrind \
 	    CFLAGS='-O1 -g' check-programs
 
 coverage:

@@ -39,18 +39,6 @@ take(int fd)
 	return recv(fd, &c, 1, MSG_DONTWAIT);
 }
 
-static int
-pending_error(int fd)
-{
-	int error;
-	socklen_t len;
-
-	len = sizeof(error);
-	ck_assert_int_eq(getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &len),
-	    0);
-	return error;
-}
-
 /* The peer finds a reset, and less than the n bytes that were sent. */
 static void
 peer_lost_some(int peer, size_t n)
@@ -152,7 +140,7 @@ START_TEST(close_with_unread_input_after_our_fin_resets)
 	t_wait_readable(p.us);
 	t_close(p.us);
 	t_wait_dead(p.peer);
-	t_error_is(pending_error(p.peer), EPIPE);
+	t_error_is(t_pending_error(p.peer), EPIPE);
 	t_close(p.peer);
 }
 END_TEST
@@ -269,7 +257,7 @@ START_TEST(outq_keeps_its_value_after_a_reset)
 	t_reset(p.peer);
 	t_wait_dead(p.us);
 	ck_assert_int_eq(t_outq(p.us), before);
-	t_error_is(pending_error(p.us), ECONNRESET);
+	t_error_is(t_pending_error(p.us), ECONNRESET);
 	ck_assert_int_eq(t_outq(p.us), before);
 	t_close(p.us);
 }
@@ -373,7 +361,7 @@ START_TEST(reset_in_close_wait_is_epipe)
 	t_wait_readable(p.us);
 	t_reset(p.peer);
 	t_wait_dead(p.us);
-	t_error_is(pending_error(p.us), EPIPE);
+	t_error_is(t_pending_error(p.us), EPIPE);
 	t_close(p.us);
 }
 END_TEST
@@ -387,7 +375,7 @@ START_TEST(shutdown_after_a_reset_is_enotconn_and_the_cause_stays)
 	t_reset(p.peer);
 	t_wait_dead(p.us);
 	t_fails(shutdown(p.us, SHUT_WR), ENOTCONN);
-	t_error_is(pending_error(p.us), ECONNRESET);
+	t_error_is(t_pending_error(p.us), ECONNRESET);
 	t_close(p.us);
 }
 END_TEST
@@ -453,7 +441,7 @@ START_TEST(mptcp_acknowledges_what_is_written_after_the_peers_close)
 		t_error_is(t_try_write(p.us), 0);
 		t_wait_outq(p.us, 0);
 	}
-	t_error_is(pending_error(p.us), 0);
+	t_error_is(t_pending_error(p.us), 0);
 	t_close(p.us);
 }
 END_TEST

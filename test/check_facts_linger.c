@@ -43,13 +43,8 @@ disconnect(int fd)
 static void
 t_dead_with(int fd, int error)
 {
-	int e;
-	socklen_t len;
-
 	t_wait_dead(fd);
-	len = sizeof(e);
-	ck_assert_int_eq(getsockopt(fd, SOL_SOCKET, SO_ERROR, &e, &len), 0);
-	t_error_is(e, error);
+	t_error_is(t_pending_error(fd), error);
 }
 
 /*

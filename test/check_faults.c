@@ -466,24 +466,6 @@ arrived(int peer)
 	return sum;
 }
 
-static int
-outcome_of(int error)
-{
-	switch (error) {
-	case 0:
-		return GRACECLOSE_OK;
-	case ECONNRESET:
-		return GRACECLOSE_WAS_RESET;
-	case ETIMEDOUT:
-		return GRACECLOSE_EXPIRED;
-	case EMSGSIZE:
-		return GRACECLOSE_FLOODED;
-	case ECANCELED:
-		return GRACECLOSE_ABORTED;
-	}
-	return GRACECLOSE_INVALID;
-}
-
 /* What is wrong with a report in itself, and beside the result. */
 static const char *
 report_wrong(const struct setting *s, const struct run *r)
@@ -492,7 +474,7 @@ report_wrong(const struct setting *s, const struct run *r)
 
 	if (p->error != (r->result == 0 ? 0 : r->error))
 		return "the report has another error";
-	if (p->outcome != outcome_of(p->error))
+	if (p->outcome != t_outcome(p->error))
 		return "the outcome does not go with the error";
 	if ((p->delivered | p->finished | 1) != 1)
 		return "not a flag";

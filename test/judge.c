@@ -437,19 +437,14 @@ static void (*const rules[])(struct trial *) = {
 int
 judge_outcome(const struct closing *c)
 {
+	int outcome;
+
 	if (c->value == 0)
 		return GRACECLOSE_OK;
-	switch (c->value == -1 ? c->error : 0) {
-	case ECONNRESET:
-		return GRACECLOSE_WAS_RESET;
-	case ETIMEDOUT:
-		return GRACECLOSE_EXPIRED;
-	case EMSGSIZE:
-		return GRACECLOSE_FLOODED;
-	case ECANCELED:
-		return GRACECLOSE_ABORTED;
-	}
-	return -1;
+	if (c->value != -1 || c->error == 0)
+		return -1;
+	outcome = t_outcome(c->error);
+	return outcome == GRACECLOSE_INVALID ? -1 : outcome;
 }
 
 /*

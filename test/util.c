@@ -1521,6 +1521,24 @@ t_fd_count(void)
 	return n;
 }
 
+int
+t_outcome(int error)
+{
+	switch (error) {
+	case 0:
+		return GRACECLOSE_OK;
+	case ECONNRESET:
+		return GRACECLOSE_WAS_RESET;
+	case ETIMEDOUT:
+		return GRACECLOSE_EXPIRED;
+	case EMSGSIZE:
+		return GRACECLOSE_FLOODED;
+	case ECANCELED:
+		return GRACECLOSE_ABORTED;
+	}
+	return GRACECLOSE_INVALID;
+}
+
 const char *
 t_errno(int e)
 {

@@ -286,6 +286,9 @@ struct graceclose_opts
 #define T_BAD_OPTS	9
 extern const struct graceclose_opts t_bad_opts[T_BAD_OPTS];
 
+/* The outcome that goes with an errno value; 0 is OK. */
+int		 t_outcome(int);
+
 #define t_report_is(r, outcome_, error_, delivered_, finished_) do {	\
 	const struct graceclose_report *t_r_ = (r);			\
 	ck_assert_int_eq(t_r_->outcome, (outcome_));			\
