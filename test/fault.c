@@ -19,6 +19,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
+#include <semaphore.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -422,34 +423,40 @@ WRAP_LOCK(pthread_mutex_init, (pthread_mutex_t *m,
 struct birth {
 	void	*(*start)(void *);
 	void	*arg;
+	sem_t	taken;
 };
 
 static void *
 born(void *arg)
 {
-	struct birth b = *(struct birth *)arg;
+	struct birth *b = arg;
+	void *(*start)(void *) = b->start;
+	void *its_arg = b->arg;
 
-	free(arg);
+	(void)sem_post(&b->taken);
 	library = true;
-	return b.start(b.arg);
+	return start(its_arg);
 }
 
-/* It returns its error. */
+/*
+ * It returns its error.  It waits for the thread to have read its birth, so
+ * that none needs memory, which the child of a fork would find lost.
+ */
 int
 __wrap_pthread_create(pthread_t *t, const pthread_attr_t *attr,
     void *(*start)(void *), void *arg)
 {
 	int error, how = fate(FAULT_THREAD);
-	struct birth *b;
+	struct birth b = { .start = start, .arg = arg };
 
 	if (how > 0 || !library)
 		return how > 0 ? how :
 		    __real_pthread_create(t, attr, start, arg);
-	if ((b = __real_malloc(sizeof(*b))) == NULL)
-		return EAGAIN;
-	b->start = start;
-	b->arg = arg;
-	if ((error = __real_pthread_create(t, attr, born, b)) != 0)
-		free(b);
+	if (sem_init(&b.taken, 0, 0) == -1)
+		return errno;
+	error = __real_pthread_create(t, attr, born, &b);
+	while (error == 0 && sem_wait(&b.taken) == -1)
+		continue;
+	(void)sem_destroy(&b.taken);
 	return error;
 }
