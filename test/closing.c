@@ -94,18 +94,15 @@ static void
 loop(struct closing *c, const struct closing_way *w, int fd, int epfd)
 {
 	struct graceclose gc;
-	int value, left;
+	int value = 1;
 
 	t_ok(graceclose_begin(&gc, fd, &w->opts));
 	errno = T_ERRNO_UNTOUCHED;
-	while ((value = graceclose_step(&gc)) == 1) {
+	while (!(c->cancelled = patience(c, w) == 0) &&
+	    (value = graceclose_step(&gc)) == 1) {
 		ck_assert_int_eq(errno, T_ERRNO_UNTOUCHED);
 		c->turns++;
-		if ((left = patience(c, w)) == 0) {
-			c->cancelled = true;
-			break;
-		}
-		wait_for(&gc, epfd, fd, left);
+		wait_for(&gc, epfd, fd, patience(c, w));
 		errno = T_ERRNO_UNTOUCHED;
 	}
 	if (epfd != -1)

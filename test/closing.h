@@ -28,7 +28,7 @@ struct closing_way {
 	enum closing_form form;
 	struct graceclose_opts opts;	/* what it amounts to, verbs too */
 	bool		storm;		/* a signal every millisecond */
-	int		cancel_ms;	/* ended then by the caller; -1 */
+	int		cancel_ms;	/* ended then; 0: unstepped; -1 */
 };
 #define closing_reports(form)	((form) >= F_BLOCKING)
 

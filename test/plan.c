@@ -271,7 +271,8 @@ draw_close(uint64_t *s, struct plan *p)
 		break;
 	default:
 		if (chance(s, 5))
-			p->way.cancel_ms = between(s, 0, 100);
+			p->way.cancel_ms = chance(s, 30) ? 0 :
+			    between(s, 1, 100);
 	}
 }
 
