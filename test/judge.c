@@ -462,11 +462,14 @@ over(const struct trial *t)
 	    t->alive.fin_acked_us;
 }
 
-/* After a reset our kernel takes no ACK any more. */
+/*
+ * After a reset our kernel takes nothing any more.  What came in the same
+ * microsecond, but before it, it has taken.
+ */
 static void
 truth_by(const struct trial *t, struct t_truth *truth, int64_t us)
 {
-	t_wire_truth(truth, earlier(us, t->reset_us - 1));
+	t_wire_truth(truth, earlier(us, t->reset_us));
 }
 
 void
