@@ -961,8 +961,9 @@ START_TEST(without_options_the_limits_are_those_of_graceful_close)
 	t_ok(graceclose_reaper_close(reaper, p.us, NULL, &v[0]));
 	while (t_told(&v[0]) == 0) {
 		ck_assert_int_lt(t_now_ms() - begin, T_LIMIT_MS);
+		/* It fails where the close is over, and not told of yet. */
 		if (_i == 1)
-			t_write(p.peer, 1);
+			(void)send(p.peer, "x", 1, MSG_NOSIGNAL);
 		else
 			poke();
 		t_pause(5);
