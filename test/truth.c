@@ -162,6 +162,16 @@ syn(struct truth *t, const struct t_passage *p)
 		t->edge = 1 + (int64_t)p->s.window;
 }
 
+/*
+ * Whether it says what we have taken.  Our RSTs do, too: one that answers for
+ * no connection has no ACK unless what came had none (RFC 9293 3.10.7.1).
+ */
+static bool
+tells(const struct truth *t, const struct t_passage *p)
+{
+	return (p->s.flags & SEGMENT_ACK) && t->known[T_IN];
+}
+
 static void
 told(struct truth *t, const struct t_passage *p)
 {
@@ -206,6 +216,8 @@ out(struct truth *t, const struct t_passage *p)
 		if (!t->t.rst_sent && !ended(t))
 			t->t.rst_us = p->s.us;
 		t->t.rst_sent |= !ended(t);
+		if (tells(t, p))
+			told(t, p);
 		return;
 	}
 	end = place_of(t, T_OUT, p->s.seq, t->sent) + segment_span(&p->s);
@@ -215,7 +227,7 @@ out(struct truth *t, const struct t_passage *p)
 		t->fin[T_OUT] = end - 1;
 		t->t.fin_sent = true;
 	}
-	if ((p->s.flags & SEGMENT_ACK) && t->known[T_IN])
+	if (tells(t, p))
 		told(t, p);
 }
 
@@ -315,13 +327,12 @@ concerns(struct truth *t, const struct t_passage *p)
 
 /*
  * What we acknowledged later than `until_us` may have been taken before it:
- * an ACK can wait for 40 ms, and for the wire to look at it.
+ * an ACK can wait for 40 ms, or for the RST, and for the wire to look at it.
  */
 static void
 late(struct truth *t, const struct t_passage *p)
 {
-	if (p->way == T_OUT && (p->s.flags & SEGMENT_ACK) &&
-	    (p->s.flags & SEGMENT_RST) == 0 && t->known[T_IN] &&
+	if (p->way == T_OUT && tells(t, p) &&
 	    place_of(t, T_IN, p->s.ack, t->told) <= t->arrived)
 		told(t, p);
 }
