@@ -94,17 +94,18 @@ static void
 loop(struct closing *c, const struct closing_way *w, int fd, int epfd)
 {
 	struct graceclose gc;
-	int value = 1;
+	int left, value = 1;
 
 	t_ok(graceclose_begin(&gc, fd, &w->opts));
 	errno = T_ERRNO_UNTOUCHED;
-	while (!(c->cancelled = patience(c, w) == 0) &&
+	while ((left = patience(c, w)) != 0 &&
 	    (value = graceclose_step(&gc)) == 1) {
 		ck_assert_int_eq(errno, T_ERRNO_UNTOUCHED);
 		c->turns++;
-		wait_for(&gc, epfd, fd, patience(c, w));
+		wait_for(&gc, epfd, fd, left);
 		errno = T_ERRNO_UNTOUCHED;
 	}
+	c->cancelled = left == 0;
 	if (epfd != -1)
 		ck_assert_int_eq(epoll_ctl(epfd, EPOLL_CTL_DEL, fd, NULL), 0);
 	errno = T_ERRNO_UNTOUCHED;
