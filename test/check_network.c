@@ -517,6 +517,14 @@ static const struct scene scenes[] = {
 	    { HANDSHAKE,
 	    { T_OUT, A, 1, 1, 100, 0 }, { T_IN, A, 1002, 101, 0, 0 } },
 	    { .sent = 100 } },
+	{ "a FIN with an ACK that is older than the widest window",
+	    { HANDSHAKE,
+	    { T_OUT, A, 1, 1, 1000, 0 }, { T_IN, A, 1, 1001, 0, 0 },
+	    { T_OUT, A, 1001, 1, 1000, 0 }, { T_IN, A, 1, 2001, 0, 0 },
+	    { T_IN, A | F, 1, 1000, 0, 0 }, { T_IN, A | F, 1, 1001, 0, 0 },
+	    { T_OUT, A, 2001, 2, 0, 0 } },
+	    { .sent = 2000, .acked = 2000, .fin_taken = true,
+	    .fin_taken_us = 910, .progress_us = 910 } },
 	{ "a FIN that overtook the data before it",
 	    { HANDSHAKE,
 	    { T_IN, A, 1, 1, 50, 900 }, { T_IN, A | F, 51, 1, 0, 0 },
@@ -603,7 +611,7 @@ START_TEST(the_log_proves_what_our_kernel_had_to_accept)
 	struct t_truth t;
 
 	truth_begin(&state);
-	truth_add(&state, log, stage(scene, log), INT64_MAX);
+	truth_add(&state, log, stage(scene, log), INT64_MAX, NULL, NULL);
 	truth_tell(&state, &t);
 	same(sent);
 	same(acked);
@@ -629,11 +637,11 @@ START_TEST(what_is_acknowledged_later_was_taken_when_it_came)
 	struct t_truth t;
 
 	truth_begin(&state);
-	truth_add(&state, log, stage(scene, log), 709);
+	truth_add(&state, log, stage(scene, log), 709, NULL, NULL);
 	truth_tell(&state, &t);
 	ck_assert(!t.fin_taken && !t.fin_acked);
 	truth_begin(&state);
-	truth_add(&state, log, stage(scene, log), 710);
+	truth_add(&state, log, stage(scene, log), 710, NULL, NULL);
 	truth_tell(&state, &t);
 	ck_assert(t.fin_taken && t.fin_acked);
 }

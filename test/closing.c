@@ -6,9 +6,9 @@
  */
 #include <sys/types.h>
 #include <sys/epoll.h>
+#include <sys/stat.h>
 
 #include <errno.h>
-#include <fcntl.h>
 #include <limits.h>
 #include <poll.h>
 #include <string.h>
@@ -20,13 +20,23 @@
 
 #define PATIENCE_MS	60000	/* of a flush; the crew has less */
 
+/* Another thread may have got the number again by now, for a file. */
+static bool
+is_socket(int fd, ino_t socket)
+{
+	struct stat st;
+
+	return fstat(fd, &st) == 0 && S_ISSOCK(st.st_mode) &&
+	    st.st_ino == socket;
+}
+
 static void
 returned(struct closing *c, int fd, int value)
 {
 	c->error = errno;
 	c->end_us = t_now_us();
 	c->value = value;
-	c->released = fcntl(fd, F_GETFD) == -1;
+	c->released = !is_socket(fd, c->socket);
 }
 
 static void
@@ -179,7 +189,11 @@ closing_run(struct closing *c, const struct closing_way *w, int fd)
 		[F_REAPER] = by_reaper
 	};
 
+	struct stat st;
+
 	memset(c, 0, sizeof(*c));
+	ck_assert_int_eq(fstat(fd, &st), 0);
+	c->socket = st.st_ino;
 	if (w->storm)
 		t_storm();
 	c->start_us = t_now_us();

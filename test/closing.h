@@ -4,6 +4,8 @@
 #ifndef TEST_CLOSING_H
 #define TEST_CLOSING_H
 
+#include <sys/types.h>
+
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -36,6 +38,7 @@ struct closing {
 	int		value;		/* what it returned */
 	int		error;		/* errno then, T_ERRNO_UNTOUCHED before */
 	struct graceclose_report report;
+	ino_t		socket;		/* its number */
 	bool		released;	/* the descriptor, at the return */
 	bool		cancelled;	/* we ended it */
 	int64_t		start_us, end_us;

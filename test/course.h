@@ -14,7 +14,8 @@
 struct course {
 	bool		whole;		/* the log has its beginning */
 	size_t		nsigns;
-	uint64_t	came;		/* bytes of the peer's, in any order */
+	uint64_t	came;		/* bytes of the peer's, in any order;
+					   the highest number: nobody knows */
 	int64_t		fin_us;		/* its FIN first reached us */
 	int64_t		late_us;	/* payload last did, or an early FIN */
 	int64_t		rst_us;		/* our first RST left */

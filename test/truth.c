@@ -24,6 +24,12 @@ least(place a, place b)
 	return a < b ? a : b;
 }
 
+place
+truth_place(const struct truth *t, uint32_t seq)
+{
+	return place_of(t, T_IN, seq, t->arrived);
+}
+
 /* Bytes in front of a place: SYN and FIN are none. */
 static uint64_t
 bytes(place p, place fin)
@@ -236,7 +242,7 @@ acknowledged(struct truth *t, const struct t_passage *p)
 {
 	place ack = place_of(t, T_OUT, p->s.ack, t->acked);
 
-	if (ack <= t->acked || ack > t->sent)
+	if (ack <= t->acked)
 		return;
 	t->acked = ack;
 	if (t->fin[T_OUT] > 0 && ack > t->fin[T_OUT]) {
@@ -245,6 +251,18 @@ acknowledged(struct truth *t, const struct t_passage *p)
 	}
 	if (ack > 1)
 		progress(t, p->out_us);
+}
+
+/*
+ * An ACK that is older than any window, or of what was never sent: the segment
+ * is dropped with all that is in it (RFC 5961 5.2; Linux, tcp_ack()).
+ */
+static bool
+stale(const struct truth *t, const struct t_passage *p)
+{
+	place ack = place_of(t, T_OUT, p->s.ack, t->acked);
+
+	return ack > t->sent || ack < t->acked - least(t->widest, t->acked);
 }
 
 /* Before there is a window, the number of our SYN is what a RST must know. */
@@ -267,7 +285,7 @@ in(struct truth *t, const struct t_passage *p)
 		return;
 	if ((p->s.flags & (SEGMENT_SYN | SEGMENT_RST)) == SEGMENT_SYN)
 		syn(t, p);
-	seq = place_of(t, T_IN, p->s.seq, t->arrived);
+	seq = truth_place(t, p->s.seq);
 	if (p->s.flags & SEGMENT_RST) {
 		t->t.rst_reached = reset(t, p, seq);
 		if (t->t.rst_reached)
@@ -277,8 +295,13 @@ in(struct truth *t, const struct t_passage *p)
 	if (!t->known[T_IN] || (t->told > 0 &&
 	    (seq + segment_span(&p->s) < t->told || seq > t->edge)))
 		return;
-	if (p->s.flags & SEGMENT_ACK && t->known[T_OUT])
+	if ((p->s.flags & SEGMENT_ACK) && t->known[T_OUT]) {
+		if (stale(t, p))
+			return;
 		acknowledged(t, p);
+	}
+	if (window(t, T_IN, &p->s) > t->widest)
+		t->widest = window(t, T_IN, &p->s);
 	arrive(t, p, seq);
 }
 
@@ -346,7 +369,8 @@ truth_begin(struct truth *t)
 
 void
 truth_add(struct truth *t, const struct t_passage *log, size_t n,
-    int64_t until_us)
+    int64_t until_us, void (*each)(void *, const struct truth *,
+    const struct t_passage *), void *arg)
 {
 	static struct turn turns[T_LOG];
 	size_t i, many = 0;
@@ -362,6 +386,8 @@ truth_add(struct truth *t, const struct t_passage *log, size_t n,
 			out(t, turns[i].p);
 		else
 			in(t, turns[i].p);
+		if (each != NULL)
+			each(arg, t, turns[i].p);
 	}
 }
 

@@ -3,7 +3,7 @@
  *
  * It keeps account of both sides' sequence numbers as our kernel has to (RFC
  * 9293 3.10.7.4, RFC 5961): what arrived out of order waits, and an ACK or a
- * RST outside of our window is none.
+ * RST outside of our window is none, nor is what comes with a stale ACK.
  */
 #ifndef TEST_TRUTH_H
 #define TEST_TRUTH_H
@@ -36,6 +36,7 @@ struct truth {
 
 	place		 sent;		/* by us, up to here */
 	place		 acked;		/* that, by the peer */
+	int64_t		 widest;	/* window that the peer told */
 	place		 arrived;	/* the peer's, without a gap */
 	place		 told;		/* that, acknowledged by us */
 	place		 edge;		/* of the widest window that we told */
@@ -50,9 +51,15 @@ struct truth {
 };
 
 void	truth_begin(struct truth *);
-/* Later segments than those before, up to a time. */
+/*
+ * Later segments than those before, up to a time.  In the order in which they
+ * left our kernel or reached it `each` is called behind each, if not NULL.
+ */
 void	truth_add(struct truth *, const struct t_passage *, size_t n,
-	    int64_t until_us);
+	    int64_t until_us, void (*each)(void *, const struct truth *,
+	    const struct t_passage *), void *arg);
+/* The place near to what has arrived that has this number of the peer's. */
+place	truth_place(const struct truth *, uint32_t seq);
 void	truth_tell(const struct truth *, struct t_truth *);
 
 #endif /* TEST_TRUTH_H */

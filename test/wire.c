@@ -165,7 +165,7 @@ forget_half(void)
 		transit_clear();
 		n = T_LOG / 2;
 	}
-	truth_add(&now.before, passages, n, NEVER);
+	truth_add(&now.before, passages, n, NEVER, NULL, NULL);
 	for (i = n; i < npassages; i++)
 		passages[i - n] = passages[i];
 	npassages -= n;
@@ -637,7 +637,7 @@ t_wire_truth(struct t_truth *t, int64_t until_us)
 
 	look();
 	truth = now.before;
-	truth_add(&truth, passages, npassages, until_us);
+	truth_add(&truth, passages, npassages, until_us, NULL, NULL);
 	look_away();
 	truth_tell(&truth, t);
 }
