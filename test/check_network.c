@@ -621,6 +621,7 @@ START_TEST(the_log_proves_what_our_kernel_had_to_accept)
 	same(fin_taken);
 	same(rst_sent);
 	same(rst_reached);
+	same(unsure);
 	same(fin_acked_us);
 	same(fin_taken_us);
 	same(rst_us);
@@ -644,6 +645,24 @@ START_TEST(what_is_acknowledged_later_was_taken_when_it_came)
 	truth_add(&state, log, stage(scene, log), 710, NULL, NULL);
 	truth_tell(&state, &t);
 	ck_assert(t.fin_taken && t.fin_acked);
+}
+END_TEST
+
+START_TEST(a_window_may_be_wider_than_it_can_tell)
+{
+	static const struct scene beyond = { "beyond it by one",
+	    { HANDSHAKE, { T_IN, A, 65537, 1, 0, 0 } }, { .sent = 0 } };
+	struct t_passage log[12];
+	struct truth state;
+	struct t_truth t;
+	size_t i, n = stage(&beyond, log);
+
+	for (i = 0; i < n; i++)
+		log[i].s.window = (uint16_t)(UINT16_MAX - _i);
+	truth_begin(&state);
+	truth_add(&state, log, n, INT64_MAX, NULL, NULL);
+	truth_tell(&state, &t);
+	ck_assert_int_eq(t.unsure, _i == 0);
 }
 END_TEST
 
@@ -796,6 +815,7 @@ network_suite(void)
 	    0, NSCENES);
 	tcase_add_test(tc,
 	    what_is_acknowledged_later_was_taken_when_it_came);
+	tcase_add_loop_test(tc, a_window_may_be_wider_than_it_can_tell, 0, 2);
 	return s;
 }
 

@@ -10,6 +10,9 @@
  * is the peer's FIN that ended the input.  There both are only known from the
  * end of the whole connection, nothing is counted, and only data is progress;
  * a 0 must be as true as ever.
+ *
+ * Where the segments do not tell what our kernel did (`unsure`: not one close
+ * in ten thousand) nothing is judged.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -482,8 +485,10 @@ judge(const struct evidence *e, struct judgement *j)
 	/* A reset whose error is gone is an end like others there. */
 	if (e->disturbed && !SEES_ACKS)
 		return;
-	course_read(&t.course, SEES_ACKS);
 	t_wire_truth(&t.all, NEVER);
+	if (t.all.unsure)
+		return;
+	course_read(&t.course, SEES_ACKS);
 	t.reset_us = t.all.rst_reached ? t.all.rst_reached_us : NEVER;
 	truth_by(&t, &t.alive, NEVER);
 	truth_by(&t, &t.then, t.c->end_us);

@@ -185,8 +185,10 @@ told(struct truth *t, const struct t_passage *p)
 	place edge = ack + window(t, T_OUT, &p->s);
 	int64_t us;
 
-	if (edge > t->edge)
+	if (edge >= t->edge) {
 		t->edge = edge;
+		t->capped = edge - ack == UINT16_MAX;
+	}
 	if (ack <= t->told)
 		return;
 	t->told = ack;
@@ -293,8 +295,13 @@ in(struct truth *t, const struct t_passage *p)
 		return;
 	}
 	if (!t->known[T_IN] || (t->told > 0 &&
-	    (seq + segment_span(&p->s) < t->told || seq > t->edge)))
+	    seq + segment_span(&p->s) < t->told))
 		return;
+	/* The window may be wider than 16 bits can tell: tcp_select_window(). */
+	if (t->told > 0 && seq > t->edge) {
+		t->t.unsure |= t->capped;
+		return;
+	}
 	if ((p->s.flags & SEGMENT_ACK) && t->known[T_OUT]) {
 		if (stale(t, p))
 			return;

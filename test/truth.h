@@ -40,6 +40,7 @@ struct truth {
 	place		 arrived;	/* the peer's, without a gap */
 	place		 told;		/* that, acknowledged by us */
 	place		 edge;		/* of the widest window that we told */
+	bool		 capped;	/* it may be wider than was told */
 
 	struct truth_range early[TRUTH_GAPS];	/* behind a gap */
 	size_t		 nearly;

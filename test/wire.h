@@ -167,6 +167,8 @@ struct t_truth {
 	bool		rst_sent;	/* by us */
 	bool		rst_reached;	/* one that we had to believe; what
 					   comes later reaches nobody */
+	bool		unsure;		/* nobody knows whether our kernel
+					   took all that is counted, or more */
 	int64_t		fin_acked_us, fin_taken_us;
 	int64_t		rst_us, rst_reached_us;		/* the first */
 	int64_t		progress_us;	/* last of acked, taken, FINs */
