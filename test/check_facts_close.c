@@ -24,11 +24,12 @@
 static size_t
 full_pair(struct t_pair *p, int family)
 {
-	if (family == T_MPTCP)
+	if (family == T_MPTCP) {
 		t_pair(p, family);
-	else
-		t_pair_small(p, family);
-	return t_fill(p->us);
+		return t_fill(p->us);
+	}
+	t_pair_small(p, family);
+	return t_fill_settled(p);
 }
 
 static ssize_t

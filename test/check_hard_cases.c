@@ -422,7 +422,7 @@ pair_with_unacked(struct t_pair *p, int i)
 	t_pair_small(p, i / 4);
 	if (i / 2 % 2 == 1)
 		fin_arrives(p);
-	n = t_fill(p->us);
+	n = t_fill_settled(p);
 	ck_assert_int_gt(t_outq(p->us), 0);
 	given(i % 2, 5000);
 	return n;

@@ -568,6 +568,15 @@ t_fill(int fd)
 	return n;
 }
 
+size_t
+t_fill_settled(const struct t_pair *p)
+{
+	size_t n = t_fill(p->us);
+
+	t_wait_outq(p->us, (int)n - t_inq(p->peer));
+	return n;
+}
+
 /* Called by threads too: asserts nothing. */
 struct t_got
 t_read_all(int fd)
