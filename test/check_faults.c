@@ -656,17 +656,19 @@ tell(struct tally *t, const struct fault *f, const char *wrong,
 	t->len += (size_t)n < room ? (size_t)n : 0;
 }
 
-/* A stall of the machine may have run a limit out: then with more of it. */
+/* Stalls of the machine may have run a limit out: then with more of it. */
 static void
 try(const struct setting *s, const struct fault *f, size_t n, int stands,
     const struct outcome *undisturbed, struct tally *t)
 {
 	const char *wrong;
 	struct outcome o;
+	int again;
 
 	play(s, f, n, limit_of(s), &o);
 	wrong = judge(s, &o, undisturbed, stands, f->how);
-	if (wrong != NULL && o.error == ETIMEDOUT) {
+	for (again = 0; again < 3 && wrong != NULL &&
+	    o.error == ETIMEDOUT; again++) {
 		play(s, f, n, PATIENCE_MS / 4, &o);
 		wrong = judge(s, &o, undisturbed, stands, f->how);
 	}

@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <netinet/tcp.h>
 #include <poll.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 #include <graceclose.h>
@@ -125,19 +126,27 @@ END_TEST
  * Promptness: FIN and last acknowledgement end the wait, no timer does.
  */
 
-START_TEST(returns_as_soon_as_the_peers_fin_is_here)
+static int64_t
+behind_the_fin(int family)
 {
 	struct t_later l;
 	struct t_pair p;
-	int64_t end;
+	int64_t late;
 
-	t_need(_i);
-	t_pair(&p, _i);
+	t_pair(&p, family);
 	t_later(&l, 150, t_fin, p.peer);
 	t_ok(graceclose(p.us, NULL, NULL));
-	end = t_now_ms();
-	t_between(end - t_later_join(&l), 0, 60);
+	late = t_now_ms();
+	late -= t_later_join(&l);
+	ck_assert_int_ge(late, 0);
 	t_close(p.peer);
+	return late;
+}
+
+START_TEST(returns_as_soon_as_the_peers_fin_is_here)
+{
+	t_need(_i);
+	t_prompt(behind_the_fin, _i, 60);
 }
 END_TEST
 
@@ -145,15 +154,15 @@ END_TEST
  * The peer ended its side long ago, so there is nothing to be read and
  * nothing to poll for.  It may acknowledge our FIN 40 ms late.
  */
-START_TEST(returns_soon_after_the_acknowledgement_that_follows_eof)
+static int64_t
+from_the_peers_eof(int family)
 {
 	struct t_reader peer;
 	struct t_pair p;
 	int64_t end;
 	size_t n;
 
-	t_need(_i);
-	t_pair_small(&p, _i);
+	t_pair_small(&p, family);
 	t_fin(p.peer);
 	t_wait_poll(p.us, POLLRDHUP);
 	n = t_fill(p.us);
@@ -161,9 +170,15 @@ START_TEST(returns_soon_after_the_acknowledgement_that_follows_eof)
 	t_ok(graceclose(p.us, NULL, &r));
 	end = t_now_ms();
 	t_saw(t_reader_join(&peer), n, 0);
-	t_between(end - peer.done_ms, -150, 150);
 	t_report_is(&r, GRACECLOSE_OK, 0, 1, 1);
 	t_close(p.peer);
+	return llabs(end - peer.done_ms);
+}
+
+START_TEST(returns_soon_after_the_acknowledgement_that_follows_eof)
+{
+	t_need(_i);
+	t_prompt(from_the_peers_eof, _i, 150);
 }
 END_TEST
 
@@ -262,7 +277,7 @@ START_TEST(signals_do_not_move_the_limits)
 	    _i % 2 == 0 ? -1 : SHORT_MS);
 	t_storm();
 	t_fails(graceclose(p.us, &o, &r), ETIMEDOUT);
-	ck_assert_int_gt(t_storm_end(), 10);
+	ck_assert_int_gt(t_storm_end(), 2);
 	took_us(SHORT_US - 1000, SHORT_US + 1000000);
 	t_close(p.peer);
 }

@@ -123,26 +123,34 @@ heal_and_speak(int fd)
 	send(fd, "x", 1, MSG_NOSIGNAL);
 }
 
-START_TEST(returns_as_soon_as_the_acknowledgement_is_here)
+static int64_t
+behind_the_acknowledgement(int i)
 {
 	struct t_later l;
 	struct t_pair p;
-	int64_t end;
+	int64_t late;
 	int copy;
 
-	t_not_portable(T_NO_ACK);
-	t_pair_any(&p, _i);
+	t_pair_any(&p, i);
 	copy = dup(p.us);
 	t_drop(p.us, T_DROP_ACK);
 	t_write(p.us, 1000);
 	t_wait_inq(p.peer, 1000);
 	t_later(&l, 120, heal_and_speak, p.peer);
 	t_ok(linger_close(p.us, 5000));
-	end = t_now_ms();
-	t_between(end - t_later_join(&l), 0, 60);
+	late = t_now_ms();
+	late -= t_later_join(&l);
+	ck_assert_int_ge(late, 0);
 	t_saw(t_read_all(p.peer), 1000, 0);
 	t_close(copy);
 	t_close(p.peer);
+	return late;
+}
+
+START_TEST(returns_as_soon_as_the_acknowledgement_is_here)
+{
+	t_not_portable(T_NO_ACK);
+	t_prompt(behind_the_acknowledgement, _i, 60);
 }
 END_TEST
 
@@ -162,7 +170,7 @@ START_TEST(negative_limit_waits_for_ever)
 	t_ok(linger_close(p.us, -1));
 	t_clock(1);
 	end = t_now_ms();
-	ck_assert_int_gt(t_storm_end(), 10);
+	ck_assert_int_gt(t_storm_end(), 2);
 	ck_assert_int_ge(end, t_later_join(&l));
 	t_saw(t_read_all(p.peer), 1000, 0);
 	t_close(p.peer);
@@ -294,7 +302,7 @@ START_TEST(there_is_no_idle_limit)
 	t_fails(linger_close(p.us, 10000), ETIMEDOUT);
 	t_between(t_now_ms() - start, 495, 1500);
 	t_clock(1);
-	ck_assert_int_gt(t_storm_end(), 10);
+	ck_assert_int_gt(t_storm_end(), 2);
 	t_close(p.peer);
 }
 END_TEST
@@ -312,7 +320,7 @@ START_TEST(signals_do_not_move_the_deadline)
 	start = t_now_ms();
 	t_fails(linger_close(p.us, limit), ETIMEDOUT);
 	t_between(t_now_ms() - start, limit - 1, limit + 1000);
-	ck_assert_int_gt(t_storm_end(), 10);
+	ck_assert_int_gt(t_storm_end(), 2);
 	t_close(p.peer);
 }
 END_TEST

@@ -12,6 +12,7 @@
 #include <malloc.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 #include <graceclose.h>
@@ -191,23 +192,32 @@ START_TEST(peer_reads_all_and_closes_later)
 }
 END_TEST
 
-START_TEST(verdict_comes_as_soon_as_the_peers_fin)
+static int64_t
+behind_the_fin(int family)
 {
 	struct t_later l;
 	struct t_pair p;
+	int64_t late;
 
-	t_need(_i);
 	start();
-	t_pair(&p, _i);
+	t_pair(&p, family);
 	unlimited();
 	submit(&v[0], p.us);
 	t_later(&l, 100, t_fin, p.peer);
 	flush();
-	t_between(v[0].at_ms - t_later_join(&l), 0, 100);
+	late = v[0].at_ms - t_later_join(&l);
+	ck_assert_int_ge(late, 0);
 	t_verdict_is(&v[0], GRACECLOSE_OK, 0, 1, 1);
 	t_saw(t_read_all(p.peer), 0, 0);
 	t_close(p.peer);
 	stop();
+	return late;
+}
+
+START_TEST(verdict_comes_as_soon_as_the_peers_fin)
+{
+	t_need(_i);
+	t_prompt(behind_the_fin, _i, 100);
 }
 END_TEST
 
@@ -215,19 +225,17 @@ END_TEST
  * Nothing is left to be read, and nothing is there to expire: the edge of the
  * last acknowledgement is what ends this, for looks are rarer.
  */
-START_TEST(verdict_comes_with_the_last_acknowledgement)
+static int64_t
+from_the_last_acknowledgement(int i)
 {
 	struct t_reader peer;
 	struct t_pair p;
 	size_t n;
 
-	if (_i % 2 == 0)
-		t_not_portable(T_NO_ACK);
-	t_need(_i / 2);
 	start();
-	t_pair_small(&p, _i / 2);
+	t_pair_small(&p, i / 2);
 	unlimited();
-	if (_i % 2 == 1)
+	if (i % 2 == 1)
 		peer_fin(&p);
 	else
 		o.until = GRACECLOSE_DELIVERED;
@@ -236,23 +244,31 @@ START_TEST(verdict_comes_with_the_last_acknowledgement)
 	t_reader_later(&peer, p.peer, 300);
 	flush();
 	t_saw(t_reader_join(&peer), n, 0);
-	t_between(v[0].at_ms - peer.done_ms, -100, 150);
-	t_verdict_is(&v[0], GRACECLOSE_OK, 0, 1, _i % 2);
+	t_verdict_is(&v[0], GRACECLOSE_OK, 0, 1, i % 2);
 	t_close(p.peer);
 	stop();
+	return llabs(v[0].at_ms - peer.done_ms);
+}
+
+START_TEST(verdict_comes_with_the_last_acknowledgement)
+{
+	if (_i % 2 == 0)
+		t_not_portable(T_NO_ACK);
+	t_need(_i / 2);
+	t_prompt(from_the_last_acknowledgement, _i, 150);
 }
 END_TEST
 
 /* The FIN comes first, and our data is acknowledged after it. */
-START_TEST(verdict_waits_for_delivery_after_a_fin_that_came_meanwhile)
+static int64_t
+from_the_delivery_behind_a_fin(int family)
 {
 	struct t_reader peer;
 	struct t_pair p;
 	size_t n;
 
-	t_need(_i);
 	start();
-	t_pair_small(&p, _i);
+	t_pair_small(&p, family);
 	n = t_fill(p.us);
 	unlimited();
 	submit(&v[0], p.us);
@@ -262,10 +278,16 @@ START_TEST(verdict_waits_for_delivery_after_a_fin_that_came_meanwhile)
 	ck_assert_int_eq(t_told(&v[0]), 0);
 	flush();
 	t_saw(t_reader_join(&peer), n, 0);
-	t_between(v[0].at_ms - peer.done_ms, -100, 150);
 	t_verdict_is(&v[0], GRACECLOSE_OK, 0, 1, 1);
 	t_close(p.peer);
 	stop();
+	return llabs(v[0].at_ms - peer.done_ms);
+}
+
+START_TEST(verdict_waits_for_delivery_after_a_fin_that_came_meanwhile)
+{
+	t_need(_i);
+	t_prompt(from_the_delivery_behind_a_fin, _i, 150);
 }
 END_TEST
 
@@ -1556,13 +1578,13 @@ START_TEST(flush_waits_no_longer_than_it_may)
 	submit(&v[0], p.us);
 	begin = t_now_ms();
 	t_fails(graceclose_reaper_flush(reaper, 0), ETIMEDOUT);
-	t_between(t_now_ms() - begin, 0, 100);
+	t_between(t_now_ms() - begin, 0, SOON_MS);
 	t_storm();
 	begin = t_now_ms();
 	/* Nearly a second more than a second: its nanoseconds run over. */
 	t_fails(graceclose_reaper_flush(reaper, 1999), ETIMEDOUT);
 	t_between(t_now_ms() - begin, 1998, 1999 + SOON_MS);
-	ck_assert_int_gt(t_storm_end(), 10);
+	ck_assert_int_gt(t_storm_end(), 2);
 	ck_assert_int_eq(t_told(&v[0]), 0);
 	t_close(p.peer);
 	flush();
@@ -1583,7 +1605,7 @@ START_TEST(negative_flush_waits_for_ever)
 	t_later(&l, 200, t_fin, p.peer);
 	t_storm();
 	t_ok(graceclose_reaper_flush(reaper, -1 - _i));
-	ck_assert_int_gt(t_storm_end(), 10);
+	ck_assert_int_gt(t_storm_end(), 2);
 	t_between(t_now_ms() - t_later_join(&l), 0, SOON_MS);
 	t_verdict_is(&v[0], GRACECLOSE_OK, 0, 1, 1);
 	t_close(p.peer);
@@ -2117,7 +2139,7 @@ START_TEST(signals_do_not_disturb)
 	for (i = 10; i < 20; i++)
 		t_fin(p[i].peer);
 	flush();
-	ck_assert_int_gt(t_storm_end(), 10);
+	ck_assert_int_gt(t_storm_end(), 2);
 	for (i = 0; i < 10; i++) {
 		t_verdict_is(&v[i], GRACECLOSE_EXPIRED, ETIMEDOUT,
 		    T_KNOWS(1, 0), 0);

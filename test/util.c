@@ -1167,11 +1167,15 @@ s_spoke(struct t_pair *p)
 	t_read(p->us, 100);
 }
 
+/* A window too small for a segment gets a part of one, by a probe: 200 ms. */
 static void
 s_full(struct t_pair *p)
 {
 	t_sndbuf(p->us, 65536);
-	t_fill(p->us);
+	do
+		t_fill(p->us);
+	while (ready(p->us, POLLOUT, t_now_ms() + 300) ||
+	    t_try_write(p->us) == 0);
 }
 
 static void
@@ -1528,6 +1532,17 @@ t_fd_count(void)
 		n++;
 	closedir(d);
 	return n;
+}
+
+void
+t_prompt(int64_t (*late)(int), int arg, int64_t limit_ms)
+{
+	int64_t ms = INT64_MAX;
+	int i;
+
+	for (i = 0; i < 5 && ms > limit_ms; i++)
+		ms = late(arg);
+	ck_assert_int_le(ms, limit_ms);
 }
 
 int

@@ -288,6 +288,12 @@ struct graceclose_opts
 #define T_BAD_OPTS	9
 extern const struct graceclose_opts t_bad_opts[T_BAD_OPTS];
 
+/*
+ * Something is late by so much at most, in ms, the soonest of five times: a
+ * stall of the machine makes one of them late, and a timer each.
+ */
+void		 t_prompt(int64_t (*late)(int), int arg, int64_t limit_ms);
+
 /* The outcome that goes with an errno value; 0 is OK. */
 int		 t_outcome(int);
 
