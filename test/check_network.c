@@ -502,7 +502,8 @@ static const struct scene scenes[] = {
 	    { T_OUT, A | F, 101, 51, 0, 0 }, { T_IN, A | F, 51, 102, 0, 0 },
 	    { T_OUT, A, 102, 52, 0, 0 } },
 	    { .sent = 100, .acked = 100, .taken = 50, .fin_sent = true,
-	    .fin_acked = true, .fin_taken = true, .fin_acked_us = 710,
+	    .fin_acked = true, .fin_here = true,
+	    .fin_taken = true, .fin_acked_us = 710,
 	    .fin_taken_us = 710, .progress_us = 710 } },
 	{ "an ACK of what was never sent",
 	    { HANDSHAKE,
@@ -523,20 +524,23 @@ static const struct scene scenes[] = {
 	    { T_OUT, A, 1001, 1, 1000, 0 }, { T_IN, A, 1, 2001, 0, 0 },
 	    { T_IN, A | F, 1, 1000, 0, 0 }, { T_IN, A | F, 1, 1001, 0, 0 },
 	    { T_OUT, A, 2001, 2, 0, 0 } },
-	    { .sent = 2000, .acked = 2000, .fin_taken = true,
+	    { .sent = 2000, .acked = 2000, .fin_here = true,
+	    .fin_taken = true,
 	    .fin_taken_us = 910, .progress_us = 910 } },
 	{ "a FIN that overtook the data before it",
 	    { HANDSHAKE,
 	    { T_IN, A, 1, 1, 50, 900 }, { T_IN, A | F, 51, 1, 0, 0 },
 	    { T_OUT, A, 1, 1, 0, 0 }, { T_OUT, A, 1, 1, 0, 0 },
 	    { T_OUT, A, 1, 1, 0, 0 }, { T_OUT, A, 1, 52, 0, 0 } },
-	    { .taken = 50, .fin_taken = true, .fin_taken_us = 900,
+	    { .taken = 50, .fin_here = true,
+	    .fin_taken = true, .fin_taken_us = 900,
 	    .progress_us = 900 } },
 	{ "data behind the FIN",
 	    { HANDSHAKE,
 	    { T_IN, A | F, 1, 1, 0, 0 }, { T_IN, A, 2, 1, 50, 0 },
 	    { T_OUT, A, 1, 2, 0, 0 } },
-	    { .fin_taken = true, .fin_taken_us = 410, .progress_us = 410 } },
+	    { .fin_here = true,
+	    .fin_taken = true, .fin_taken_us = 410, .progress_us = 410 } },
 	{ "a RST with the number that is expected",
 	    { HANDSHAKE,
 	    { T_IN, A, 1, 1, 50, 0 }, { T_IN, R | A, 51, 1, 0, 0 } },
@@ -557,14 +561,20 @@ static const struct scene scenes[] = {
 	    { HANDSHAKE,
 	    { T_IN, A, 1, 1, 50, 0 }, { T_IN, A | F, 51, 1, 0, 0 },
 	    { T_OUT, A, 1, 51, 0, 0 }, { T_OUT, R | A, 1, 52, 0, 0 } },
-	    { .taken = 50, .fin_taken = true, .rst_sent = true,
+	    { .taken = 50, .fin_here = true,
+	    .fin_taken = true, .rst_sent = true,
 	    .fin_taken_us = 510, .rst_us = 700, .progress_us = 510 } },
+	{ "a FIN that is not acknowledged yet",
+	    { HANDSHAKE, { T_IN, A | F, 1, 1, 0, 0 } }, { .fin_here = true } },
+	{ "a FIN behind a gap",
+	    { HANDSHAKE, { T_IN, A | F, 51, 1, 0, 0 } }, { .sent = 0 } },
 	{ "RSTs when all is over",
 	    { HANDSHAKE,
 	    { T_OUT, A | F, 1, 1, 0, 0 }, { T_IN, A | F, 1, 2, 0, 0 },
 	    { T_OUT, A, 2, 2, 0, 0 }, { T_IN, R, 2, 0, 0, 0 },
 	    { T_OUT, R, 2, 0, 0, 0 } },
-	    { .fin_sent = true, .fin_acked = true, .fin_taken = true,
+	    { .fin_sent = true, .fin_acked = true, .fin_here = true,
+	    .fin_taken = true,
 	    .fin_acked_us = 510, .fin_taken_us = 510, .progress_us = 510 } }
 };
 #define NSCENES	((int)(sizeof(scenes) / sizeof(scenes[0])))
@@ -618,6 +628,7 @@ START_TEST(the_log_proves_what_our_kernel_had_to_accept)
 	same(taken);
 	same(fin_sent);
 	same(fin_acked);
+	same(fin_here);
 	same(fin_taken);
 	same(rst_sent);
 	same(rst_reached);

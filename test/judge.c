@@ -150,17 +150,6 @@ delivered_by(const struct trial *t, const struct t_truth *truth)
 }
 
 /*
- * The peer's FIN was here.  Where a reset followed, our kernel need not have
- * acknowledged it.
- */
-static bool
-finished_then(const struct trial *t)
-{
-	return t->then.fin_taken || (t->reset_us != NEVER &&
-	    t->course.fin_us <= earlier(t->c->end_us, t->reset_us));
-}
-
-/*
  * 0 only if.  Where our own write or read took the error away, a reset behind
  * the peer's FIN looks like an end in order; peer_closed(3) tells of that.
  */
@@ -176,7 +165,7 @@ zero_is_true(struct trial *t)
 		deny(t, "0, but %" PRIu64 " of %" PRIu64 " bytes were "
 		    "acknowledged, our FIN %s", t->then.acked, t->e->written,
 		    t->then.fin_acked ? "too" : "not");
-	if (t->p->way.opts.until == GRACECLOSE_FINISHED && !finished_then(t))
+	if (t->p->way.opts.until == GRACECLOSE_FINISHED && !t->then.fin_here)
 		deny(t, "0, but the peer had not finished");
 	if (t->e->heard && !t->e->heard_right)
 		deny(t, "0, but the peer has not every byte and our FIN");
@@ -192,7 +181,7 @@ flags_are_true(struct trial *t)
 		return;
 	if (r->delivered == 1 && !delivered_by(t, &t->then))
 		deny(t, "delivered is not true");
-	if (r->finished == 1 && !finished_then(t))
+	if (r->finished == 1 && !t->then.fin_here)
 		deny(t, "finished is not true");
 	if (SEES_ACKS && r->delivered == 0 && delivered_by(t, &t->before))
 		deny(t, "delivered is true, and not reported");

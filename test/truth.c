@@ -405,4 +405,5 @@ truth_tell(const struct truth *t, struct t_truth *result)
 	result->sent = bytes(t->sent, t->fin[T_OUT]);
 	result->acked = bytes(t->acked, t->fin[T_OUT]);
 	result->taken = bytes(t->told, t->fin[T_IN]);
+	result->fin_here = t->fin[T_IN] > 0 && t->arrived > t->fin[T_IN];
 }

@@ -163,7 +163,8 @@ struct t_truth {
 	uint64_t	taken;		/* of the peer's, acknowledged by us */
 	bool		fin_sent;	/* ours */
 	bool		fin_acked;	/* and that reached us */
-	bool		fin_taken;	/* the peer's: we acknowledged it */
+	bool		fin_here;	/* the peer's was, in order */
+	bool		fin_taken;	/* and we acknowledged it */
 	bool		rst_sent;	/* by us */
 	bool		rst_reached;	/* one that we had to believe; what
 					   comes later reaches nobody */
