@@ -255,7 +255,7 @@ START_TEST(verdict_comes_with_the_last_acknowledgement)
 	if (_i % 2 == 0)
 		t_not_portable(T_NO_ACK);
 	t_need(_i / 2);
-	t_prompt(from_the_last_acknowledgement, _i, 150);
+	t_prompt(from_the_last_acknowledgement, _i, 100);
 }
 END_TEST
 
@@ -287,7 +287,7 @@ from_the_delivery_behind_a_fin(int family)
 START_TEST(verdict_waits_for_delivery_after_a_fin_that_came_meanwhile)
 {
 	t_need(_i);
-	t_prompt(from_the_delivery_behind_a_fin, _i, 150);
+	t_prompt(from_the_delivery_behind_a_fin, _i, 100);
 }
 END_TEST
 

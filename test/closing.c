@@ -188,7 +188,6 @@ closing_run(struct closing *c, const struct closing_way *w, int fd)
 		[F_EPOLL] = by_epoll, [F_POLL] = by_poll,
 		[F_REAPER] = by_reaper
 	};
-
 	struct stat st;
 
 	memset(c, 0, sizeof(*c));

@@ -185,6 +185,8 @@ told(struct truth *t, const struct t_passage *p)
 	place edge = ack + window(t, T_OUT, &p->s);
 	int64_t us;
 
+	if (!tells(t, p))
+		return;
 	if (edge >= t->edge) {
 		t->edge = edge;
 		t->capped = edge - ack == UINT16_MAX;
@@ -224,8 +226,7 @@ out(struct truth *t, const struct t_passage *p)
 		if (!t->t.rst_sent && !ended(t))
 			t->t.rst_us = p->s.us;
 		t->t.rst_sent |= !ended(t);
-		if (tells(t, p))
-			told(t, p);
+		told(t, p);
 		return;
 	}
 	end = place_of(t, T_OUT, p->s.seq, t->sent) + segment_span(&p->s);
@@ -235,8 +236,7 @@ out(struct truth *t, const struct t_passage *p)
 		t->fin[T_OUT] = end - 1;
 		t->t.fin_sent = true;
 	}
-	if (tells(t, p))
-		told(t, p);
+	told(t, p);
 }
 
 static void
