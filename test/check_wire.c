@@ -58,7 +58,7 @@ struct view {
 	const struct conn	*c;
 	const struct segment	*all;
 	size_t			 n;
-	struct segment		 last;	/* of this connection */
+	struct segment		 last, before;	/* of this connection */
 	struct side		 side[2];
 	size_t			 news;	/* since conn.from; no repeats */
 	size_t			 repeats;
@@ -156,6 +156,7 @@ look_at(struct view *v, const struct conn *c, const struct segment *all,
 		else if (i >= c->from)
 			v->news++;
 		feed(&v->side[who], &v->side[!who], &all[i]);
+		v->before = v->last;
 		v->last = all[i];
 	}
 }
@@ -235,7 +236,8 @@ explain(const char *what, const struct view *v)
 
 /*
  * What we sent, where a RST is the last: an ACK of the peer's that was slow
- * finds nobody any more, and is answered by one more.
+ * finds nobody any more, and is answered by one more, which on another
+ * processor may be quicker than the first.
  */
 static bool
 answered_once_more(const struct view *v, const char *us)
@@ -244,7 +246,8 @@ answered_once_more(const struct view *v, const char *us)
 	size_t n = strlen(us);
 
 	return n > 0 && us[n - 1] == 'R' && strncmp(word, us, n) == 0 &&
-	    strcmp(word + n, "R") == 0 && v->last.flags == SEGMENT_RST;
+	    strcmp(word + n, "R") == 0 && (v->last.flags == SEGMENT_RST ||
+	    v->before.flags == SEGMENT_RST);
 }
 
 /* A RST is the end: neither side sends anything after it. */
@@ -298,7 +301,7 @@ other_already(const struct conn *c, const char *us)
 	struct view v;
 
 	look_now(&v, c);
-	if (strcmp(v.side[US].word, us) == 0)
+	if (strcmp(v.side[US].word, us) == 0 || answered_once_more(&v, us))
 		return NULL;
 	snprintf(what, sizeof(what), "not \"%s\" by now", us);
 	return explain(what, &v);
