@@ -133,8 +133,11 @@ flooded(const struct graceclose *gc)
 	return gc->discard_max != 0 && gc->discarded > gc->discard_max;
 }
 
-/* Discards what is unread, as far as a full receive buffer goes. */
-static void
+/*
+ * Discards what is unread, as far as a full receive buffer goes.  True: there
+ * was a reset, and nobody is told of it again.
+ */
+static bool
 sweep(struct graceclose *gc)
 {
 	size_t swept = 0;
@@ -146,6 +149,7 @@ sweep(struct graceclose *gc)
 			swept += (size_t)n;
 	}
 	gc->discarded += swept;
+	return n == -1 && errno == ECONNRESET;
 }
 
 /* The peer's FIN may have come before the reset, and recv was in its way. */
@@ -166,7 +170,7 @@ bury(struct graceclose *gc)
 {
 	bool error = graceclose_tcp_take_error(gc->fd) != 0;
 
-	sweep(gc);
+	error |= sweep(gc);
 	switch (graceclose_tcp_state_of_gone(gc->fd, gc->kind, error,
 	    (gc->flags & HALF_CLOSED) != 0)) {
 	case GRACECLOSE_STATE_ENDED:
@@ -474,7 +478,7 @@ detach(struct graceclose *gc)
 {
 	graceclose_tcp_unlinger(gc->fd);
 	if (gc->outcome != GRACECLOSE_FLOODED)
-		sweep(gc);
+		(void)sweep(gc);
 }
 
 static void

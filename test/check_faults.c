@@ -980,6 +980,32 @@ START_TEST(acknowledgement_at_the_last_look_is_in_time)
 }
 END_TEST
 
+/*
+ * Where SHUT_WR is refused the connection lives on, and may be reset while it
+ * is swept: AF_UNIX tells of that once, to whoever reads.
+ */
+START_TEST(reset_that_the_sweep_meets_is_econnreset)
+{
+	const struct fault f[] = {
+		{ FAULT_SHUT_WR, EACCES, 1, FAULT_ALWAYS },
+		{ FAULT_RECV, ECONNRESET, 1, 1 }
+	};
+	struct run r = { .limit = LONG_MS };
+
+	t_need(ways[_i].connects);
+	pair_by(&r.p, &ways[_i]);
+	closed(&r.p);
+	fault_plan(r.p.us, f, sizeof(f) / sizeof(f[0]));
+	do_finished(&r);
+	ck_assert_uint_eq(fault_met(), 2);
+	ck_assert_int_eq(r.result, -1);
+	t_error_is(r.error, ECONNRESET);
+	ck_assert_int_eq(r.report.outcome, GRACECLOSE_WAS_RESET);
+	fault_plan(-1, NULL, 0);
+	t_close(r.p.peer);
+}
+END_TEST
+
 /* Neither epoll nor poll will wait: then it is asked until it is over. */
 START_TEST(nothing_that_waits_is_needed)
 {
@@ -1085,6 +1111,8 @@ main(void)
 	tcase_add_test(tc,
 	    abort_leaves_a_listener_alone_where_zerocopy_is_einval);
 	tcase_add_test(tc, acknowledgement_at_the_last_look_is_in_time);
+	tcase_add_loop_test(tc, reset_that_the_sweep_meets_is_econnreset, 0,
+	    WAYS);
 	tcase_add_loop_test(tc, nothing_that_waits_is_needed, 0, 3);
 	tcase_add_loop_test(tc,
 	    child_of_a_fork_is_known_by_its_pid_where_no_page_can_be_marked,

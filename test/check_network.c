@@ -390,19 +390,19 @@ START_TEST(a_host_is_called_for_packets_and_when_it_is_due)
 	if (t_wire_missing() != NULL)
 		t_skip(t_wire_missing());
 	t_wire_again(0);
+	began = t_now_us();
 	t_wire_host(&host);
 	fd = t_wire_socket(T_IPV4, false);
 	t_nonblock(fd);
 	len = t_wire_address(&ss, T_IPV4, true, 80);
 	t_fails(connect(fd, (struct sockaddr *)&ss, len), EINPROGRESS);
-	began = t_now_us();
 	while (__atomic_load_n(&e.ticks, __ATOMIC_ACQUIRE) < 5)
 		t_pause(1);
 	took = t_now_us() - began;
 	t_wire_host(NULL);
 	inputs = e.inputs;
 	ck_assert_uint_ge(inputs, 1);
-	ck_assert_int_ge(took, 4 * 5000 - 5000);
+	ck_assert_int_ge(took, 20000);
 	t_close(fd);
 	t_pause(20);
 	ck_assert_uint_eq(e.inputs, inputs);

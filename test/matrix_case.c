@@ -278,8 +278,8 @@ judge_call(const struct m_expected *e, struct m_result *res)
 
 	res->due_us = e->least_ms * 1000;
 	res->took_us = t->end_us - t->start_us;
-	ck_assert_int_eq(t->value, e->value);
 	t_error_is(t->error, e->error);
+	ck_assert_int_eq(t->value, e->value);
 	ck_assert(t->released);
 	ck_assert_int_ge(res->took_us, res->due_us);
 	ck_assert_int_le(res->took_us, e->most_ms * 1000);

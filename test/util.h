@@ -65,6 +65,7 @@
 #define T_KNOWS(all, posix)	(T_PORTABLE ? (posix) : (all))
 
 #define T_LIMIT_MS	8000	/* patience for what must come in the end */
+#define T_TRIES		3	/* where a stall may be as long as a limit */
 
 /* Families, as an index for tcase_add_loop_test; the TCP ones come first. */
 enum {
