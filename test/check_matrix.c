@@ -68,7 +68,8 @@ fits(const struct m_case *c)
 	if (c->fault == NULL)
 		return true;
 	/* Of memory a lost segment tells nothing new. */
-	return !T_VALGRIND && c->form->faulted && (c->peer->ways & M_FAULTS) != 0 &&
+	return !T_VALGRIND && c->form->faulted &&
+	    (c->peer->ways & M_FAULTS) != 0 &&
 	    (c->fault->kinds == T_RST) == m_aborts(c->form);
 }
 
