@@ -67,7 +67,7 @@ m_slow(void)
 	long factor = s != NULL ? strtol(s, NULL, 10) : 1;
 
 	return (factor > 1 && factor < 100 ? (int)factor : 1) *
-	    (T_VALGRIND ? 6 : T_SANITIZED ? 2 : 1);
+	    (T_VALGRIND ? 4 : T_SANITIZED ? 2 : 1);
 }
 
 /* The verbs' limits are what they are; the others are ours to choose. */
