@@ -56,8 +56,8 @@ arrived(struct reading *r, const struct truth *t, const struct t_passage *p)
 			c->any_rst_us = p->out_us;
 		return;
 	}
-	if ((p->s.flags & SEGMENT_FIN) != 0 && c->fin_us == INT64_MAX)
-		c->fin_us = p->out_us;
+	if ((p->s.flags & SEGMENT_FIN) != 0)
+		c->fin_came = true;
 	if (p->s.length > 0 || seq + segment_span(&p->s) - 1 > r->arrived)
 		c->late_us = p->out_us;
 	if (p->s.length > 0 && came > c->came)
@@ -88,7 +88,7 @@ course_read(struct course *c, bool acks)
 	size_t n;
 
 	memset(c, 0, sizeof(*c));
-	c->fin_us = c->rst_us = INT64_MAX;
+	c->rst_us = INT64_MAX;
 	c->late_us = c->any_rst_us = INT64_MIN;
 	n = t_wire_log(passages, T_LOG);
 	c->whole = n > 0 && (passages[0].kinds & T_SYN) != 0;

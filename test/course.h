@@ -16,7 +16,7 @@ struct course {
 	size_t		nsigns;
 	uint64_t	came;		/* bytes of the peer's, in any order;
 					   the highest number: nobody knows */
-	int64_t		fin_us;		/* its FIN first reached us */
+	bool		fin_came;	/* its FIN, in any order */
 	int64_t		late_us;	/* payload last did, or an early FIN */
 	int64_t		rst_us;		/* our first RST left */
 	int64_t		any_rst_us;	/* before it, the peer's last came */

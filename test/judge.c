@@ -405,7 +405,7 @@ rst_is_sent(struct trial *t)
 	if (!may_reset(t) || t->all.rst_sent || t->reset_us != NEVER ||
 	    t->e->disturbed)
 		return;
-	if (t->p->way.form == F_ABORT || t->course.fin_us == NEVER)
+	if (t->p->way.form == F_ABORT || !t->course.fin_came)
 		deny(t, "no RST was sent");
 }
 
