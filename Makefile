@@ -19,6 +19,8 @@ BUILD	?= build
 PORTABLE ?=
 
 WARNINGS = -Wall -Wextra -Wpedantic -Wconversion -Wshadow
+# Each folder is on the path of what may use it.
+dirs	= $(addprefix -I,$(patsubst %/,%,$(sort $(dir $(shell find $(1) -name '*.[ch]')))))
 BASE	= -std=c11 -D_GNU_SOURCE -Iinclude -MMD -MP $(WARNINGS) \
 	  $(if $(PORTABLE),-DGRACECLOSE_PORTABLE)
 CHECK_CFLAGS = $(shell $(PKG_CONFIG) --cflags check libbsd 2>/dev/null)
@@ -34,7 +36,10 @@ HEADER	= include/graceclose.h
 STATIC	= $(BUILD)/libgraceclose.a
 SONAME	= libgraceclose.so.$(SOVERSION)
 SHARED	= $(BUILD)/libgraceclose.so.$(VERSION)
-LIB_SRC	= $(wildcard lib/*.c)
+LIB_SRC	= $(sort $(shell find lib -name '*.c'))
+LIB_INC	= $(call dirs,lib)
+EXAMPLE_INC = $(call dirs,$(wildcard examples tools))
+TEST_INC = $(call dirs,test) $(EXAMPLE_INC) $(LIB_INC) -I.
 MAP	= lib/libgraceclose.map
 PAGES	= $(sort $(wildcard man/*.3 man/*.7))
 
@@ -42,13 +47,13 @@ PAGES	= $(sort $(wildcard man/*.3 man/*.7))
 WIRED	= one_way_loss forced_reset early_reply
 EXAMPLES = $(WIRED) threads_server epoll_server pool_sweep closewatch
 BENCHES	= $(patsubst bench/bench_%.c,bench_%,$(wildcard bench/bench_*.c))
-SUITES	= $(patsubst test/%.c,%,$(sort $(wildcard test/check_*.c)))
-SCRIPTS	= $(sort $(wildcard test/check_*.sh))
+SUITES	= $(basename $(sort $(shell find test -name 'check_*.c')))
+SCRIPTS	= $(sort $(shell find test -name 'check_*.sh'))
 
 EXAMPLE_BIN = $(EXAMPLES:%=$(BUILD)/examples/%)
 BENCH_BIN = $(BENCHES:%=$(BUILD)/bench/%)
-SUITE_BIN = $(SUITES:%=$(BUILD)/test/%)
-SOAK	= $(BUILD)/test/soak
+SUITE_BIN = $(SUITES:%=$(BUILD)/%)
+SOAK	= $(BUILD)/$(basename $(shell find test -name soak.c))
 
 STATIC_OBJ = $(LIB_SRC:%.c=$(BUILD)/static/%.o)
 SHARED_OBJ = $(LIB_SRC:%.c=$(BUILD)/shared/%.o)
@@ -97,11 +102,11 @@ $(FLAGS): again
 
 $(BUILD)/static/%.o: %.c Makefile $(FLAGS)
 	@mkdir -p $(@D)
-	$(CC) $(BASE) $(CPPFLAGS) $(CFLAGS) -c -o $@ $<
+	$(CC) $(BASE) $(LIB_INC) $(CPPFLAGS) $(CFLAGS) -c -o $@ $<
 
 $(BUILD)/shared/%.o: %.c Makefile $(FLAGS)
 	@mkdir -p $(@D)
-	$(CC) $(BASE) -fPIC $(CPPFLAGS) $(CFLAGS) -c -o $@ $<
+	$(CC) $(BASE) $(LIB_INC) -fPIC $(CPPFLAGS) $(CFLAGS) -c -o $@ $<
 
 $(STATIC): $(STATIC_OBJ) $(FLAGS)
 	@rm -f $@
@@ -139,8 +144,13 @@ need-bsd:
 
 $(BUILD)/obj/examples/%.o: examples/%.c Makefile $(FLAGS) | need-bsd
 	@mkdir -p $(@D)
-	$(CC) $(BASE) $(BSD_CFLAGS) $(PCAP_CFLAGS) $(CPPFLAGS) $(CFLAGS) \
-	    -c -o $@ $<
+	$(CC) $(BASE) $(EXAMPLE_INC) $(BSD_CFLAGS) $(PCAP_CFLAGS) $(CPPFLAGS) \
+	    $(CFLAGS) -c -o $@ $<
+
+$(BUILD)/obj/tools/%.o: tools/%.c Makefile $(FLAGS) | need-bsd
+	@mkdir -p $(@D)
+	$(CC) $(BASE) $(EXAMPLE_INC) $(BSD_CFLAGS) $(PCAP_CFLAGS) $(CPPFLAGS) \
+	    $(CFLAGS) -c -o $@ $<
 
 $(BUILD)/obj/bench/%.o: bench/%.c Makefile $(FLAGS) | need-bsd
 	@mkdir -p $(@D)
@@ -148,7 +158,7 @@ $(BUILD)/obj/bench/%.o: bench/%.c Makefile $(FLAGS) | need-bsd
 
 $(BUILD)/obj/test/%.o: test/%.c Makefile $(FLAGS) | need-check
 	@mkdir -p $(@D)
-	$(CC) $(BASE) $(CHECK_CFLAGS) $(PCAP_CFLAGS) -Iexamples $(CPPFLAGS) \
+	$(CC) $(BASE) $(TEST_INC) $(CHECK_CFLAGS) $(PCAP_CFLAGS) $(CPPFLAGS) \
 	    $(CFLAGS) -c -o $@ $<
 
 # check_faults has fault.c between the library and libc.
@@ -157,16 +167,22 @@ FAULTS	= recv send read write getsockopt setsockopt getpeername getsockname \
 	  epoll_create1 epoll_ctl epoll_wait malloc calloc mmap madvise \
 	  pthread_create pthread_condattr_init pthread_cond_init \
 	  pthread_mutex_init
-$(BUILD)/test/check_faults: private WRAP = $(FAULTS:%=-Wl,--wrap=%)
+$(filter %/check_faults,$(SUITE_BIN)): private WRAP = $(FAULTS:%=-Wl,--wrap=%)
 
 # What has a header is a module, for each program that wants it.
-modules	= $(patsubst %.h,$(BUILD)/obj/%.o,$(wildcard $(1)/*.h))
-$(BUILD)/obj/examples.a: $(call modules,examples)
+modules	= $(patsubst %.h,$(BUILD)/obj/%.o,$(shell find $(1) -name '*.h'))
+$(BUILD)/obj/examples.a: $(call modules,$(wildcard examples tools))
 $(BUILD)/obj/bench.a: $(call modules,bench)
 $(BUILD)/obj/test.a: $(call modules,test)
 $(BUILD)/obj/%.a:
 	@rm -f $@
 	$(AR) rcs $@ $^
+
+$(BUILD)/examples/closewatch: $(patsubst %.c,$(BUILD)/obj/%.o,\
+    $(shell find $(wildcard examples tools) -name closewatch.c)) \
+    $(BUILD)/obj/examples.a $(STATIC)
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(BSD_LIBS) $(PCAP_LIBS)
 
 $(BUILD)/examples/%: $(BUILD)/obj/examples/%.o $(BUILD)/obj/examples.a $(STATIC)
 	@mkdir -p $(@D)
@@ -247,7 +263,7 @@ coverage:
 # Seconds, where a program may go on for as long as one likes.
 SECONDS	?= 60
 
-matrix: $(BUILD)/test/check_matrix
+matrix: $(filter %/check_matrix,$(SUITE_BIN))
 	@$< --table
 
 soak: $(SOAK)
@@ -258,22 +274,26 @@ model:
 
 # What reads captured packets, and the close on a kernel that answers anything:
 # each against anything, half of the time.  It needs clang.
-FUZZ	= clang $(BASE) -Iexamples -O1 -g -fno-sanitize-recover=all \
+FUZZ	= clang $(BASE) $(TEST_INC) -O1 -g -fno-sanitize-recover=all \
 	  -fsanitize=fuzzer,address,undefined
 FUZZED	= -max_total_time=$$(($(SECONDS) / 2)) -timeout=5 -print_final_stats=1 \
 	  -artifact_prefix=$(BUILD)/
 
+found	= $(shell find test $(wildcard examples tools) -name '$(1)')
+
 fuzz:
 	@mkdir -p $(BUILD)/corpus $(BUILD)/corpus_closer
-	$(FUZZ) -o $(BUILD)/fuzz_segment test/fuzz_segment.c \
-	    examples/segment.c examples/flow.c
-	$(FUZZ) -o $(BUILD)/fuzz_closer test/fuzz_closer.c test/kernel*.c
-	$(BUILD)/fuzz_segment $(FUZZED) $(BUILD)/corpus test/corpus
+	$(FUZZ) -o $(BUILD)/fuzz_segment $(call found,fuzz_segment.c) \
+	    $(call found,segment.c) $(call found,flow.c)
+	$(FUZZ) -o $(BUILD)/fuzz_closer $(call found,fuzz_closer.c) \
+	    $(call found,kernel*.c)
+	$(BUILD)/fuzz_segment $(FUZZED) $(BUILD)/corpus $(call found,corpus)
 	$(BUILD)/fuzz_closer $(FUZZED) -max_len=400 $(BUILD)/corpus_closer \
-	    test/corpus_closer
+	    $(call found,corpus_closer)
 
 # clang-tidy and cppcheck over everything that is compiled.
-LINT_SRC = $(LIB_SRC) $(wildcard examples/*.c bench/*.c test/*.c)
+LINT_SRC = $(LIB_SRC) $(sort $(shell find bench test \
+	   $(wildcard examples tools) -name '*.c' ! -path '*/captures/*'))
 
 # One file a run: with several clang-tidy 14 takes va_start for forgotten.
 lint: $(LINT_SRC:%=tidy/%)
@@ -283,7 +303,7 @@ lint: $(LINT_SRC:%=tidy/%)
 
 $(LINT_SRC:%=tidy/%): tidy/%:
 	clang-tidy --quiet $* -- -std=c11 -D_GNU_SOURCE -Iinclude \
-	    $(CHECK_CFLAGS) $(PCAP_CFLAGS) -Iexamples
+	    $(TEST_INC) $(CHECK_CFLAGS) $(PCAP_CFLAGS)
 .PHONY: $(LINT_SRC:%=tidy/%)
 
 # --- install -------------------------------------------------------------

@@ -17,7 +17,7 @@
 
 int	LLVMFuzzerTestOneInput(const uint8_t *, size_t);
 
-static char	file[300];
+static char	file[512];
 
 /* What abort(3) is about. */
 static void
@@ -43,7 +43,7 @@ replay(void)
 
 START_TEST(every_close_of_the_corpus_keeps_the_promise)
 {
-	const char *corpus = "test/corpus_closer";
+	char corpus[200];
 	struct dirent *e;
 	size_t n = 0;
 	DIR *dir;
@@ -51,6 +51,7 @@ START_TEST(every_close_of_the_corpus_keeps_the_promise)
 #ifdef GRACECLOSE_PORTABLE
 	t_skip("the model is of what Linux can be asked");
 #endif
+	t_beside(corpus, sizeof(corpus), __FILE__, "corpus_closer");
 	if ((dir = opendir(corpus)) == NULL)
 		t_skip("no corpus here: not the top of the sources");
 	(void)signal(SIGABRT, say_which);

@@ -14,7 +14,7 @@
 #include <pcap/pcap.h>
 #endif
 
-#include "../examples/flow.h"
+#include "flow.h"
 #include "util.h"
 
 #define C	FLOW_CLIENT
@@ -252,12 +252,13 @@ static size_t		nsegments;
 static const char *
 load(const char *name)
 {
-	char file[128], why[PCAP_ERRBUF_SIZE];
+	char file[256], recorded[64], why[PCAP_ERRBUF_SIZE];
 	struct pcap_pkthdr *header;
 	const u_char *packet;
 	pcap_t *p;
 
-	snprintf(file, sizeof(file), "test/captures/%s.pcap", name);
+	snprintf(recorded, sizeof(recorded), "captures/%s.pcap", name);
+	t_beside(file, sizeof(file), __FILE__, recorded);
 	p = pcap_open_offline(file, why);
 	ck_assert_msg(p != NULL, "%s", why);
 	for (nsegments = 0; pcap_next_ex(p, &header, &packet) == 1;

@@ -38,7 +38,7 @@ sed -nE 's/^\.Xr ([a-z_]*close[a-z_]*) ([37]).*/\1.\2/p' \
 	[ -f "man/$page" ] || { echo "there is no man/$page"; exit 1; }
 done || status=1
 
-test/page_examples.sh "$dir" man/*.[37] || status=1
+"$(dirname "$0")"/page_examples.sh "$dir" man/*.[37] || status=1
 set -- "$dir"/*.c
 [ -f "$1" ] || { echo "no example was found in the pages"; exit 1; }
 for c; do

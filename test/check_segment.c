@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "../examples/segment.h"
+#include "segment.h"
 #include "util.h"
 
 /* As <pcap/dlt.h> has them. */

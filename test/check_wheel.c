@@ -9,7 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "../lib/reaper.h"
+#include "reaper.h"
 #include "util.h"
 
 #define TIMERS	200

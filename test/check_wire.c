@@ -24,7 +24,7 @@
 
 #include <graceclose.h>
 
-#include "../examples/segment.h"
+#include "segment.h"
 #include "sniff.h"
 #include "util.h"
 

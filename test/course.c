@@ -5,7 +5,7 @@
 #include <stdint.h>
 #include <string.h>
 
-#include "../examples/segment.h"
+#include "segment.h"
 #include "course.h"
 #include "truth.h"
 #include "wire.h"

@@ -19,7 +19,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "../lib/internal.h"
+#include "internal.h"
 #include "graceclose.h"
 #include "kernel.h"
 #include "kernel_call.h"
@@ -709,15 +709,15 @@ LLVMFuzzerTestOneInput(const uint8_t *in, size_t size)
 #include "kernel_call.h"
 
 /* NOLINTBEGIN(bugprone-suspicious-include) */
-#include "../lib/abort_close.c"
-#include "../lib/closer.c"
-#include "../lib/graceclose.c"
-#include "../lib/graceful_close.c"
-#include "../lib/linger_close.c"
-#include "../lib/mptcp.c"
-#include "../lib/peer_closed.c"
-#include "../lib/probe.c"
-#include "../lib/probe_many.c"
-#include "../lib/tcp.c"
-#include "../lib/unacked.c"
+#include "abort_close.c"
+#include "closer.c"
+#include "graceclose.c"
+#include "graceful_close.c"
+#include "linger_close.c"
+#include "mptcp.c"
+#include "peer_closed.c"
+#include "probe.c"
+#include "probe_many.c"
+#include "tcp.c"
+#include "unacked.c"
 /* NOLINTEND(bugprone-suspicious-include) */

@@ -19,8 +19,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "../examples/flow.h"
-#include "../examples/segment.h"
+#include "flow.h"
+#include "segment.h"
 
 #define SHORT	10
 #define HEADERS	44			/* IPv4, TCP, and one option word */

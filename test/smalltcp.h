@@ -16,7 +16,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "../examples/segment.h"
+#include "segment.h"
 
 #define SMALLTCP_LATES	64
 

@@ -17,7 +17,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
-#include "../examples/segment.h"
+#include "segment.h"
 #include "sniff.h"
 #include "util.h"
 

@@ -403,6 +403,15 @@ t_close(int fd)
  */
 
 void
+t_beside(char *buf, size_t size, const char *source, const char *name)
+{
+	const char *slash = strrchr(source, '/');
+	int folder = slash != NULL ? (int)(slash + 1 - source) : 0;
+
+	(void)snprintf(buf, size, "%.*s%s", folder, source, name);
+}
+
+void
 t_pause(int ms)
 {
 	struct timespec ts;

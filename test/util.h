@@ -394,6 +394,10 @@ size_t		 t_files(size_t);
 uint64_t	 t_seed(void);
 uint32_t	 t_random(uint64_t *, uint32_t);	/* below the limit */
 
+/* What lies in the folder of a source file, which the compiler calls so. */
+void		 t_beside(char *buf, size_t size, const char *source,
+		    const char *name);
+
 void		 t_pause(int);			/* milliseconds */
 
 /* Measures. */

@@ -19,7 +19,7 @@
 #include <stdint.h>
 #include <stdio.h>
 
-#include "../examples/segment.h"
+#include "segment.h"
 #include "util.h"
 
 /* The two ways of a segment, as an index. */
