@@ -19,8 +19,6 @@ BUILD	?= build
 PORTABLE ?=
 
 WARNINGS = -Wall -Wextra -Wpedantic -Wconversion -Wshadow
-# Each folder is on the path of what may use it.
-dirs	= $(addprefix -I,$(patsubst %/,%,$(sort $(dir $(shell find $(1) -name '*.[ch]')))))
 BASE	= -std=c11 -D_GNU_SOURCE -Iinclude -MMD -MP $(WARNINGS) \
 	  $(if $(PORTABLE),-DGRACECLOSE_PORTABLE)
 CHECK_CFLAGS = $(shell $(PKG_CONFIG) --cflags check libbsd 2>/dev/null)
@@ -37,9 +35,11 @@ STATIC	= $(BUILD)/libgraceclose.a
 SONAME	= libgraceclose.so.$(SOVERSION)
 SHARED	= $(BUILD)/libgraceclose.so.$(VERSION)
 LIB_SRC	= $(sort $(shell find lib -name '*.c'))
-LIB_INC	= $(call dirs,lib)
-EXAMPLE_INC = $(call dirs,$(wildcard examples tools))
-TEST_INC = $(call dirs,test) $(EXAMPLE_INC) $(LIB_INC) -I.
+# What may be included is what an arrow may lead to; headers are named with
+# their folder.
+LIB_INC	= -Ilib
+EXAMPLE_INC = -Iexamples -Itools
+TEST_INC = -Itest $(EXAMPLE_INC) $(LIB_INC) -I.
 MAP	= lib/libgraceclose.map
 PAGES	= $(sort $(wildcard man/*.3 man/*.7))
 
@@ -286,7 +286,7 @@ fuzz:
 	$(FUZZ) -o $(BUILD)/fuzz_segment $(call found,fuzz_segment.c) \
 	    $(call found,segment.c) $(call found,flow.c)
 	$(FUZZ) -o $(BUILD)/fuzz_closer $(call found,fuzz_closer.c) \
-	    $(call found,kernel*.c)
+	    test/fuzz/kernel*.c
 	$(BUILD)/fuzz_segment $(FUZZED) $(BUILD)/corpus $(call found,corpus)
 	$(BUILD)/fuzz_closer $(FUZZED) -max_len=400 $(BUILD)/corpus_closer \
 	    $(call found,corpus_closer)

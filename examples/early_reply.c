@@ -33,9 +33,9 @@
 
 #include <graceclose.h>
 
-#include "ends.h"
-#include "show.h"
-#include "tap.h"
+#include "stage/ends.h"
+#include "stage/narrator.h"
+#include "stage/tap.h"
 
 #define UPLOAD		2000000
 #define REQUEST		16384		/* what the server reads of it */

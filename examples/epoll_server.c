@@ -41,9 +41,9 @@
 
 #include <graceclose.h>
 
-#include "ends.h"
-#include "guests.h"
-#include "show.h"
+#include "stage/ends.h"
+#include "stage/clients.h"
+#include "stage/narrator.h"
 
 #define CONNS_MAX	4096
 #define BATCH		64

@@ -37,10 +37,10 @@
 
 #include <graceclose.h>
 
-#include "ends.h"
-#include "show.h"
-#include "tap.h"
-#include "watch.h"
+#include "stage/ends.h"
+#include "stage/narrator.h"
+#include "stage/tap.h"
+#include "stage/reader.h"
 
 #define HELLO		"Hi, gopher?"
 #define HELLO_SIZE	(sizeof(HELLO) - 1)

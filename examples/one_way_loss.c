@@ -39,9 +39,9 @@
 
 #include <graceclose.h>
 
-#include "ends.h"
-#include "show.h"
-#include "tap.h"
+#include "stage/ends.h"
+#include "stage/narrator.h"
+#include "stage/tap.h"
 
 #define SIZE_MAX_MESSAGE 32768
 #define MESSAGES	3	/* one before the idle time, two after */

@@ -35,8 +35,8 @@
 
 #include <graceclose.h>
 
-#include "ends.h"
-#include "show.h"
+#include "stage/ends.h"
+#include "stage/narrator.h"
 
 #define POOL_MAX	400		/* two descriptors each, of 1024 */
 #define LINE		32		/* of a request, of a reply; padded */

@@ -41,9 +41,9 @@
 
 #include <graceclose.h>
 
-#include "ends.h"
-#include "guests.h"
-#include "show.h"
+#include "stage/ends.h"
+#include "stage/clients.h"
+#include "stage/narrator.h"
 
 #define EACH		4	/* clients of a manner, when shown */
 #define SHOWN_IDLE_MS	500

@@ -5,7 +5,7 @@
 #include <stdbool.h>
 
 #include "graceclose.h"
-#include "internal.h"
+#include "kernel/kernel.h"
 
 /*
  * Never connected or listening: nothing is left to abort, and to abort a

@@ -17,7 +17,7 @@
 #include <string.h>
 
 #include "graceclose.h"
-#include "internal.h"
+#include "kernel/kernel.h"
 
 enum { IDLE = 0, GOING, OVER, RELEASED };	/* phase */
 

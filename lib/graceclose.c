@@ -4,7 +4,7 @@
 #include <errno.h>
 
 #include "graceclose.h"
-#include "internal.h"
+#include "kernel/kernel.h"
 
 int
 graceclose(int fd, const struct graceclose_opts *opts,

@@ -5,7 +5,7 @@
 #include <poll.h>
 
 #include "graceclose.h"
-#include "internal.h"
+#include "kernel/kernel.h"
 
 static int
 answer(int bits)

@@ -5,7 +5,7 @@
 #include <poll.h>
 
 #include "graceclose.h"
-#include "internal.h"
+#include "kernel/kernel.h"
 
 /* The bits of a descriptor that poll reported this of, or -1 with errno. */
 int

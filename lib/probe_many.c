@@ -5,7 +5,7 @@
 #include <poll.h>
 
 #include "graceclose.h"
-#include "internal.h"
+#include "kernel/kernel.h"
 
 #define CHUNK	1024		/* descriptors a poll: 8 KiB of stack */
 

@@ -5,7 +5,7 @@
 #include <poll.h>
 
 #include "graceclose.h"
-#include "internal.h"
+#include "kernel/kernel.h"
 
 /*
  * The count is taken after the state: an acknowledgement between the two then

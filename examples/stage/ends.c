@@ -15,8 +15,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "ends.h"
-#include "show.h"
+#include "stage/ends.h"
+#include "stage/narrator.h"
 
 #define AWAIT_MS	5000
 

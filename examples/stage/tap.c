@@ -5,11 +5,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "flow.h"
-#include "ladder.h"
-#include "show.h"
-#include "tap.h"
-#include "wire.h"
+#include "closewatch/flow.h"
+#include "closewatch/ladder.h"
+#include "stage/narrator.h"
+#include "stage/tap.h"
+#include "closewatch/live.h"
 
 #define CONNECTIONS_MAX	4		/* of one scene */
 

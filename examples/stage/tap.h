@@ -8,7 +8,7 @@
 #ifndef TAP_H
 #define TAP_H
 
-#include "ends.h"
+#include "stage/ends.h"
 
 enum { TAP_WIRE = 256, TAP_ASCII, TAP_PCAP };	/* no letter has these */
 

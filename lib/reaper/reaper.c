@@ -1,9 +1,9 @@
 /*
  * reaper.c - close and forget: the reaper itself, and what its parts share
  *
- * A close begins in the thread of the caller (reaper_close.c), where most are
+ * A close begins in the thread of the caller (submit.c), where most are
  * over if the peer has closed already.  What has to wait is put into the queue
- * and belongs to the reaper's own thread from then on (reaper_thread.c); a
+ * and belongs to the reaper's own thread from then on (thread.c); a
  * caller takes one out again only to make room.  The lock is never held across
  * a step, an end or a call of done.
  */
@@ -18,8 +18,8 @@
 #include <unistd.h>
 
 #include "graceclose.h"
-#include "internal.h"
-#include "reaper.h"
+#include "kernel/kernel.h"
+#include "reaper/reaper.h"
 
 #define MAX_DEFAULT	65536
 

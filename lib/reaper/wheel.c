@@ -14,7 +14,7 @@
 
 #include <stddef.h>
 
-#include "reaper.h"
+#include "reaper/reaper.h"
 
 #define DIGIT_BITS	6
 #define DIGIT(t, level)	(((t) >> (DIGIT_BITS * (level))) & 63)

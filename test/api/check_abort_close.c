@@ -10,7 +10,7 @@
 
 #include <graceclose.h>
 
-#include "util.h"
+#include "support/util.h"
 
 /* What the peer's program notices: a read, then two writes. */
 static void

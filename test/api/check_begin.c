@@ -12,7 +12,7 @@
 
 #include <graceclose.h>
 
-#include "util.h"
+#include "support/util.h"
 
 #define MEBIBYTE	1048576
 

@@ -13,7 +13,7 @@
 
 #include <graceclose.h>
 
-#include "util.h"
+#include "support/util.h"
 
 /* The lowest bit of an index; FELL_BACK is 0. */
 enum { FELL_BACK, NATIVE, KINDS };

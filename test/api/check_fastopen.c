@@ -21,7 +21,7 @@
 
 #include <graceclose.h>
 
-#include "util.h"
+#include "support/util.h"
 
 static struct graceclose_opts o;
 static struct graceclose_report r;

@@ -12,7 +12,7 @@
 
 #include <graceclose.h>
 
-#include "util.h"
+#include "support/util.h"
 
 /* Options with these limits, and a report full of rubbish. */
 static struct graceclose_opts o;

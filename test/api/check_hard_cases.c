@@ -16,7 +16,7 @@
 
 #include <graceclose.h>
 
-#include "util.h"
+#include "support/util.h"
 
 #define MEBIBYTES(n)	((n) * (size_t)1048576)
 

@@ -16,9 +16,9 @@
 
 #include <graceclose.h>
 
-#include "compose.h"
-#include "util.h"
-#include "wire.h"
+#include "network/compose.h"
+#include "support/util.h"
+#include "network/link.h"
 
 #define SIZE		((size_t)1000)
 

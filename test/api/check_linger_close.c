@@ -9,7 +9,7 @@
 
 #include <graceclose.h>
 
-#include "util.h"
+#include "support/util.h"
 
 /*
  * Delivered

@@ -16,7 +16,7 @@
 
 #include <graceclose.h>
 
-#include "util.h"
+#include "support/util.h"
 
 /* An index for every state, family and side. */
 #define NCASES	(t_nstates * T_ANY)

@@ -12,7 +12,7 @@
 
 #include <graceclose.h>
 
-#include "util.h"
+#include "support/util.h"
 
 #define NCASES	(t_nstates * T_ANY)
 #define MANY	5000

@@ -17,7 +17,7 @@
 #include <unistd.h>
 
 #include "graceclose.h"
-#include "util.h"
+#include "support/util.h"
 
 #define MANY	1000
 

@@ -24,9 +24,9 @@
 
 #include <graceclose.h>
 
-#include "segment.h"
-#include "sniff.h"
-#include "util.h"
+#include "closewatch/segment.h"
+#include "support/sniff.h"
+#include "support/util.h"
 
 #define REPLY		20000	/* fits in every window */
 #define UPLOAD		65536

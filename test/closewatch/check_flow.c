@@ -14,8 +14,8 @@
 #include <pcap/pcap.h>
 #endif
 
-#include "flow.h"
-#include "util.h"
+#include "closewatch/flow.h"
+#include "support/util.h"
 
 #define C	FLOW_CLIENT
 #define S	FLOW_SERVER

@@ -12,9 +12,9 @@
 #include <string.h>
 #include <unistd.h>
 
-#include <ladder.h>
+#include "closewatch/ladder.h"
 
-#include "util.h"
+#include "support/util.h"
 
 #define CLIENT	40000
 #define SERVER	443

@@ -7,8 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "segment.h"
-#include "util.h"
+#include "closewatch/segment.h"
+#include "support/util.h"
 
 /* As <pcap/dlt.h> has them. */
 #define DLT_NULL	0

@@ -17,7 +17,7 @@
 #include <poll.h>
 #include <unistd.h>
 
-#include "util.h"
+#include "support/util.h"
 
 /* Everything that poll knows, without waiting. */
 static int

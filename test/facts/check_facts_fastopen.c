@@ -24,7 +24,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
-#include "util.h"
+#include "support/util.h"
 
 struct fastopen {
 	int	step;		/* how far the child got */

@@ -13,7 +13,7 @@
 #include <poll.h>
 #include <unistd.h>
 
-#include "util.h"
+#include "support/util.h"
 
 #define t_error_is(e, expected) \
 	ck_assert_str_eq(t_errno(e), t_errno(expected))

@@ -20,7 +20,7 @@
 #include <poll.h>
 #include <unistd.h>
 
-#include "util.h"
+#include "support/util.h"
 
 #ifndef IPPROTO_MPTCP
 #define IPPROTO_MPTCP	262

@@ -13,7 +13,7 @@
 #include <poll.h>
 #include <unistd.h>
 
-#include "util.h"
+#include "support/util.h"
 
 #ifndef SOL_MPTCP
 #define SOL_MPTCP	284

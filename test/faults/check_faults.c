@@ -22,9 +22,9 @@
 
 #include <graceclose.h>
 
-#include "crew.h"
-#include "fault.h"
-#include "util.h"
+#include "network/workers.h"
+#include "faults/fault.h"
+#include "support/util.h"
 
 #define SENT		3000	/* bytes, by us */
 #define LATE		5000	/* by the peer */

@@ -25,7 +25,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "fault.h"
+#include "faults/fault.h"
 
 #ifndef SOL_MPTCP
 #define SOL_MPTCP	284

@@ -11,7 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "util.h"
+#include "support/util.h"
 
 #define INPUT_MAX	4096
 
@@ -80,4 +80,4 @@ main(void)
 
 /* Last, as from here on a system call is none; check.h has old names. */
 #undef fail
-#include "fuzz_closer.c"	/* NOLINT(bugprone-suspicious-include) */
+#include "fuzz/fuzz_closer.c"	/* NOLINT(bugprone-suspicious-include) */

@@ -19,11 +19,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "internal.h"
+#include "kernel/kernel.h"
 #include "graceclose.h"
-#include "kernel.h"
-#include "kernel_call.h"
-#include "kernel_net.h"
+#include "fuzz/kernel.h"
+#include "fuzz/kernel_call.h"
+#include "fuzz/kernel_net.h"
 
 #define MARK		4711		/* errno that is left alone */
 #define WHOLE_TURN	900000		/* input that one step takes easily */
@@ -706,18 +706,18 @@ LLVMFuzzerTestOneInput(const uint8_t *in, size_t size)
 
 /* From here on a system call is one of kernel_call.h. */
 #define KERNEL_CALLS
-#include "kernel_call.h"
+#include "fuzz/kernel_call.h"
 
 /* NOLINTBEGIN(bugprone-suspicious-include) */
-#include "abort_close.c"
-#include "closer.c"
-#include "graceclose.c"
-#include "graceful_close.c"
-#include "linger_close.c"
-#include "mptcp.c"
-#include "peer_closed.c"
-#include "probe.c"
-#include "probe_many.c"
-#include "tcp.c"
-#include "unacked.c"
+#include "lib/abort_close.c"
+#include "lib/closer.c"
+#include "lib/graceclose.c"
+#include "lib/graceful_close.c"
+#include "lib/linger_close.c"
+#include "lib/kernel/linux_mptcp.c"
+#include "lib/peer_closed.c"
+#include "lib/probe.c"
+#include "lib/probe_many.c"
+#include "lib/kernel/linux.c"
+#include "lib/unacked.c"
 /* NOLINTEND(bugprone-suspicious-include) */

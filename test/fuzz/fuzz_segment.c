@@ -19,8 +19,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "flow.h"
-#include "segment.h"
+#include "closewatch/flow.h"
+#include "closewatch/segment.h"
 
 #define SHORT	10
 #define HEADERS	44			/* IPv4, TCP, and one option word */

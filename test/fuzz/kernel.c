@@ -3,9 +3,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "kernel.h"
-#include "kernel_call.h"
-#include "kernel_net.h"
+#include "fuzz/kernel.h"
+#include "fuzz/kernel_call.h"
+#include "fuzz/kernel_net.h"
 
 struct kernel		kernel;
 static const uint8_t	*script;

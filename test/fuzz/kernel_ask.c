@@ -16,9 +16,9 @@
 #include <fcntl.h>
 #include <string.h>
 
-#include "kernel.h"
-#include "kernel_call.h"
-#include "kernel_lie.h"
+#include "fuzz/kernel.h"
+#include "fuzz/kernel_call.h"
+#include "fuzz/kernel_lie.h"
 
 #ifndef IPPROTO_MPTCP
 #define IPPROTO_MPTCP	262

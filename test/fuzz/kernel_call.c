@@ -3,9 +3,9 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "kernel.h"
-#include "kernel_call.h"
-#include "kernel_net.h"
+#include "fuzz/kernel.h"
+#include "fuzz/kernel_call.h"
+#include "fuzz/kernel_net.h"
 
 /* One of the errors, or 0. */
 static int

@@ -18,10 +18,10 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "kernel_ask.h"
-#include "kernel_deed.h"
-#include "kernel_read.h"
-#include "kernel_wait.h"
+#include "fuzz/kernel_ask.h"
+#include "fuzz/kernel_deed.h"
+#include "fuzz/kernel_read.h"
+#include "fuzz/kernel_wait.h"
 
 #define KERNEL_EPFD	8		/* descriptors of the library's own */
 #define KERNEL_NLFD	9

@@ -12,10 +12,10 @@
 #include <errno.h>
 #include <string.h>
 
-#include "kernel.h"
-#include "kernel_call.h"
-#include "kernel_lie.h"
-#include "kernel_net.h"
+#include "fuzz/kernel.h"
+#include "fuzz/kernel_call.h"
+#include "fuzz/kernel_lie.h"
+#include "fuzz/kernel_net.h"
 
 int
 kernel_setsockopt(int fd, int level, int name, const void *value,

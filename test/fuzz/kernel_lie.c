@@ -2,9 +2,9 @@
 #include <errno.h>
 #include <string.h>
 
-#include "kernel.h"
-#include "kernel_call.h"
-#include "kernel_lie.h"
+#include "fuzz/kernel.h"
+#include "fuzz/kernel_call.h"
+#include "fuzz/kernel_lie.h"
 
 bool
 kernel_lies(void)

@@ -5,8 +5,8 @@
 #include <errno.h>
 #include <stdio.h>
 
-#include "kernel.h"
-#include "kernel_net.h"
+#include "fuzz/kernel.h"
+#include "fuzz/kernel_net.h"
 
 #define BUFFER	((int64_t)6 << 20)	/* net.ipv4.tcp_rmem */
 

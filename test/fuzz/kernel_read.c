@@ -9,9 +9,9 @@
 #include <errno.h>
 #include <string.h>
 
-#include "kernel.h"
-#include "kernel_call.h"
-#include "kernel_lie.h"
+#include "fuzz/kernel.h"
+#include "fuzz/kernel_call.h"
+#include "fuzz/kernel_lie.h"
 
 /* sock_diag(7), by the token of the connection: mptcp_diag_dump_one(). */
 static ssize_t

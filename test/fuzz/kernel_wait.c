@@ -1,10 +1,10 @@
 /* kernel_wait.c - see kernel_wait.h */
 #include <errno.h>
 
-#include "kernel.h"
-#include "kernel_call.h"
-#include "kernel_lie.h"
-#include "kernel_net.h"
+#include "fuzz/kernel.h"
+#include "fuzz/kernel_call.h"
+#include "fuzz/kernel_lie.h"
+#include "fuzz/kernel_net.h"
 
 /* tcp_poll(), datagram_poll(), unix_poll(), pipe_poll(). */
 static int

@@ -16,9 +16,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "crew.h"
-#include "matrix_case.h"
-#include "matrix_table.h"
+#include "network/workers.h"
+#include "matrix/matrix_case.h"
+#include "matrix/matrix_table.h"
 
 #define MEMBERS		(T_VALGRIND ? 12 : 40)
 #define CASES		4096

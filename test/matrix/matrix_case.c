@@ -16,7 +16,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "matrix_case.h"
+#include "matrix/matrix_case.h"
 
 #define LINGER_MS	100	/* between the end of our data and its close */
 #define TOGETHER_US	20000	/* one way, so that the FINs cross */

@@ -8,10 +8,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "matrix_expect.h"
-#include "matrix_form.h"
-#include "matrix_peer.h"
-#include "wire.h"
+#include "matrix/matrix_expect.h"
+#include "matrix/matrix_form.h"
+#include "matrix/matrix_peer.h"
+#include "network/link.h"
 
 /* What the wire does to one segment of the end. */
 struct m_fault {

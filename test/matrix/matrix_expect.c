@@ -6,7 +6,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "matrix_expect.h"
+#include "matrix/matrix_expect.h"
 
 #define SLACK_MS	4000		/* of a machine that has other work */
 

@@ -10,8 +10,8 @@
 
 #include <stdint.h>
 
-#include "matrix_form.h"
-#include "matrix_peer.h"
+#include "matrix/matrix_form.h"
+#include "matrix/matrix_peer.h"
 
 #define M_EITHER	(-1)		/* yes or no, both are right */
 

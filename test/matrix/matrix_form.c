@@ -5,8 +5,8 @@
 
 #include <stdlib.h>
 
-#include "matrix_form.h"
-#include "util.h"
+#include "matrix/matrix_form.h"
+#include "support/util.h"
 
 #define FINISHED	GRACECLOSE_FINISHED
 #define DELIVERED	GRACECLOSE_DELIVERED

@@ -8,7 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "closing.h"
+#include "network/closing.h"
 
 struct m_form {
 	const char	*name;

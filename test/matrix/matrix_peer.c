@@ -7,7 +7,7 @@
  */
 #include <sys/types.h>
 
-#include "matrix_peer.h"
+#include "matrix/matrix_peer.h"
 
 #define N	M_NEVER
 #define B	M_BEFORE

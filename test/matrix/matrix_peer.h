@@ -1,7 +1,7 @@
 /*
  * matrix_peer.h - the peers that a close can meet, and what each of them does
  *
- * A peer is a script for peer.h, which is what it does on the wire, and the
+ * A peer is a script for scripted_peer.h, which is what it does on the wire, and the
  * same in plain facts, from which matrix_expect.c says what a close must make
  * of it.  Neither knows of the library.
  */
@@ -13,7 +13,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "peer.h"
+#include "network/scripted_peer.h"
 
 #define M_WRITTEN	9000	/* by us: within the first flight of 10 MSS */
 #define M_LAST		500	/* of these, written right before the close */

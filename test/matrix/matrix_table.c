@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "matrix_table.h"
+#include "matrix/matrix_table.h"
 
 #define FORMS	32		/* as bits, and as letters */
 #define ROW	64

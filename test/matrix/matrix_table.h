@@ -6,7 +6,7 @@
 
 #include <stddef.h>
 
-#include "matrix_case.h"
+#include "matrix/matrix_case.h"
 
 /* On standard output, 80 columns wide; cases that did not run are left out. */
 void	m_table(const struct m_case *, const struct m_result *, size_t n);

@@ -77,7 +77,7 @@ inline watch(k) {
 	c[k].watched = true; c[k].state = WAITING
 }
 
-/* --- reaper_close.c: in the caller's thread ------------------------------- */
+/* --- submit.c: in the caller's thread ------------------------------- */
 
 /* done() is called with no lock held, and before it counts as told. */
 inline finish(k) {
@@ -159,7 +159,7 @@ proctype caller(byte me) {
 out:	skip
 }
 
-/* --- reaper_thread.c ------------------------------------------------------ */
+/* --- thread.c ------------------------------------------------------ */
 
 #define each		i : 0 .. CALLERS - 1
 
@@ -291,7 +291,7 @@ rest:	atomic {
 out:	skip
 }
 
-/* --- reaper_flush.c, reaper.c --------------------------------------------- */
+/* --- flush.c, reaper.c --------------------------------------------- */
 
 /* What was taken before is over, closed and told of. */
 proctype flush() {

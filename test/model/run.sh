@@ -73,7 +73,8 @@ quotes() {
 	missing=0 n=0
 	while IFS='	' read -r file function code; do
 		n=$((n + 1))
-		sed -n "/^$function(/,/^}/p" "$lib/$file" |
+		find "$lib" -name "$file" -exec \
+		    sed -n "/^$function(/,/^}/p" '{}' + |
 		    grep -qF -- "$code" && continue
 		echo "  $file: $function() has no: $code"
 		missing=$((missing + 1))

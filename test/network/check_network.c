@@ -13,10 +13,10 @@
 #include <stdio.h>
 #include <unistd.h>
 
-#include "crew.h"
-#include "truth.h"
-#include "util.h"
-#include "wire.h"
+#include "network/workers.h"
+#include "network/oracle.h"
+#include "support/util.h"
+#include "network/link.h"
 
 #define SIZE		100000
 #define REPLY		1000

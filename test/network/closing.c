@@ -14,9 +14,9 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "closing.h"
-#include "util.h"
-#include "wire.h"
+#include "network/closing.h"
+#include "support/util.h"
+#include "network/link.h"
 
 #define PATIENCE_MS	60000	/* of a flush; the crew has less */
 

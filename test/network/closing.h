@@ -11,7 +11,7 @@
 
 #include <graceclose.h>
 
-#include "wire.h"
+#include "network/link.h"
 
 /* The forms in which a program can close a connection. */
 enum closing_form {

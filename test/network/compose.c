@@ -1,7 +1,7 @@
 /* compose.c - see compose.h */
 #include <string.h>
 
-#include "compose.h"
+#include "network/compose.h"
 
 #define IP_HEADER	20
 #define TCP_HEADER	20

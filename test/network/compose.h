@@ -8,7 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "segment.h"
+#include "closewatch/segment.h"
 
 /*
  * Writes the segment, with s->length bytes of data, checksums and all; a SYN

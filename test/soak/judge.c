@@ -20,10 +20,10 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "course.h"
-#include "judge.h"
-#include "util.h"
-#include "wire.h"
+#include "network/progress.h"
+#include "soak/judge.h"
+#include "support/util.h"
+#include "network/link.h"
 
 #ifdef GRACECLOSE_PORTABLE
 #define SEES_ACKS	false

@@ -8,8 +8,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "closing.h"
-#include "plan.h"
+#include "network/closing.h"
+#include "soak/plan.h"
 
 struct evidence {
 	const struct plan	*plan;

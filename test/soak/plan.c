@@ -9,8 +9,8 @@
 #include <inttypes.h>
 #include <string.h>
 
-#include "plan.h"
-#include "util.h"
+#include "soak/plan.h"
+#include "support/util.h"
 
 #define NELEM(a)	(sizeof(a) / sizeof((a)[0]))
 #define PICK(s, a)	((a)[t_random((s), (uint32_t)NELEM(a))])

@@ -9,10 +9,10 @@
 #include <stdint.h>
 #include <stdio.h>
 
-#include "closing.h"
-#include "peer.h"
-#include "there.h"
-#include "wire.h"
+#include "network/closing.h"
+#include "network/scripted_peer.h"
+#include "network/kernel_peer.h"
+#include "network/link.h"
 
 struct plan {
 	uint64_t	seed;

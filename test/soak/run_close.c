@@ -13,11 +13,11 @@
 
 #include <graceclose.h>
 
-#include "peer.h"
-#include "run_close.h"
-#include "there.h"
-#include "util.h"
-#include "wire.h"
+#include "network/scripted_peer.h"
+#include "soak/run_close.h"
+#include "network/kernel_peer.h"
+#include "support/util.h"
+#include "network/link.h"
 
 #define WRITE_MS	50		/* without room for more */
 #define AFTER_MS	10		/* for what comes right after it */

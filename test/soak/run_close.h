@@ -6,9 +6,9 @@
 
 #include <stdbool.h>
 
-#include "closing.h"
-#include "judge.h"
-#include "plan.h"
+#include "network/closing.h"
+#include "soak/judge.h"
+#include "soak/plan.h"
 
 /*
  * On the wire of this process, which is there.  False: it broke the promise,

@@ -16,7 +16,7 @@
  *	limits allow.  The descriptor is released and no other one is left.  An
  *	RST was sent where the options say so, and nowhere else.
  *
- * What is true is read off the segments (wire.h), not asked of a kernel.  What
+ * What is true is read off the segments (link.h), not asked of a kernel.  What
  * may differ from it by the time between the last look and the return has a
  * margin; a return of 0 has none.  judge.c is the invariant in C.
  *
@@ -39,13 +39,13 @@
 
 #include <graceclose.h>
 
-#include "closing.h"
-#include "crew.h"
-#include "judge.h"
-#include "plan.h"
-#include "run_close.h"
-#include "util.h"
-#include "wire.h"
+#include "network/closing.h"
+#include "network/workers.h"
+#include "soak/judge.h"
+#include "soak/plan.h"
+#include "soak/run_close.h"
+#include "support/util.h"
+#include "network/link.h"
 
 #define EX_BROKEN	1
 #define EX_BAD_USAGE	2

@@ -17,9 +17,9 @@
 #include <stdio.h>
 #include <unistd.h>
 
-#include "segment.h"
-#include "sniff.h"
-#include "util.h"
+#include "closewatch/segment.h"
+#include "support/sniff.h"
+#include "support/util.h"
 
 #define LINK_EN10MB	1		/* what lo says it is */
 

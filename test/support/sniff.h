@@ -12,7 +12,7 @@
 
 #include <stddef.h>
 
-#include "segment.h"
+#include "closewatch/segment.h"
 
 /*
  * To be called by main, before there is a thread.  The process moves to a

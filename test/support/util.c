@@ -24,7 +24,7 @@
 
 #include <graceclose.h>
 
-#include "util.h"
+#include "support/util.h"
 
 #ifndef IPPROTO_MPTCP
 #define IPPROTO_MPTCP	262

@@ -72,11 +72,11 @@
 
 #include <bsd/stdlib.h>
 
-#include "endings.h"
-#include "ends.h"
-#include "flow.h"
-#include "lookout.h"
-#include "show.h"
+#include "closewatch/endings.h"
+#include "stage/ends.h"
+#include "closewatch/flow.h"
+#include "closewatch/lookout.h"
+#include "stage/narrator.h"
 
 #define MAX_DEFAULT	10000
 #define MAX_LIMIT	1000000

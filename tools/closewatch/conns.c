@@ -6,7 +6,7 @@
 #include <bsd/stdlib.h>
 #include <bsd/sys/queue.h>
 
-#include "conns.h"
+#include "closewatch/conns.h"
 
 #define SECOND		((int64_t)1000000)
 #define LINGER		(1 * SECOND)	/* ended, something may come late */

@@ -13,8 +13,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "flow.h"
-#include "segment.h"
+#include "closewatch/flow.h"
+#include "closewatch/segment.h"
 
 struct conns;
 

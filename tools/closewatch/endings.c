@@ -15,10 +15,10 @@
 
 #include <graceclose.h>
 
-#include "endings.h"
-#include "segment.h"
-#include "show.h"
-#include "tally.h"
+#include "closewatch/endings.h"
+#include "closewatch/segment.h"
+#include "stage/narrator.h"
+#include "closewatch/tally.h"
 
 #define REQUEST		1000
 #define REPLY		3000

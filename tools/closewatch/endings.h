@@ -8,8 +8,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "ends.h"
-#include "flow.h"
+#include "stage/ends.h"
+#include "closewatch/flow.h"
 
 struct ending {
 	const char	*title;

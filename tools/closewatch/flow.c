@@ -3,7 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "flow.h"
+#include "closewatch/flow.h"
 
 /* No window is larger (RFC 7323, 2.3): what is farther off is not ours. */
 #define REACH	(1 << 30)

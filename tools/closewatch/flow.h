@@ -14,7 +14,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "segment.h"
+#include "closewatch/segment.h"
 
 /* Who sent the first SYN, and who did not. */
 enum { FLOW_CLIENT, FLOW_SERVER };

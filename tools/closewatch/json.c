@@ -7,7 +7,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-#include "json.h"
+#include "closewatch/json.h"
 
 #define SECOND	((int64_t)1000000)
 

@@ -7,8 +7,8 @@
 
 #include <stdint.h>
 
-#include "flow.h"
-#include "tally.h"
+#include "closewatch/flow.h"
+#include "closewatch/tally.h"
 
 /* To standard output. */
 void	json_conn(const struct flow *f, int64_t over_us);

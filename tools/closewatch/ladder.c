@@ -7,8 +7,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "ends.h"
-#include "ladder.h"
+#include "stage/ends.h"
+#include "closewatch/ladder.h"
 
 #define RUN_MIN		9		/* shorter ones are told in full */
 #define RUN_PAUSE_US	10000		/* ends a run */

@@ -12,8 +12,8 @@
 #include <stdint.h>
 #include <stdio.h>
 
-#include "segment.h"
-#include "wire.h"
+#include "closewatch/segment.h"
+#include "closewatch/live.h"
 
 /*
  * What is told as one: a segment, or a long run of data segments, or of the

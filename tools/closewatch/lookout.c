@@ -12,9 +12,9 @@
 
 #include <bsd/stdlib.h>
 
-#include "json.h"
-#include "lookout.h"
-#include "words.h"
+#include "closewatch/json.h"
+#include "closewatch/lookout.h"
+#include "closewatch/words.h"
 
 #define SECOND	((int64_t)1000000)
 

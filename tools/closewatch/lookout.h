@@ -10,11 +10,11 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "conns.h"
-#include "ends.h"
-#include "flow.h"
-#include "packets.h"
-#include "tally.h"
+#include "closewatch/conns.h"
+#include "stage/ends.h"
+#include "closewatch/flow.h"
+#include "closewatch/packets.h"
+#include "closewatch/tally.h"
 
 struct lookout_options {
 	const char	*interface;

@@ -1,5 +1,5 @@
 /* packets.c - see packets.h */
-#include "packets.h"
+#include "closewatch/packets.h"
 
 #ifdef HAVE_PCAP
 

@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "segment.h"
+#include "closewatch/segment.h"
 
 /*
  * Link types by the values of <pcap/dlt.h>: who reads packets that he has

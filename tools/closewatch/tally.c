@@ -1,7 +1,7 @@
 /* tally.c - see tally.h */
 #include <stdlib.h>
 
-#include "tally.h"
+#include "closewatch/tally.h"
 
 #define TOP	10			/* of the resetters are shown */
 

@@ -7,9 +7,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "conns.h"
-#include "flow.h"
-#include "segment.h"
+#include "closewatch/conns.h"
+#include "closewatch/flow.h"
+#include "closewatch/segment.h"
 
 /* How a connection ended; a reset's cause, enum flow_why, is added to RESET. */
 enum {

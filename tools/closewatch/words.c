@@ -4,8 +4,8 @@
 #include <string.h>
 #include <time.h>
 
-#include "show.h"
-#include "words.h"
+#include "stage/narrator.h"
+#include "closewatch/words.h"
 
 #define SECOND	((int64_t)1000000)
 #define WIDTH	102

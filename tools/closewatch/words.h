@@ -6,8 +6,8 @@
 
 #include <stdint.h>
 
-#include "flow.h"
-#include "tally.h"
+#include "closewatch/flow.h"
+#include "closewatch/tally.h"
 
 /* To standard output: a line; some lines and tables, at most 95 wide. */
 void	words_conn(const struct flow *f, int64_t over_us);

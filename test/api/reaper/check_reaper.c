@@ -17,7 +17,7 @@
 
 #include <graceclose.h>
 
-#include "util.h"
+#include "support/util.h"
 
 #define SOON_MS		500	/* late, on a machine with much to do */
 #define MANY		1000

@@ -26,7 +26,7 @@
 
 #include <graceclose.h>
 
-#include "util.h"
+#include "support/util.h"
 
 #define THREADS		4
 #define EACH		(T_SLOW ? 250 : 1000)

@@ -9,8 +9,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "reaper.h"
-#include "util.h"
+#include "reaper/reaper.h"
+#include "support/util.h"
 
 #define TIMERS	200
 #define TURNS	20000

@@ -1,0 +1,100 @@
+/*
+ * linux_mptcp.c - the state of an MPTCP connection
+ *
+ * Its TCP_INFO is that of a subflow, which stays ESTABLISHED while the
+ * connection is half-closed, and poll shows our own SHUT_RD as it shows the
+ * peer's DATA_FIN (RFC 8684 3.3.3).  sock_diag(7) tells the two apart; the
+ * token of the connection finds it at once, and nobody needs a privilege for
+ * it.
+ */
+#include <sys/types.h>
+
+#include "graceclose.h"
+#include "kernel/kernel.h"
+
+#if defined(__linux__) && !defined(GRACECLOSE_PORTABLE)
+#include <sys/socket.h>
+
+#include <linux/inet_diag.h>
+#include <linux/mptcp.h>
+#include <linux/netlink.h>
+#include <linux/rtnetlink.h>
+#include <linux/sock_diag.h>
+
+#include <netinet/in.h>
+
+#include <string.h>
+#include <unistd.h>
+
+#ifndef SOL_MPTCP
+#define SOL_MPTCP	284
+#endif
+#ifndef IPPROTO_MPTCP
+#define IPPROTO_MPTCP	262
+#endif
+
+struct question {
+	struct nlmsghdr		header;
+	struct inet_diag_req_v2	req;
+	struct rtattr		attr;
+	uint32_t		protocol;	/* 262 is too much for req */
+};
+
+struct answer {
+	struct nlmsghdr		header;
+	struct inet_diag_msg	msg;
+	char			attrs[1024];
+};
+
+/* 0 once a reset has taken it away, which an orderly end does not. */
+int64_t
+graceclose_mptcp_token(int fd)
+{
+	struct mptcp_info info;
+	socklen_t len = sizeof(info);
+
+	memset(&info, 0, sizeof(info));
+	if (getsockopt(fd, SOL_MPTCP, MPTCP_INFO, &info, &len) == -1)
+		return -1;
+	return info.mptcpi_token;
+}
+
+static void
+ask(struct question *q, uint32_t token)
+{
+	memset(q, 0, sizeof(*q));
+	q->header.nlmsg_len = sizeof(*q);
+	q->header.nlmsg_type = SOCK_DIAG_BY_FAMILY;
+	q->header.nlmsg_flags = NLM_F_REQUEST;
+	q->req.sdiag_family = AF_INET;
+	q->req.idiag_states = ~(uint32_t)0;
+	q->req.id.idiag_cookie[0] = token;
+	q->attr.rta_type = INET_DIAG_REQ_PROTOCOL;
+	q->attr.rta_len = RTA_LENGTH(sizeof(q->protocol));
+	q->protocol = IPPROTO_MPTCP;
+}
+
+/* As tcpi_state would say it of the connection; -1: it cannot be known. */
+int
+graceclose_mptcp_state(int fd)
+{
+	struct question q;
+	struct answer a;
+	int64_t token = graceclose_mptcp_token(fd);
+	ssize_t n = -1;
+	int nl;
+
+	if (token <= 0 || (nl = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC,
+	    NETLINK_SOCK_DIAG)) == -1)
+		return -1;
+	ask(&q, (uint32_t)token);
+	memset(&a, 0, sizeof(a));
+	if (send(nl, &q, sizeof(q), 0) != -1)
+		n = recv(nl, &a, sizeof(a), MSG_DONTWAIT);
+	(void)close(nl);
+	if (n < (ssize_t)(sizeof(a.header) + sizeof(a.msg)) ||
+	    a.header.nlmsg_type != SOCK_DIAG_BY_FAMILY)
+		return -1;
+	return a.msg.idiag_state;
+}
+#endif

@@ -1,0 +1,81 @@
+/*
+ * impairments.c - see impairments.h
+ */
+#include <string.h>
+
+#include "support/util.h"
+#include "network/impairments.h"
+
+void
+climate_begin(struct climate *c, uint64_t seed)
+{
+	memset(c, 0, sizeof(*c));
+	c->chance[T_OUT] = 2 * seed;
+	c->chance[T_IN] = 2 * seed + 1;
+}
+
+bool
+climate_rule(struct climate *c, const struct t_rule *r)
+{
+	if (c->nrules == T_RULES)
+		return false;
+	c->matched[c->nrules] = 0;
+	c->rules[c->nrules++] = *r;
+	return true;
+}
+
+static bool
+happens(struct climate *c, int way, unsigned of_1000)
+{
+	return t_random(&c->chance[way], 1000) < of_1000;
+}
+
+/* As many numbers are drawn for each segment, whatever becomes of it. */
+void
+climate_chance(struct climate *c, int way, struct fate *f)
+{
+	const struct t_weather *w = &c->weather[way];
+	uint32_t jitter = w->jitter_us > 0 ? (uint32_t)w->jitter_us + 1 : 1;
+
+	f->lost = happens(c, way, w->lost);
+	f->twice = happens(c, way, w->twice);
+	f->hold_us = happens(c, way, w->held) ? w->hold_us : 0;
+	f->delay_us = w->delay_us +
+	    (int64_t)t_random(&c->chance[way], jitter);
+}
+
+static bool
+applies(struct climate *c, size_t i, int way, int kinds)
+{
+	const struct t_rule *r = &c->rules[i];
+	unsigned first = r->nth > 0 ? r->nth : 1;
+
+	if (r->way != way || (r->kinds & kinds) == 0)
+		return false;
+	c->matched[i]++;
+	return c->matched[i] >= first &&
+	    (r->times == 0 || c->matched[i] - first < r->times);
+}
+
+void
+climate_rules(struct climate *c, int way, int kinds, bool copy,
+    struct fate *f)
+{
+	size_t i;
+
+	for (i = 0; i < c->nrules; i++) {
+		if (!applies(c, i, way, kinds))
+			continue;
+		switch (c->rules[i].deed) {
+		case T_LOSE:
+			f->lost = true;
+			break;
+		case T_HOLD:
+			f->hold_us += (int64_t)c->rules[i].hold_ms * 1000;
+			break;
+		case T_TWICE:
+			f->twice = !copy;
+			break;
+		}
+	}
+}

@@ -1,0 +1,655 @@
+/*
+ * link.c - see link.h
+ *
+ * One thread reads both devices, asks impairments.h what is to become of each
+ * packet, and keeps in delay_queue.h what is not due yet.  A lock guards
+ * everything; it is a recursive one, as a host sends from within its calls.
+ */
+#include <sys/types.h>
+#include <sys/eventfd.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+
+#include <errno.h>
+#include <poll.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "network/netns.h"
+#include "network/packet_log.h"
+#include "network/delay_queue.h"
+#include "network/oracle.h"
+#include "support/util.h"
+#include "network/impairments.h"
+#include "network/link.h"
+
+#define FLOWS		16
+#define BATCH		64		/* packets, until others get the lock */
+#define QUIET_US	2000
+#define AGAIN_MS	100
+#define NEVER		INT64_MAX
+
+struct flow {
+	struct endpoint	a, b;
+};
+
+/* All that a new connection forgets. */
+static struct {
+	struct climate	climate;
+	int64_t		last_due_us[T_WAYS];
+	bool		cut;
+	struct flow	flows[FLOWS];
+	size_t		nflows;
+	struct t_host	host;		/* input is NULL: the kernel's */
+	int64_t		tick_us;
+	int64_t		busy_us;	/* when a packet entered or left */
+	struct t_counts	counts;
+	struct truth	before;		/* of what the log has forgotten */
+	uint64_t	forgotten;
+	const char	*broken;
+} now;
+
+static struct t_passage passages[T_LOG];
+static size_t npassages;
+
+static pthread_mutex_t lock;
+static _Thread_local bool carrying;	/* this is the thread */
+static pid_t owner;			/* the process that has the thread */
+static int waiting;			/* for the lock, besides the thread */
+static int poked;
+static int bell = -1;
+
+/*
+ * Time, and the lock
+ */
+
+int64_t
+t_now_us(void)
+{
+	struct timespec ts;
+
+	syscall(SYS_clock_gettime, CLOCK_MONOTONIC, &ts);
+	return (int64_t)ts.tv_sec * 1000000 + ts.tv_nsec / 1000;
+}
+
+/* A busy thread would have the lock again before anybody else woke up. */
+static void
+enter_wire(void)
+{
+	__atomic_add_fetch(&waiting, 1, __ATOMIC_RELAXED);
+	pthread_mutex_lock(&lock);
+	__atomic_sub_fetch(&waiting, 1, __ATOMIC_RELAXED);
+}
+
+static void
+leave_wire(void)
+{
+	pthread_mutex_unlock(&lock);
+}
+
+static void
+ring(void)
+{
+	uint64_t one = 1;
+
+	if (carrying)
+		return;
+	(void)!write(bell, &one, sizeof(one));
+}
+
+/*
+ * Connections
+ */
+
+static bool
+same_flow(const struct flow *f, const struct segment *s)
+{
+	return (endpoint_equal(&f->a, &s->from) &&
+	    endpoint_equal(&f->b, &s->to)) ||
+	    (endpoint_equal(&f->a, &s->to) && endpoint_equal(&f->b, &s->from));
+}
+
+/*
+ * Sockets of earlier tests may be left in the kernels, and send for minutes
+ * what nobody acknowledged.  A connection that did not begin since
+ * t_wire_again() has no part in this one.
+ */
+static bool
+stale(const struct segment *s)
+{
+	size_t i, known = now.nflows < FLOWS ? now.nflows : FLOWS;
+
+	for (i = 0; i < known; i++)
+		if (same_flow(&now.flows[i], s))
+			return false;
+	if ((s->flags & (SEGMENT_SYN | SEGMENT_ACK)) != SEGMENT_SYN)
+		return true;
+	now.flows[now.nflows++ % FLOWS] = (struct flow){ s->from, s->to };
+	return false;
+}
+
+/*
+ * What becomes of it
+ */
+
+static void
+count(unsigned counts[T_WAYS][T_KINDS], const struct t_passage *p)
+{
+	int bit;
+
+	for (bit = 0; bit < T_KINDS; bit++)
+		if (p->kinds & 1 << bit)
+			counts[p->way][bit]++;
+}
+
+/*
+ * Makes room: of a long log the older half is forgotten, save its truth.  What
+ * is under way stays in the log, and in the way where it is held for too long.
+ */
+static void
+forget_half(void)
+{
+	size_t i, n;
+
+	for (n = 0; n < T_LOG / 2; n++)
+		if (passages[n].fate == T_UNDER_WAY)
+			break;
+	if (n < T_LOG / 8) {
+		now.broken = "the log is full";
+		transit_clear();
+		n = T_LOG / 2;
+	}
+	truth_add(&now.before, passages, n, NEVER, NULL, NULL);
+	for (i = n; i < npassages; i++)
+		passages[i - n] = passages[i];
+	npassages -= n;
+	now.forgotten += n;
+}
+
+static struct t_passage *
+passage(uint64_t number)
+{
+	return &passages[number - now.forgotten];
+}
+
+/* Those held are no obstacle to the others, which stay in order. */
+static void
+send_on(const struct t_passage *p, const struct fate *f, const void *packet,
+    size_t length)
+{
+	int64_t due = p->s.us + f->delay_us + f->hold_us;
+	struct parcel *parcel = transit_new();
+
+	if (parcel == NULL) {
+		now.broken = "too many packets are under way";
+		return;
+	}
+	if (f->hold_us == 0) {
+		if (due < now.last_due_us[p->way])
+			due = now.last_due_us[p->way];
+		now.last_due_us[p->way] = due;
+	}
+	parcel->due_us = due;
+	parcel->number = now.forgotten + npassages - 1;
+	parcel->length = length;
+	parcel->way = p->way;
+	memcpy(parcel->packet, packet, length);
+	transit_put(parcel);
+}
+
+/* True: a copy is to follow. */
+static bool
+pass(const struct t_passage *it, struct fate f, const void *packet,
+    size_t length, bool copy)
+{
+	struct t_passage *p;
+
+	if (npassages == T_LOG)
+		forget_half();
+	p = &passages[npassages++];
+	*p = *it;
+	climate_rules(&now.climate, p->way, p->kinds, copy, &f);
+	count(now.counts.seen, p);
+	now.busy_us = p->s.us;
+	if (f.lost || now.cut) {
+		p->fate = T_LOST;
+		p->out_us = p->s.us;
+	} else
+		send_on(p, &f, packet, length);
+	return f.twice;
+}
+
+static void
+admit(int way, const void *packet, size_t length)
+{
+	struct t_passage p = { .way = way, .fate = T_UNDER_WAY };
+	bool hosts = way == T_IN && now.host.input != NULL;
+	struct fate f;
+
+	passage_read(&p, packet, length);
+	if ((p.kinds & T_OTHER) == 0 && stale(&p.s) && !hosts)
+		return;
+	p.s.us = t_now_us();
+	climate_chance(&now.climate, way, &f);
+	if (!pass(&p, f, packet, length, false))
+		return;
+	f = (struct fate){ .delay_us = f.delay_us };
+	(void)pass(&p, f, packet, length, true);
+}
+
+/*
+ * The thread
+ */
+
+/* Reads what has come from a kernel; how much there was. */
+static int
+take(int from)
+{
+	unsigned char packet[T_HOSTS_MTU];
+	ssize_t n;
+	int taken;
+
+	for (taken = 0; taken < BATCH; taken++) {
+		n = read(t_hosts_tun(from), packet, sizeof(packet));
+		if (n <= 0)
+			break;
+		if (from == T_HERE || now.host.input == NULL)
+			admit(from == T_HERE ? T_OUT : T_IN, packet,
+			    (size_t)n);
+	}
+	return taken;
+}
+
+/* A kernel refuses what is no IP packet, as a network would. */
+static void
+hand_over(const struct parcel *p)
+{
+	int to = p->way == T_OUT ? T_THERE : T_HERE;
+
+	if (to == T_THERE && now.host.input != NULL) {
+		now.host.input(now.host.arg, p->packet, p->length,
+		    t_now_us());
+		now.tick_us = now.host.tick(now.host.arg, t_now_us());
+	} else if (write(t_hosts_tun(to), p->packet, p->length) == -1 &&
+	    errno != EINVAL)
+		now.broken = "a host does not take packets";
+}
+
+/*
+ * The time of leaving comes before the deed, so that nobody can see what it
+ * does before it is in the log.
+ */
+static int
+carry(void)
+{
+	struct t_passage *p;
+	struct parcel *parcel;
+	int n;
+
+	for (n = 0; n < BATCH && transit_due() <= t_now_us(); n++) {
+		parcel = transit_take();
+		p = passage(parcel->number);
+		p->fate = T_CARRIED;
+		now.busy_us = p->out_us = t_now_us();
+		count(now.counts.carried, p);
+		hand_over(parcel);
+		transit_done(parcel);
+		(void)take(T_HERE);
+	}
+	return n;
+}
+
+static void
+tick(void)
+{
+	int64_t us = t_now_us();
+	bool called = __atomic_exchange_n(&poked, 0, __ATOMIC_ACQUIRE) != 0;
+
+	if (now.host.input != NULL && (called || now.tick_us <= us))
+		now.tick_us = now.host.tick(now.host.arg, us);
+}
+
+/* When there is something to do next, though no packet comes. */
+static int64_t
+next_due(void)
+{
+	int64_t due = transit_due();
+
+	if (now.host.input != NULL && now.tick_us < due)
+		due = now.tick_us;
+	return due;
+}
+
+static int64_t
+turn(void)
+{
+	int64_t due;
+
+	while (__atomic_load_n(&waiting, __ATOMIC_RELAXED) > 0)
+		sched_yield();
+	pthread_mutex_lock(&lock);
+	(void)take(T_HERE);
+	(void)take(T_THERE);
+	(void)carry();
+	tick();
+	due = next_due();
+	pthread_mutex_unlock(&lock);
+	return due;
+}
+
+static void
+wait_until(int64_t due)
+{
+	struct pollfd pfd[] = {
+		{ .fd = t_hosts_tun(T_HERE), .events = POLLIN },
+		{ .fd = t_hosts_tun(T_THERE), .events = POLLIN },
+		{ .fd = bell, .events = POLLIN }
+	};
+	int64_t left = due == NEVER ? NEVER : due - t_now_us();
+	struct timespec ts;
+	uint64_t rung;
+
+	if (left <= 0)
+		left = 0;
+	ts.tv_sec = (time_t)(left / 1000000);
+	ts.tv_nsec = (long)(left % 1000000 * 1000);
+	if (ppoll(pfd, 3, due == NEVER ? NULL : &ts, NULL) > 0 &&
+	    pfd[2].revents != 0)
+		(void)!read(bell, &rung, sizeof(rung));
+}
+
+static void *
+pump(void *arg)
+{
+	(void)arg;
+	carrying = true;
+	prctl(PR_SET_NAME, "wire");
+	prctl(PR_SET_TIMERSLACK, 1);
+	for (;;)
+		wait_until(turn());
+	return NULL;
+}
+
+static void
+make_lock(void)
+{
+	pthread_mutexattr_t attr;
+
+	pthread_mutexattr_init(&attr);
+	pthread_mutexattr_settype(&attr, PTHREAD_MUTEX_RECURSIVE);
+	pthread_mutex_init(&lock, &attr);
+	pthread_mutexattr_destroy(&attr);
+}
+
+/* In a child that libcheck forked there is no thread yet. */
+static void
+start(void)
+{
+	sigset_t all, before;
+	pthread_t thread;
+	int error;
+
+	if (owner == getpid())
+		return;
+	make_lock();
+	transit_clear();
+	owner = getpid();
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &before);
+	error = pthread_create(&thread, NULL, pump, NULL);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	ck_assert_int_eq(error, 0);
+	pthread_detach(thread);
+}
+
+/*
+ * What the test asks for
+ */
+
+void
+t_wire_prepare(void)
+{
+	t_hosts_prepare();
+	if (bell != -1)
+		close(bell);
+	bell = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+}
+
+const char *
+t_wire_missing(void)
+{
+	return t_hosts_missing();
+}
+
+int
+t_wire_rto_ms(void)
+{
+	return t_hosts_rto_ms();
+}
+
+/* Looks at the wire: first at what the kernels have sent up to now. */
+static void
+look(void)
+{
+	start();
+	enter_wire();
+	while (take(T_HERE) == BATCH)
+		;
+	while (take(T_THERE) == BATCH)
+		;
+	if (transit_count() > 0)
+		ring();
+}
+
+static void
+look_away(void)
+{
+	const char *broken = now.broken;
+
+	leave_wire();
+	ck_assert_msg(broken == NULL, "the wire is broken: %s", broken);
+}
+
+static bool
+quiet(void)
+{
+	bool still;
+
+	look();
+	still = transit_count() == 0 &&
+	    t_now_us() - now.busy_us >= QUIET_US;
+	look_away();
+	return still;
+}
+
+void
+t_wire_settle(void)
+{
+	int64_t end = t_now_ms() + T_LIMIT_MS;
+
+	while (!quiet()) {
+		ck_assert_msg(t_now_ms() < end, "the wire does not settle");
+		t_pause(1);
+	}
+}
+
+void
+t_wire_again(uint64_t seed)
+{
+	int64_t end = t_now_ms() + AGAIN_MS;
+
+	start();
+	enter_wire();
+	now.broken = NULL;
+	leave_wire();
+	while (!quiet() && t_now_ms() < end)
+		t_pause(1);
+	look();
+	transit_clear();
+	memset(&now, 0, sizeof(now));
+	truth_begin(&now.before);
+	npassages = 0;
+	climate_begin(&now.climate, seed);
+	look_away();
+}
+
+void
+t_wire_rule(const struct t_rule *r)
+{
+	bool room;
+
+	look();
+	room = climate_rule(&now.climate, r);
+	look_away();
+	ck_assert_msg(room, "too many rules");
+}
+
+void
+t_wire_weather(int way, const struct t_weather *w)
+{
+	look();
+	now.climate.weather[way] = *w;
+	look_away();
+}
+
+void
+t_wire_cut(bool cut)
+{
+	look();
+	now.cut = cut;
+	look_away();
+}
+
+int
+t_wire_socket(int family, bool there)
+{
+	start();
+	return t_hosts_socket(there ? T_THERE : T_HERE, family);
+}
+
+socklen_t
+t_wire_address(struct sockaddr_storage *ss, int family, bool there,
+    in_port_t port)
+{
+	return t_hosts_address(ss, there ? T_THERE : T_HERE, family, port);
+}
+
+void
+t_wire_pair(struct t_pair *p, int family, bool connecting)
+{
+	struct sockaddr_storage ss;
+	socklen_t len;
+	int lfd, fd;
+
+	lfd = t_wire_socket(family, connecting);
+	fd = t_wire_socket(family, !connecting);
+	len = t_wire_address(&ss, family, connecting, 0);
+	ck_assert_int_eq(bind(lfd, (struct sockaddr *)&ss, len), 0);
+	ck_assert_int_eq(listen(lfd, 1), 0);
+	ck_assert_int_eq(getsockname(lfd, (struct sockaddr *)&ss, &len), 0);
+	ck_assert_msg(connect(fd, (struct sockaddr *)&ss, len) == 0,
+	    "connect: %s", strerror(errno));
+	p->us = connecting ? fd : t_accept(lfd);
+	p->peer = connecting ? t_accept(lfd) : fd;
+	t_close(lfd);
+}
+
+/* When a host goes, nothing is left of its connections. */
+static void
+lose_under_way(void)
+{
+	struct t_passage *p;
+	size_t i;
+
+	for (i = 0; i < transit_count(); i++) {
+		p = passage(transit_at(i)->number);
+		p->fate = T_LOST;
+		p->out_us = t_now_us();
+	}
+	transit_clear();
+}
+
+void
+t_wire_host(const struct t_host *h)
+{
+	look();
+	if (h != NULL)
+		now.host = *h;
+	else if (now.host.input != NULL) {
+		now.host.input = NULL;
+		lose_under_way();
+		now.nflows = 0;
+	}
+	now.tick_us = 0;
+	look_away();
+	ring();
+}
+
+void
+t_wire_send(const void *packet, size_t length)
+{
+	enter_wire();
+	if (length > T_HOSTS_MTU)
+		now.broken = "a packet is too long for it";
+	else
+		admit(T_IN, packet, length);
+	leave_wire();
+	ring();
+}
+
+void
+t_wire_poke(void)
+{
+	__atomic_store_n(&poked, 1, __ATOMIC_RELEASE);
+	ring();
+}
+
+size_t
+t_wire_log(struct t_passage *log, size_t max)
+{
+	size_t n;
+
+	look();
+	n = npassages < max ? npassages : max;
+	memcpy(log, passages + npassages - n, n * sizeof(*log));
+	look_away();
+	return n;
+}
+
+void
+t_wire_counts(struct t_counts *counts)
+{
+	look();
+	*counts = now.counts;
+	look_away();
+}
+
+void
+t_wire_truth(struct t_truth *t, int64_t until_us)
+{
+	struct truth truth;
+
+	look();
+	truth = now.before;
+	truth_add(&truth, passages, npassages, until_us, NULL, NULL);
+	look_away();
+	truth_tell(&truth, t);
+}
+
+void
+t_wire_print(FILE *f)
+{
+	look();
+	if (now.forgotten > 0)
+		fprintf(f, "       ... %ju before ...\n",
+		    (uintmax_t)now.forgotten);
+	passage_print(f, passages, npassages);
+	fflush(f);
+	leave_wire();
+}

@@ -1,0 +1,66 @@
+/*
+ * oracle.h - what segments prove of a connection: a function of the log alone
+ *
+ * It keeps account of both sides' sequence numbers as our kernel has to (RFC
+ * 9293 3.10.7.4, RFC 5961): what arrived out of order waits, and an ACK or a
+ * RST outside of our window is none, nor is what comes with a stale ACK.
+ */
+#ifndef TEST_ORACLE_H
+#define TEST_ORACLE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "network/link.h"
+
+#define TRUTH_GAPS	256
+#define TRUTH_ARRIVALS	64
+
+/* Counted from a SYN, which is 0, so that data begins at 1. */
+typedef int64_t place;
+
+struct truth_range {
+	place	from, to;
+};
+
+struct truth {
+	struct t_truth	 t;
+	struct endpoint	 us, peer;	/* of the first SYN */
+	bool		 begun;
+	bool		 known[T_WAYS];	/* whose SYN was seen */
+	uint32_t	 isn[T_WAYS];
+	int		 shift[T_WAYS];	/* of windows; -1: no such option */
+	bool		 sack[T_WAYS];
+	place		 fin[T_WAYS];	/* 0: none so far */
+
+	place		 sent;		/* by us, up to here */
+	place		 acked;		/* that, by the peer */
+	int64_t		 widest;	/* window that the peer told */
+	place		 arrived;	/* the peer's, without a gap */
+	place		 told;		/* that, acknowledged by us */
+	place		 edge;		/* of the widest window that we told */
+	bool		 capped;	/* it may be wider than was told */
+
+	struct truth_range early[TRUTH_GAPS];	/* behind a gap */
+	size_t		 nearly;
+	struct {			/* the last steps of `arrived` */
+		place	to;
+		int64_t	us;
+	}		 arrivals[TRUTH_ARRIVALS];
+	size_t		 narrivals;
+};
+
+void	truth_begin(struct truth *);
+/*
+ * Later segments than those before, up to a time.  In the order in which they
+ * left our kernel or reached it `each` is called behind each, if not NULL.
+ */
+void	truth_add(struct truth *, const struct t_passage *, size_t n,
+	    int64_t until_us, void (*each)(void *, const struct truth *,
+	    const struct t_passage *), void *arg);
+/* The place near to what has arrived that has this number of the peer's. */
+place	truth_place(const struct truth *, uint32_t seq);
+void	truth_tell(const struct truth *, struct t_truth *);
+
+#endif /* TEST_ORACLE_H */

@@ -1,0 +1,127 @@
+/*
+ * progress.c - when a connection made progress, as the wire saw it
+ */
+#include <stdbool.h>
+#include <stdint.h>
+#include <string.h>
+
+#include "closewatch/segment.h"
+#include "network/progress.h"
+#include "network/oracle.h"
+#include "network/link.h"
+
+struct sign {
+	int64_t		us;
+	bool		firm;
+};
+
+static struct t_passage passages[T_LOG];
+static struct sign signs[T_LOG];
+
+/* How far it had come before the segment that is looked at. */
+struct reading {
+	struct course	*c;
+	bool		 acks;
+	place		 acked, arrived;
+};
+
+static void
+sign(struct course *c, int64_t us, bool firm)
+{
+	signs[c->nsigns].us = us;
+	signs[c->nsigns++].firm = firm;
+}
+
+/* Our kernel may have known more than the log. */
+static void
+left(struct reading *r, const struct truth *t, const struct t_passage *p)
+{
+	struct course *c = r->c;
+
+	if ((p->s.flags & SEGMENT_RST) != 0 && c->rst_us == INT64_MAX)
+		c->rst_us = p->s.us;
+	if (t->arrived > r->arrived)
+		sign(c, p->s.us, false);
+}
+
+static void
+arrived(struct reading *r, const struct truth *t, const struct t_passage *p)
+{
+	struct course *c = r->c;
+	place seq = truth_place(t, p->s.seq);
+	uint64_t came = (uint64_t)(seq - 1) + p->s.length;
+
+	if ((p->s.flags & SEGMENT_RST) != 0) {
+		if (c->rst_us == INT64_MAX)
+			c->any_rst_us = p->out_us;
+		return;
+	}
+	if ((p->s.flags & SEGMENT_FIN) != 0)
+		c->fin_came = true;
+	if (p->s.length > 0 || seq + segment_span(&p->s) - 1 > r->arrived)
+		c->late_us = p->out_us;
+	if (p->s.length > 0 && came > c->came)
+		c->came = came;
+	if ((r->acks && t->acked > r->acked) || (t->arrived > r->arrived &&
+	    (r->acks || p->s.length > 0)))
+		sign(c, p->out_us, true);
+}
+
+static void
+look(void *arg, const struct truth *t, const struct t_passage *p)
+{
+	struct reading *r = arg;
+
+	if (p->way == T_OUT)
+		left(r, t, p);
+	else
+		arrived(r, t, p);
+	r->acked = t->acked;
+	r->arrived = t->arrived;
+}
+
+void
+course_read(struct course *c, bool acks)
+{
+	struct reading r = { .c = c, .acks = acks };
+	static struct truth t;
+	size_t n;
+
+	memset(c, 0, sizeof(*c));
+	c->rst_us = INT64_MAX;
+	c->late_us = c->any_rst_us = INT64_MIN;
+	n = t_wire_log(passages, T_LOG);
+	c->whole = n > 0 && (passages[0].kinds & T_SYN) != 0;
+	truth_begin(&t);
+	truth_add(&t, passages, n, INT64_MAX, look, &r);
+	if (!c->whole)
+		c->came = UINT64_MAX;
+}
+
+int64_t
+course_last(const struct course *c, bool firm, int64_t from, int64_t until_us)
+{
+	int64_t last = from;
+	size_t i;
+
+	for (i = 0; i < c->nsigns && signs[i].us <= until_us; i++)
+		if (signs[i].us > last && (signs[i].firm || !firm))
+			last = signs[i].us;
+	return last;
+}
+
+int64_t
+course_gap(const struct course *c, int64_t from, int64_t until_us)
+{
+	int64_t gap = 0, last = from;
+	size_t i;
+
+	for (i = 0; i < c->nsigns && signs[i].us <= until_us; i++) {
+		if (signs[i].us <= from || !signs[i].firm)
+			continue;
+		if (signs[i].us - last > gap)
+			gap = signs[i].us - last;
+		last = signs[i].us;
+	}
+	return until_us - last > gap ? until_us - last : gap;
+}

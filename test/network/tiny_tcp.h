@@ -1,0 +1,105 @@
+/*
+ * tiny_tcp.h - a TCP without a kernel, as far as a test needs one
+ *
+ * What it is not: it keeps no segment that arrives out of order (a duplicate
+ * ACK is the answer, and the kernel sends again), knows no option but the MSS,
+ * no congestion, and one timeout for everything.  Each of its habits can be
+ * changed while it runs.
+ *
+ * Places in either direction are counted from the SYN, which is 0: data begins
+ * at 1, a FIN takes the place behind it.  Only segments have numbers.
+ */
+#ifndef TEST_TINY_TCP_H
+#define TEST_TINY_TCP_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "closewatch/segment.h"
+
+#define SMALLTCP_LATES	64
+
+enum smalltcp_life {
+	SMALLTCP_SILENT,	/* no connection, and no answer */
+	SMALLTCP_LIVING,
+	SMALLTCP_REFUSING	/* no connection, RST is the answer */
+};
+
+struct smalltcp {
+	int64_t		now_us;		/* of the call under way */
+	enum smalltcp_life life;
+	struct endpoint	here, there;	/* here: ours, port 0 until known */
+
+	/* Called when something has arrived and was acknowledged. */
+	void		(*news)(struct smalltcp *);
+
+	/* Receiving. */
+	uint32_t	isn;		/* ours */
+	bool		heard;		/* our SYN */
+	int64_t		got;		/* all before this place */
+	int64_t		acked;		/* the place that it tells us */
+	int64_t		window;
+	bool		acks;
+	int64_t		late_us;
+	struct {			/* ACKs that are to leave later */
+		int64_t	due_us;
+		int64_t	place;
+	}		lates[SMALLTCP_LATES];
+	size_t		nlates;
+	bool		spoilt;		/* a byte was not as t_pattern() says */
+	bool		fin;		/* ours, in order */
+	bool		any_fin;
+	bool		rst;
+	unsigned	rsts;
+
+	/* Sending. */
+	int64_t		una, nxt, max;	/* unacknowledged, next, ever sent */
+	int64_t		end;		/* of what is to be sent */
+	int64_t		room;		/* our window */
+	bool		closing;	/* a FIN comes behind `end` */
+	bool		repeats;
+	bool		cautious;	/* one segment, until an ACK */
+	bool		probed;		/* a byte beyond the window is out */
+	int64_t		rto_us;
+};
+
+/*
+ * A new connection: with `port` HERE, or from there where it is 0.  `there` is
+ * the peer's port.
+ */
+void	smalltcp_open(struct smalltcp *, in_port_t port, in_port_t there,
+	    void (*news)(struct smalltcp *));
+bool	smalltcp_established(const struct smalltcp *);
+void	smalltcp_die(struct smalltcp *, enum smalltcp_life left);
+
+/* For the wire; the tick returns when it wants the next one. */
+void	smalltcp_input(struct smalltcp *, const void *packet, size_t length);
+int64_t	smalltcp_tick(struct smalltcp *);
+
+/*
+ * Deeds.  say: a segment of n bytes at this place, or with a flag, which
+ * changes nothing; push: sends what may be sent; tell: an ACK.
+ */
+void	smalltcp_say(struct smalltcp *, int flags, int64_t at, int64_t n);
+void	smalltcp_push(struct smalltcp *);
+void	smalltcp_tell(struct smalltcp *);
+void	smalltcp_acks(struct smalltcp *, bool);
+void	smalltcp_late(struct smalltcp *, int64_t us);
+
+/* How many bytes of ours are before a place that it got to. */
+int64_t	smalltcp_bytes(const struct smalltcp *, int64_t upto);
+
+static inline int64_t
+least(int64_t a, int64_t b)
+{
+	return a < b ? a : b;
+}
+
+static inline int64_t
+most(int64_t a, int64_t b)
+{
+	return a > b ? a : b;
+}
+
+#endif /* TEST_TINY_TCP_H */
