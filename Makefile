@@ -34,7 +34,13 @@ HEADER	= include/graceclose.h
 STATIC	= $(BUILD)/libgraceclose.a
 SONAME	= libgraceclose.so.$(SOVERSION)
 SHARED	= $(BUILD)/libgraceclose.so.$(VERSION)
-LIB_SRC	= $(sort $(shell find lib -name '*.c'))
+# lib/kernel and lib/reaper have files for each system; KERNEL chooses.
+SYSTEM	= $(or $(shell $(CC) -dumpmachine 2>/dev/null),$(shell uname -s))
+KERNEL	= $(if $(PORTABLE),posix,$(if $(findstring linux,$(SYSTEM)),linux,posix))
+OTHER	= $(if $(filter linux,$(KERNEL)),posix,linux) \
+	  $(if $(filter linux,$(KERNEL)),watch_posix,watch_epoll)
+LIB_SRC	= $(filter-out $(foreach o,$(OTHER),lib/kernel/$(o)% lib/reaper/$(o)%),\
+	  $(sort $(shell find lib -name '*.c')))
 # What may be included is what an arrow may lead to; headers are named with
 # their folder.
 LIB_INC	= -Ilib

@@ -3,6 +3,7 @@
  */
 #include <errno.h>
 
+#include "closer.h"
 #include "graceclose.h"
 #include "kernel/kernel.h"
 

@@ -6,6 +6,7 @@
 
 #include "graceclose.h"
 #include "kernel/kernel.h"
+#include "probe.h"
 
 static int
 answer(int bits)

@@ -6,8 +6,8 @@
 
 #include "graceclose.h"
 #include "kernel/kernel.h"
+#include "probe.h"
 
-/* The bits of a descriptor that poll reported this of, or -1 with errno. */
 int
 graceclose_probe_bits(int fd, short revents)
 {

@@ -6,6 +6,7 @@
 
 #include "graceclose.h"
 #include "kernel/kernel.h"
+#include "probe.h"
 
 #define CHUNK	1024		/* descriptors a poll: 8 KiB of stack */
 

@@ -8,11 +8,6 @@
  * it.
  */
 #include <sys/types.h>
-
-#include "graceclose.h"
-#include "kernel/kernel.h"
-
-#if defined(__linux__) && !defined(GRACECLOSE_PORTABLE)
 #include <sys/socket.h>
 
 #include <linux/inet_diag.h>
@@ -26,11 +21,10 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "kernel/linux.h"
+
 #ifndef SOL_MPTCP
 #define SOL_MPTCP	284
-#endif
-#ifndef IPPROTO_MPTCP
-#define IPPROTO_MPTCP	262
 #endif
 
 struct question {
@@ -46,7 +40,6 @@ struct answer {
 	char			attrs[1024];
 };
 
-/* 0 once a reset has taken it away, which an orderly end does not. */
 int64_t
 graceclose_mptcp_token(int fd)
 {
@@ -74,7 +67,6 @@ ask(struct question *q, uint32_t token)
 	q->protocol = IPPROTO_MPTCP;
 }
 
-/* As tcpi_state would say it of the connection; -1: it cannot be known. */
 int
 graceclose_mptcp_state(int fd)
 {
@@ -97,4 +89,3 @@ graceclose_mptcp_state(int fd)
 		return -1;
 	return a.msg.idiag_state;
 }
-#endif

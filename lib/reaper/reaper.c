@@ -1,11 +1,11 @@
 /*
  * reaper.c - close and forget: the reaper itself, and what its parts share
  *
- * A close begins in the thread of the caller (submit.c), where most are
- * over if the peer has closed already.  What has to wait is put into the queue
- * and belongs to the reaper's own thread from then on (thread.c); a
- * caller takes one out again only to make room.  The lock is never held across
- * a step, an end or a call of done.
+ * A close begins in the caller's thread (submit.c), and is over there if the
+ * peer has closed already.  A close that has to wait goes into the queue and
+ * belongs to the reaper's own thread from then on (thread.c); a caller takes one
+ * out again only to make room.  No thread holds the lock during a step, an end
+ * or a call of done.
  */
 #include <sys/types.h>
 #include <sys/mman.h>
@@ -17,6 +17,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "closer.h"
 #include "graceclose.h"
 #include "kernel/kernel.h"
 #include "reaper/reaper.h"
@@ -25,8 +26,8 @@
 
 /*
  * A page that a child of fork(2) finds empty (madvise(2), Linux 4.14).  The
- * pid is not enough: a child in a namespace of pids of its own may have that
- * of its parent.
+ * pid is not enough: in a PID namespace of its own a child may have the pid of
+ * its parent.
  */
 static void
 mark_process(struct graceclose_reaper *r)
@@ -55,7 +56,7 @@ unmark_process(struct graceclose_reaper *r)
 	(void)r;
 }
 
-/* A child has no thread, and the lock may be held for ever there. */
+/* A child of fork(2) has no thread, and the lock may stay held there. */
 static bool
 is_child(const struct graceclose_reaper *r)
 {
@@ -71,7 +72,7 @@ graceclose_reaper_usable(const struct graceclose_reaper *r)
 	return -1;
 }
 
-/* The last to leave a reaper that is being freed lets its thread go. */
+/* The last caller to leave a reaper that is being freed wakes its thread. */
 void
 graceclose_reaper_leave(struct graceclose_reaper *r)
 {
@@ -122,9 +123,9 @@ graceclose_reaper_count(struct graceclose_reaper *r, int outcome)
 	++*by_outcome[outcome];
 }
 
-/* So many have been told of, where they were to be. */
+/* So many closes are over, and done has returned for each. */
 void
-graceclose_reaper_told(struct graceclose_reaper *r, uint64_t n)
+graceclose_reaper_reported(struct graceclose_reaper *r, uint64_t n)
 {
 	r->pending -= n;
 	if (n > 0 && r->pending == 0)
@@ -140,7 +141,7 @@ valid(const struct graceclose_reaper_opts *o)
 	    o->reserved[3]) == 0;
 }
 
-/* Signals are for the program's own threads. */
+/* The thread blocks every signal: they are for the program's own threads. */
 static int
 start_thread(struct graceclose_reaper *r)
 {

@@ -11,7 +11,7 @@
 #include "graceclose.h"
 #include "reaper/reaper.h"
 
-/* Wakes the thread where it would sleep beyond that tick. */
+/* Wakes the thread if it would sleep beyond that tick. */
 static void
 rouse(struct graceclose_reaper *r, int64_t tick)
 {
@@ -21,7 +21,7 @@ rouse(struct graceclose_reaper *r, int64_t tick)
 	graceclose_watch_wake(&r->watch);
 }
 
-/* A place is kept until it is known whether the close needs one. */
+/* Reserves a place, as the close may need one. */
 static int
 enter(struct graceclose_reaper *r)
 {
@@ -48,12 +48,12 @@ retreat(struct graceclose_reaper *r)
 {
 	(void)pthread_mutex_lock(&r->lock);
 	r->begun--;
-	graceclose_reaper_told(r, 1);
+	graceclose_reaper_reported(r, 1);
 	graceclose_reaper_leave(r);
 	(void)pthread_mutex_unlock(&r->lock);
 }
 
-/* It was over at once, or cannot wait. */
+/* The close is over at once, or there is no memory for it to wait. */
 static void
 finish(struct graceclose_reaper *r, struct graceclose *gc, void *cookie)
 {
@@ -68,14 +68,14 @@ finish(struct graceclose_reaper *r, struct graceclose *gc, void *cookie)
 		r->opts.done(r->opts.arg, cookie, &report);
 		(void)pthread_mutex_lock(&r->lock);
 	}
-	graceclose_reaper_told(r, 1);
+	graceclose_reaper_reported(r, 1);
 	graceclose_reaper_leave(r);
 	(void)pthread_mutex_unlock(&r->lock);
 }
 
 /*
- * Takes the oldest out of the queue where there are too many.  One that the
- * thread is just at will be cut by the thread.
+ * Takes the oldest out of the queue where there are too many.  The thread cuts
+ * that close itself if it is just stepping it.
  */
 static struct graceclose_closing *
 pick_oldest(struct graceclose_reaper *r)
@@ -95,8 +95,9 @@ pick_oldest(struct graceclose_reaper *r)
 }
 
 /*
- * The thread calls done, so that done may submit again without end, and frees
- * the memory, to which an event that it has not looked at yet may point.
+ * The thread calls done, not the caller here: done may submit again, without
+ * end.  The thread also frees the memory, to which an event that it has not
+ * looked at yet may point.
  */
 static void
 evict(struct graceclose_reaper *r, struct graceclose_closing *c)
@@ -110,7 +111,7 @@ evict(struct graceclose_reaper *r, struct graceclose_closing *c)
 	(void)pthread_mutex_unlock(&r->lock);
 }
 
-/* With malloc's own word it is the 192 bytes that a close may take. */
+/* With malloc's own word these are the 192 bytes that a close may take. */
 _Static_assert(sizeof(struct graceclose_closing) + sizeof(size_t) <= 192,
     "memory for one close");
 
@@ -130,9 +131,9 @@ closing(const struct graceclose *gc, int fd, void *cookie)
 }
 
 /*
- * Registers under the lock: as soon as it is seen, an event may end the close,
- * and the number of the descriptor be another's.  One that cannot be registered
- * goes by its timer alone.
+ * Registers the descriptor under the lock: the first event may end the close,
+ * and then the number of the descriptor may be in use again.  A close that
+ * epoll refuses goes by its timer alone.
  */
 static void
 enqueue(struct graceclose_reaper *r, struct graceclose_closing *c)
@@ -187,7 +188,7 @@ submit(struct graceclose_reaper *r, int fd, const struct graceclose_opts *opts,
 	return 0;
 }
 
-/* A thread that was cancelled in here would never leave. */
+/* A thread cancelled in here would never count as having left. */
 int
 graceclose_reaper_close(struct graceclose_reaper *r, int fd,
     const struct graceclose_opts *opts, void *cookie)

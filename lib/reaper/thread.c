@@ -1,10 +1,10 @@
 /*
  * thread.c - the thread that drives every close that has to wait
  *
- * It goes in turns: take what has news or is due, step each, put back what
- * goes on, tell of what is over.  A turn takes a bounded number of closes, of
- * each a bounded amount of input, so that a peer that floods costs the others
- * little.
+ * It works in turns: take the closes that have an event or are due, step each,
+ * put back what goes on, report what is over.  A turn takes a bounded number of
+ * closes, and a bounded amount of input of each, so that a peer that floods
+ * delays the others little.
  */
 #include <sys/types.h>
 
@@ -18,16 +18,16 @@
 #include "reaper/reaper.h"
 
 #define BATCH		GRACECLOSE_BATCH	/* and as many by timers */
-#define GATHER_MS	1	/* nobody waits for a reaper */
+#define GATHER_MS	1	/* no caller waits for a reaper */
 
 struct turn {
 	void				*news[BATCH];
 	int				nnews;
 	struct graceclose_closing	*busy[2 * BATCH];
 	int				nbusy;
-	struct graceclose_link		cut;	/* to be ended, then told of */
-	struct graceclose_link		over;	/* to be told of, and freed */
-	uint64_t			told;
+	struct graceclose_link		cut;	/* to be ended, then reported */
+	struct graceclose_link		over;	/* to be reported, and freed */
+	uint64_t			reported;
 };
 
 static void
@@ -38,7 +38,7 @@ take(struct graceclose_reaper *r, struct turn *t, struct graceclose_closing *c)
 	t->busy[t->nbusy++] = c;
 }
 
-/* The news may be of a close that a caller has just taken out to cut it. */
+/* An event may be of a close that a caller has just taken out to cut it. */
 static void
 collect(struct graceclose_reaper *r, struct turn *t)
 {
@@ -77,7 +77,7 @@ step(struct graceclose_reaper *r, struct graceclose_closing *c)
 	c->timer.due = graceclose_reaper_due(c);
 }
 
-/* Where the close stands after its step. */
+/* Puts the close where it belongs after its step. */
 static void
 settle(struct graceclose_reaper *r, struct turn *t,
     struct graceclose_closing *c)
@@ -121,9 +121,9 @@ cut(struct graceclose_reaper *r, struct turn *t)
 	graceclose_link_splice(&t->over, &t->cut);
 }
 
-/* Tells of all that is over, and frees it. */
+/* Reports every close that is over, and frees it. */
 static void
-tell(struct graceclose_reaper *r, struct turn *t)
+report_over(struct graceclose_reaper *r, struct turn *t)
 {
 	struct graceclose_report report;
 	struct graceclose_closing *c;
@@ -137,7 +137,7 @@ tell(struct graceclose_reaper *r, struct turn *t)
 			r->opts.done(r->opts.arg, c->cookie, &report);
 		}
 		free(c);
-		t->told++;
+		t->reported++;
 	}
 	graceclose_link_init(&t->over);
 }
@@ -158,10 +158,10 @@ turn(struct graceclose_reaper *r, struct turn *t)
 		settle(r, t, t->busy[i]);
 	(void)pthread_mutex_unlock(&r->lock);
 	cut(r, t);
-	tell(r, t);
+	report_over(r, t);
 }
 
-/* Milliseconds until there is something to do, if nothing else happens. */
+/* Milliseconds until something is due; -1: nothing is. */
 static int
 idle_time(const struct graceclose_reaper *r)
 {
@@ -178,8 +178,8 @@ idle_time(const struct graceclose_reaper *r)
 }
 
 /*
- * Waits for the next turn; false: there will be none.  After news the next
- * ones are gathered, which saves most of the wake-ups when there are many.
+ * Waits for the next turn; false: there will be none.  After an event it waits
+ * a moment for others, which saves most of the wake-ups when there are many.
  */
 static bool
 rest(struct graceclose_reaper *r, struct turn *t)
@@ -188,8 +188,8 @@ rest(struct graceclose_reaper *r, struct turn *t)
 	int timeout;
 
 	(void)pthread_mutex_lock(&r->lock);
-	graceclose_reaper_told(r, t->told);
-	t->told = 0;
+	graceclose_reaper_reported(r, t->reported);
+	t->reported = 0;
 	if (gather && idle_time(r) != 0) {
 		(void)pthread_mutex_unlock(&r->lock);
 		(void)poll(NULL, 0, GATHER_MS);

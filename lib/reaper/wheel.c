@@ -14,7 +14,7 @@
 
 #include <stddef.h>
 
-#include "reaper/reaper.h"
+#include "reaper/wheel.h"
 
 #define DIGIT_BITS	6
 #define DIGIT(t, level)	(((t) >> (DIGIT_BITS * (level))) & 63)
@@ -33,7 +33,6 @@ graceclose_wheel_init(struct graceclose_wheel *w, int64_t now)
 		graceclose_link_init(&w->slot[i]);
 }
 
-/* A due time that has passed already is now. */
 void
 graceclose_wheel_set(struct graceclose_wheel *w, struct graceclose_timer *t,
     int64_t due)
@@ -91,7 +90,6 @@ start(const struct graceclose_wheel *w, int level, int digit)
 	    ((int64_t)digit << bits);
 }
 
-/* When to pop next, NEVER where no timer is set. */
 int64_t
 graceclose_wheel_next(const struct graceclose_wheel *w)
 {
@@ -122,10 +120,6 @@ let_fall(struct graceclose_wheel *w, int level, size_t slot)
 	graceclose_link_splice(&w->slot[FALLING], &w->slot[slot]);
 }
 
-/*
- * A timer that is due, no longer set.  NULL: there is none, or none was found
- * yet, and then graceclose_wheel_next() is not beyond now.
- */
 struct graceclose_timer *
 graceclose_wheel_pop(struct graceclose_wheel *w, int64_t now)
 {

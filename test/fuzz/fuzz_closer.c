@@ -19,6 +19,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "closer.h"
 #include "kernel/kernel.h"
 #include "graceclose.h"
 #include "fuzz/kernel.h"
@@ -713,11 +714,15 @@ LLVMFuzzerTestOneInput(const uint8_t *in, size_t size)
 #include "lib/closer.c"
 #include "lib/graceclose.c"
 #include "lib/graceful_close.c"
-#include "lib/linger_close.c"
+#include "lib/kernel/common.c"
+#include "lib/kernel/linux.c"
 #include "lib/kernel/linux_mptcp.c"
+#include "lib/kernel/linux_queue.c"
+#include "lib/kernel/linux_wait.c"
+#include "lib/linger_close.c"
 #include "lib/peer_closed.c"
 #include "lib/probe.c"
 #include "lib/probe_many.c"
-#include "lib/kernel/linux.c"
 #include "lib/unacked.c"
+#include "lib/verdict.c"
 /* NOLINTEND(bugprone-suspicious-include) */

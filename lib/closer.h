@@ -1,0 +1,86 @@
+/*
+ * closer.h - one close: what its parts share
+ *
+ * closer.c takes the steps, verdict.c decides how the close ends.
+ *
+ *	IDLE --begin--> GOING --step--> OVER --end--> RELEASED
+ */
+#ifndef GRACECLOSE_CLOSER_H
+#define GRACECLOSE_CLOSER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct graceclose;
+struct graceclose_report;
+
+enum {					/* phase */
+	IDLE = 0,
+	GOING,
+	OVER,
+	RELEASED
+};
+
+/* flags */
+#define HALF_CLOSED	1	/* our FIN is queued, or sent */
+#define COUNTED		2	/* unacked holds a count */
+#define DEAF		4	/* EOF by our own SHUT_RD: no FIN came */
+#define MORE		8	/* the last step left input unread */
+#define STALLED		16	/* the last step brought nothing new */
+#define MISSED		32	/* recv failed: no event will come */
+#define KNOWN		64	/* the kind is the final one */
+
+#define STEP_MAX	((size_t)1 << 20) /* bytes of input in a step */
+
+/*
+ * --- verdict.c ---
+ */
+
+/* What opts.until asks for has come true. */
+bool	graceclose_reached(const struct graceclose *gc);
+
+/* More late input than discard_max. */
+bool	graceclose_flooded(const struct graceclose *gc);
+
+/* The verdict: the close is over. */
+void	graceclose_over(struct graceclose *gc, int outcome, int error);
+
+/* Looks at what the peer's TCP has acknowledged; true where that is news. */
+bool	graceclose_acknowledge(struct graceclose *gc);
+
+/* The close fails, unless a last look shows that it has not. */
+void	graceclose_fail(struct graceclose *gc, int outcome, int error);
+
+/* recv(2) failed with this errno value: nothing unread yet, or an end? */
+void	graceclose_refused(struct graceclose *gc, int error);
+
+/* Nothing is left of the connection: decides how it ended. */
+void	graceclose_bury(struct graceclose *gc);
+
+/*
+ * Discards what is unread, at most a full receive buffer.  True: recv met a
+ * reset, and no later call will report it.
+ */
+bool	graceclose_sweep(struct graceclose *gc);
+
+/* What step and end return: 1, 0, or -1 with errno; saved is errno for 0. */
+int	graceclose_verdict(const struct graceclose *gc, int saved);
+
+/* The report; and that of a close that never began. */
+void	graceclose_fill(const struct graceclose *gc,
+	    struct graceclose_report *report);
+void	graceclose_no_close(struct graceclose_report *report, int error);
+
+/*
+ * --- closer.c ---
+ */
+
+/*
+ * When the next step is due, after one that returned 1, in a loop that keeps
+ * timers: microseconds of graceclose_tcp_clock(), INT64_MAX: never.  edges: the
+ * loop gets the events of GRACECLOSE_EPOLL.
+ */
+int64_t	graceclose_due(const struct graceclose *gc, bool edges);
+
+#endif /* GRACECLOSE_CLOSER_H */

@@ -1,0 +1,54 @@
+/*
+ * linux_wait.c - how a blocking close waits: an edge of epoll
+ */
+#include <sys/types.h>
+#include <sys/epoll.h>
+
+#include <string.h>
+#include <unistd.h>
+
+#include "graceclose.h"
+#include "kernel/common.h"
+#include "kernel/kernel.h"
+
+/*
+ * Level-triggered poll cannot wait for an acknowledgement: after SHUT_WR
+ * POLLOUT is always ready.  An edge of epoll comes exactly when the FIN is
+ * acknowledged, as every change of state wakes the waiters.
+ */
+static void
+open_edge(struct graceclose_waiter *w, int fd)
+{
+	struct epoll_event ev;
+
+	w->epfd = epoll_create1(EPOLL_CLOEXEC);
+	memset(&ev, 0, sizeof(ev));
+	ev.events = GRACECLOSE_EPOLL;
+	if (w->epfd != -1 &&
+	    epoll_ctl(w->epfd, EPOLL_CTL_ADD, fd, &ev) == -1)
+		graceclose_tcp_wait_end(w);
+	if (w->epfd == -1)
+		w->epfd = GRACECLOSE_WAITER_REFUSED;
+}
+
+void
+graceclose_tcp_wait(struct graceclose_waiter *w, int fd, short events,
+    int timeout_ms)
+{
+	struct epoll_event ev;
+
+	if (w->epfd == GRACECLOSE_WAITER_UNTRIED)
+		open_edge(w, fd);
+	if (w->epfd == GRACECLOSE_WAITER_REFUSED)
+		graceclose_wait_poll(fd, events, timeout_ms);
+	else
+		(void)epoll_wait(w->epfd, &ev, 1, timeout_ms);
+}
+
+void
+graceclose_tcp_wait_end(struct graceclose_waiter *w)
+{
+	if (w->epfd >= 0)
+		(void)close(w->epfd);
+	w->epfd = -1;
+}

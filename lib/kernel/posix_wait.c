@@ -1,0 +1,21 @@
+/*
+ * posix_wait.c - how a blocking close waits where there is poll(2) alone
+ */
+#include <sys/types.h>
+
+#include "kernel/common.h"
+#include "kernel/kernel.h"
+
+void
+graceclose_tcp_wait(struct graceclose_waiter *w, int fd, short events,
+    int timeout_ms)
+{
+	(void)w;
+	graceclose_wait_poll(fd, events, timeout_ms);
+}
+
+void
+graceclose_tcp_wait_end(struct graceclose_waiter *w)
+{
+	(void)w;
+}

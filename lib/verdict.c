@@ -1,0 +1,223 @@
+/*
+ * verdict.c - how a close ends: 0 or -1, and what the report says
+ *
+ * A close has succeeded when two things are known, each by itself: our FIN is
+ * acknowledged (delivered), and the peer's FIN arrived (finished).  EOF alone
+ * says nothing of delivery, as the peer may have half-closed before our data
+ * reached it; delivery alone does not say that the peer has finished.
+ */
+#include <sys/types.h>
+
+#include <errno.h>
+#include <string.h>
+
+#include "closer.h"
+#include "graceclose.h"
+#include "kernel/kernel.h"
+
+#define SWEEP_MAX	((size_t)1 << 25)	/* a full receive buffer */
+
+bool
+graceclose_reached(const struct graceclose *gc)
+{
+	return gc->delivered &&
+	    (gc->finished || gc->until == GRACECLOSE_DELIVERED);
+}
+
+bool
+graceclose_flooded(const struct graceclose *gc)
+{
+	return gc->discard_max != 0 && gc->discarded > gc->discard_max;
+}
+
+void
+graceclose_over(struct graceclose *gc, int outcome, int error)
+{
+	gc->phase = OVER;
+	gc->outcome = (unsigned char)outcome;
+	gc->error = error;
+	gc->wake = 0;
+	if (gc->started != 0)
+		gc->ended = graceclose_tcp_clock();
+}
+
+/* MPTCP that fell back passes for TCP, but counts otherwise. */
+static void
+know_kind(struct graceclose *gc)
+{
+	if ((gc->flags & KNOWN) == 0)
+		gc->kind = (unsigned char)graceclose_tcp_kind_proper(gc->fd,
+		    gc->kind);
+	gc->flags |= KNOWN;
+}
+
+/*
+ * Our FIN is the last of the bytes, so it is among the unacknowledged ones
+ * until the count is 0, and none can be added.  A count that grew is not that
+ * of this connection any more; nor is one that another holder's
+ * connect(AF_UNSPEC) started anew.
+ */
+bool
+graceclose_acknowledge(struct graceclose *gc)
+{
+	uint64_t before = gc->unacked;
+	bool fin = (gc->flags & HALF_CLOSED) != 0;
+	int64_t outq;
+
+	know_kind(gc);
+	outq = graceclose_tcp_outq(gc->fd, gc->kind);
+	if (outq == 0 && fin && !gc->finished) {
+		/* The state, then the count: the handshake may end between. */
+		if (graceclose_tcp_opening(gc->fd, gc->kind))
+			return false;
+		outq = graceclose_tcp_outq(gc->fd, gc->kind);
+	}
+	if (graceclose_tcp_forgot(gc->fd, gc->kind))
+		return false;
+	if (outq > 0 && fin)
+		outq--;
+	else if (outq == 0 && fin)
+		gc->delivered = 1;
+	if (outq < 0 || ((gc->flags & COUNTED) != 0 &&
+	    (uint64_t)outq >= before))
+		return gc->delivered;
+	if (outq > 0 && graceclose_tcp_anew(gc->fd, gc->kind))
+		return false;
+	gc->flags |= COUNTED;
+	gc->unacked = (uint64_t)outq;
+	return gc->delivered || gc->unacked != before;
+}
+
+/* The last look is taken while the descriptor can still be asked. */
+void
+graceclose_fail(struct graceclose *gc, int outcome, int error)
+{
+	if (!gc->delivered && (outcome != GRACECLOSE_WAS_RESET ||
+	    graceclose_tcp_remembers(gc->fd, gc->kind)))
+		(void)graceclose_acknowledge(gc);
+	if (graceclose_reached(gc) && outcome != GRACECLOSE_ABORTED)
+		graceclose_over(gc, GRACECLOSE_OK, 0);
+	else
+		graceclose_over(gc, outcome, error);
+}
+
+bool
+graceclose_sweep(struct graceclose *gc)
+{
+	size_t swept = 0;
+	ssize_t n = 1;
+
+	while (swept < SWEEP_MAX && n > 0) {
+		n = graceclose_tcp_discard(gc->fd, gc->kind, STEP_MAX);
+		if (n > 0)
+			swept += (size_t)n;
+	}
+	gc->discarded += swept;
+	return n == -1 && errno == ECONNRESET;
+}
+
+/* The peer's FIN may have come before the reset, and recv saw the reset. */
+static void
+lost(struct graceclose *gc)
+{
+	if (graceclose_tcp_at_end(gc->fd, gc->kind))
+		gc->finished = 1;
+	graceclose_fail(gc, GRACECLOSE_WAS_RESET, ECONNRESET);
+}
+
+/* Both FINs were acknowledged. */
+static void
+ended(struct graceclose *gc)
+{
+	gc->delivered = gc->finished = 1;
+	gc->unacked = 0;
+	if (graceclose_flooded(gc) && gc->until == GRACECLOSE_FINISHED)
+		graceclose_over(gc, GRACECLOSE_FLOODED, EMSGSIZE);
+	else
+		graceclose_over(gc, GRACECLOSE_OK, 0);
+}
+
+/*
+ * What is unread is discarded first, since it hides whether a FIN or a reset
+ * came behind it.
+ */
+void
+graceclose_bury(struct graceclose *gc)
+{
+	bool error = graceclose_tcp_take_error(gc->fd) != 0;
+
+	error |= graceclose_sweep(gc);
+	switch (graceclose_tcp_state_of_gone(gc->fd, gc->kind, error,
+	    (gc->flags & HALF_CLOSED) != 0)) {
+	case GRACECLOSE_STATE_ENDED:
+		ended(gc);
+		break;
+	case -1:
+		graceclose_over(gc, GRACECLOSE_INVALID, ENOTCONN);
+		break;
+	default:
+		lost(gc);
+	}
+}
+
+void
+graceclose_refused(struct graceclose *gc, int error)
+{
+	switch (error) {
+	case EAGAIN:
+#if EWOULDBLOCK != EAGAIN
+	case EWOULDBLOCK:
+#endif
+		break;
+	case EINTR:
+	case ENOBUFS:
+	case ENOMEM:
+		gc->flags |= MISSED;
+		break;
+	case ENOTCONN:
+		graceclose_bury(gc);
+		break;
+	default:
+		if (graceclose_tcp_goes_on(gc->fd, gc->kind))
+			gc->flags |= MISSED;
+		else if (graceclose_tcp_was_connected(gc->fd, gc->kind))
+			lost(gc);
+		else
+			graceclose_over(gc, GRACECLOSE_INVALID, ENOTCONN);
+	}
+}
+
+int
+graceclose_verdict(const struct graceclose *gc, int saved)
+{
+	errno = saved;
+	if (gc->phase == GOING)
+		return 1;
+	if (gc->error == 0)
+		return 0;
+	errno = gc->error;
+	return -1;
+}
+
+void
+graceclose_fill(const struct graceclose *gc, struct graceclose_report *report)
+{
+	memset(report, 0, sizeof(*report));
+	report->outcome = gc->outcome;
+	report->error = gc->error;
+	report->delivered = gc->delivered;
+	report->finished = gc->finished;
+	report->unacked = gc->unacked;
+	report->discarded = gc->discarded;
+	report->elapsed_us = (uint64_t)(gc->ended - gc->started);
+}
+
+void
+graceclose_no_close(struct graceclose_report *report, int error)
+{
+	if (report == NULL)
+		return;
+	memset(report, 0, sizeof(*report));
+	report->outcome = GRACECLOSE_INVALID;
+	report->error = error;
+}
