@@ -253,6 +253,19 @@ end_of_tcp(int fd, bool seen)
 }
 
 /*
+ * AF_UNIX may have been reset since the caller last read.  recv(2) takes the
+ * socket's lock, and returns an error before EOF (unix_stream_read_generic()).
+ */
+static int
+end_of_local(int fd)
+{
+	char c;
+
+	return recv(fd, &c, 1, MSG_PEEK | MSG_DONTWAIT) == 0 ?
+	    GRACECLOSE_STATE_ENDED : GRACECLOSE_STATE_DEAD;
+}
+
+/*
  * An error, or output that was never acknowledged, says that the connection did
  * not end in order.  Where neither is left, it did if the peer's FIN ever came.
  * MPTCP that fell back remembers nothing more.
@@ -278,6 +291,8 @@ graceclose_tcp_state_of_gone(int fd, int kind, bool error, bool seen)
 	case GRACECLOSE_KIND_MPTCP:
 		return graceclose_mptcp_token(fd) == 0 ?
 		    GRACECLOSE_STATE_DEAD : GRACECLOSE_STATE_ENDED;
+	case GRACECLOSE_KIND_LOCAL:
+		return end_of_local(fd);
 	}
 	return GRACECLOSE_STATE_ENDED;
 }

@@ -1006,6 +1006,55 @@ START_TEST(reset_that_the_sweep_meets_is_econnreset)
 }
 END_TEST
 
+/*
+ * The peer resets just before one call of a close, each call in turn.  The peer
+ * has read nothing, and its FIN never comes: no call may end in success.  Where
+ * SHUT_WR is refused too, the RST can come while bury() looks.
+ */
+static unsigned
+reset_at(int way, enum fault_call call, unsigned nth, bool refused,
+    unsigned *made)
+{
+	const struct fault f[] = {
+		{ call, FAULT_ACT, nth, nth },
+		{ FAULT_SHUT_WR, ENOBUFS, 1, FAULT_ALWAYS }
+	};
+	struct run r = { .limit = SHORT_MS };
+	unsigned met;
+
+	pair_by(&r.p, &ways[way]);
+	takes(&r.p);
+	fault_action(t_reset, r.p.peer);
+	fault_plan(r.p.us, f, refused ? 2 : 1);
+	do_finished(&r);
+	met = fault_met() - (refused && call != FAULT_SHUT_WR ? 1 : 0);
+	ck_assert_msg(r.result == -1, "%s, reset at %s %u%s: a false 0",
+	    ways[way].name, fault_name(call), nth,
+	    refused ? ", SHUT_WR refused" : "");
+	ck_assert_int_eq(r.report.finished, 0);
+	*made = fault_calls(call);
+	fault_plan(-1, NULL, 0);
+	if (met == 0)
+		t_reset(r.p.peer);
+	return met;
+}
+
+/* Index: how they are connected, and whether SHUT_WR is refused. */
+START_TEST(reset_before_any_call_is_no_success)
+{
+	const bool refused = _i / WAYS != 0;
+	unsigned n, made, met = 0;
+	int call;
+
+	t_need(ways[_i % WAYS].connects);
+	for (call = FAULT_NONE + 1; call < FAULT_CALLS; call++)
+		for (n = 1, made = 1; n <= made && n <= 2 * NTH_MAX; n++)
+			met += reset_at(_i % WAYS, (enum fault_call)call, n,
+			    refused, &made);
+	ck_assert_uint_gt(met, 3);
+}
+END_TEST
+
 /* Neither epoll nor poll will wait: then it is asked until it is over. */
 START_TEST(nothing_that_waits_is_needed)
 {
@@ -1113,6 +1162,8 @@ main(void)
 	tcase_add_test(tc, acknowledgement_at_the_last_look_is_in_time);
 	tcase_add_loop_test(tc, reset_that_the_sweep_meets_is_econnreset, 0,
 	    WAYS);
+	tcase_add_loop_test(tc, reset_before_any_call_is_no_success, 0,
+	    2 * WAYS);
 	tcase_add_loop_test(tc, nothing_that_waits_is_needed, 0, 3);
 	tcase_add_loop_test(tc,
 	    child_of_a_fork_is_known_by_its_pid_where_no_page_can_be_marked,

@@ -92,6 +92,8 @@ static size_t planned;
 static int connection = -1;
 static unsigned calls[FAULT_CALLS];
 static unsigned met, stray;
+static void (*action)(int);
+static int action_arg;
 static _Thread_local bool library;
 
 #define GET(p)		__atomic_load_n((p), __ATOMIC_SEQ_CST)
@@ -111,6 +113,13 @@ fault_plan(int fd, const struct fault *f, size_t n)
 	SET(&connection, fd);
 	for (planned = 0; planned < n && planned < PLAN_MAX; planned++)
 		plan[planned] = f[planned];
+}
+
+void
+fault_action(void (*act)(int), int arg)
+{
+	action = act;
+	action_arg = arg;
 }
 
 void
@@ -149,6 +158,15 @@ fault_name(enum fault_call call)
 	return names[call];
 }
 
+/* The action's own calls are the test's. */
+static void
+act(void)
+{
+	library = false;
+	action(action_arg);
+	library = true;
+}
+
 /* What becomes of this call; 0: nothing special. */
 static int
 fate(enum fault_call call)
@@ -163,6 +181,8 @@ fate(enum fault_call call)
 		if (plan[i].call == call && n >= plan[i].from &&
 		    n <= plan[i].to) {
 			ADD(&met);
+			if (plan[i].how == FAULT_ACT)
+				act();
 			return plan[i].how;
 		}
 	return 0;

@@ -65,6 +65,7 @@ enum fault_call {
 #define FAULT_EMPTY	(-1)	/* it says that nothing came */
 #define FAULT_SHORT	(-2)	/* a part of the answer */
 #define FAULT_NO_RDHUP	(-3)	/* no POLLRDHUP in the answer */
+#define FAULT_ACT	(-4)	/* the action of the plan precedes the call */
 
 #define FAULT_ALWAYS	(~0U)
 
@@ -76,6 +77,8 @@ struct fault {
 
 /* From now on, counting anew; fd is the connection. */
 void		 fault_plan(int fd, const struct fault *, size_t);
+/* What FAULT_ACT does, in the thread that calls. */
+void		 fault_action(void (*)(int), int);
 void		 fault_enter(void);
 void		 fault_leave(void);
 
