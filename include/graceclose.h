@@ -1,13 +1,13 @@
 /*
- * graceclose.h - close a TCP socket right, and know whether it did
+ * graceclose.h - close a TCP socket and know whether everything was delivered
  *
- * A return of 0 from graceful_close() says that the peer's TCP acknowledged
- * every byte and that the peer ended its side.  -1 says by errno why that is
- * not so, and the report says how many bytes were never acknowledged.
+ * graceful_close() returns 0 if the peer's TCP acknowledged every byte and the
+ * peer ended its side.  Otherwise it returns -1, and errno is the reason.  The
+ * report of graceclose() has the number of bytes never acknowledged.
  *
- * The contract stands in the pages: graceful_close(3), linger_close(3),
- * abort_close(3), peer_closed(3), graceclose(3), graceclose_begin(3),
- * graceclose_reaper(3), and graceclose(7) for the whole picture.
+ * The manual pages define the interface: graceful_close(3), linger_close(3),
+ * abort_close(3), peer_closed(3), graceclose(3), graceclose_begin(3) and
+ * graceclose_reaper(3).  Begin with graceclose(7) or graceclose_faq(7).
  */
 #ifndef GRACECLOSE_H
 #define GRACECLOSE_H
@@ -20,55 +20,55 @@ extern "C" {
 #endif
 
 /*
- * The four verbs.  The closing ones return 0, or -1 with errno, and release
- * the descriptor whatever they return.
+ * The four verbs.  The three that close return 0, or -1 with errno.  They
+ * release the descriptor, whatever they return (EBADF: there is none).
  */
 int	graceful_close(int fd);
 int	linger_close(int fd, int timeout_ms);
 int	abort_close(int fd);
-int	peer_closed(int fd);		/* 1 yes, 0 no, -1 dead or not for it */
+int	peer_closed(int fd);		/* 1 yes, 0 no, -1 with errno */
 
-/* What a close waits for, and what happens when its limit runs out. */
+/* What a close waits for, and what it does when a limit runs out. */
 enum graceclose_until	{ GRACECLOSE_FINISHED = 0, GRACECLOSE_DELIVERED = 1 };
 enum graceclose_expiry	{ GRACECLOSE_DETACH = 0, GRACECLOSE_RESET = 1 };
 
-struct graceclose_opts {		/* all zero: what graceful_close uses */
+struct graceclose_opts {		/* all zero: as graceful_close */
 	int		until;		/* enum graceclose_until */
 	int		on_expiry;	/* enum graceclose_expiry */
 	int		timeout_ms;	/* whole close; 0: 30000; -1: none */
-	int		idle_ms;	/* without progress; 0: 5000; -1: none */
-	uint64_t	discard_max;	/* late input accepted; 0: no cap */
+	int		idle_ms;	/* no progress; 0: 5000; -1: none */
+	uint64_t	discard_max;	/* late input, bytes; 0: no limit */
 	uint64_t	reserved[3];	/* must be 0 */
 };
 
 enum graceclose_outcome {
-	GRACECLOSE_OK = 0,		/* what opts.until asked for */
+	GRACECLOSE_OK = 0,		/* opts.until was reached */
 	GRACECLOSE_WAS_RESET,		/* ECONNRESET */
 	GRACECLOSE_EXPIRED,		/* ETIMEDOUT */
-	GRACECLOSE_FLOODED,		/* EMSGSIZE: beyond discard_max */
-	GRACECLOSE_ABORTED,		/* ECANCELED: ended before it was over */
+	GRACECLOSE_FLOODED,		/* EMSGSIZE: over discard_max */
+	GRACECLOSE_ABORTED,		/* ECANCELED: ended by the program */
 	GRACECLOSE_INVALID		/* any other errno */
 };
 
 struct graceclose_report {
 	int		outcome;	/* enum graceclose_outcome */
 	int		error;		/* 0 or the errno value */
-	int		delivered;	/* 1: every byte acknowledged */
-	int		finished;	/* 1: the peer's FIN was seen */
+	int		delivered;	/* 1: bytes and FIN acknowledged */
+	int		finished;	/* 1: the peer's FIN arrived */
 	uint64_t	unacked;	/* bytes never acknowledged */
-	uint64_t	discarded;	/* bytes of late input thrown away */
-	uint64_t	elapsed_us;
+	uint64_t	discarded;	/* late input discarded, bytes */
+	uint64_t	elapsed_us;	/* from the start to the verdict */
 	uint64_t	reserved[2];
 };
 
-/* Close with options and a report, blocking; either may be NULL. */
+/* Blocking close with options and a report; either may be NULL. */
 int	graceclose(int fd, const struct graceclose_opts *opts,
 	    struct graceclose_report *report);
 
-/* Bytes sent that the peer's TCP has not acknowledged, or -1 with errno. */
+/* Bytes sent that the peer's TCP has not acknowledged; -1 with errno. */
 int64_t	graceclose_unacked(int fd);
 
-/* Look at a connection, consuming nothing: a set of these, or -1. */
+/* Inspect a connection, consume nothing: a set of these bits, or -1. */
 #define GRACECLOSE_UNREAD	1	/* input is waiting */
 #define GRACECLOSE_FIN		2	/* the peer's FIN arrived */
 #define GRACECLOSE_RST		4	/* the connection is dead */
@@ -76,8 +76,8 @@ int	graceclose_probe(int fd);
 int	graceclose_probe_many(const int *fds, size_t n, unsigned char *bits);
 
 /*
- * For event loops: the same close, never blocking.  The structure is the
- * caller's; its fields are private.
+ * For event loops: the same close, which never blocks.  The caller provides
+ * the structure; its members are private.
  */
 struct graceclose {
 	int		fd;
@@ -104,26 +104,26 @@ struct graceclose {
 	uint64_t	reserved[5];
 };
 
-/* Register a descriptor with epoll once, for these; needs <sys/epoll.h>. */
+/* Register the descriptor with epoll once for these (<sys/epoll.h>). */
 #define GRACECLOSE_EPOLL	(EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET)
 
 int	graceclose_begin(struct graceclose *gc, int fd,
 	    const struct graceclose_opts *opts);
-int	graceclose_step(struct graceclose *gc);		/* 1 going, 0, -1 */
+int	graceclose_step(struct graceclose *gc);		/* 1 goes on, 0, -1 */
 short	graceclose_events(const struct graceclose *gc);	/* POLLIN or 0 */
 int	graceclose_timeout(const struct graceclose *gc);	/* ms, -1: none */
 int	graceclose_end(struct graceclose *gc, struct graceclose_report *report);
 
 /*
- * For threads: close and forget.  One thread of its own drives any number of
- * closes; no call but flush and free waits.
+ * For threads: close in the background.  A reaper has one thread that drives
+ * any number of closes.  Only flush and free wait.
  */
 struct graceclose_reaper;
 
 enum graceclose_when_full { GRACECLOSE_REFUSE = 0, GRACECLOSE_OLDEST = 1 };
 
-struct graceclose_reaper_opts {		/* may be all zero */
-	unsigned	max;		/* closes under way; 0: 65536 */
+struct graceclose_reaper_opts {		/* all zero is valid */
+	unsigned	max;		/* closes in progress; 0: 65536 */
 	int		when_full;	/* enum graceclose_when_full */
 	void		(*done)(void *arg, void *cookie,
 			    const struct graceclose_report *report);
@@ -131,10 +131,10 @@ struct graceclose_reaper_opts {		/* may be all zero */
 	uint64_t	reserved[4];	/* must be 0 */
 };
 
-struct graceclose_reaper_stats {	/* closes by outcome, and how many */
+struct graceclose_reaper_stats {	/* numbers of closes */
 	uint64_t	ok, reset, expired, flooded, aborted, invalid;
-	uint64_t	evicted;	/* of the aborted: made room */
-	unsigned	now, peak;	/* under way: at the moment, at most */
+	uint64_t	evicted;	/* those of aborted cut for room */
+	unsigned	now, peak;	/* in progress: now, at most */
 	uint64_t	reserved[4];
 };
 
