@@ -176,7 +176,8 @@ FAULTS	= recv send read write getsockopt setsockopt getpeername getsockname \
 $(filter %/check_faults,$(SUITE_BIN)): private WRAP = $(FAULTS:%=-Wl,--wrap=%)
 
 # What has a header is a module, for each program that wants it.
-modules	= $(patsubst %.h,$(BUILD)/obj/%.o,$(shell find $(1) -name '*.h'))
+modules	= $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard $(patsubst %.h,%.c,\
+	  $(shell find $(1) -name '*.h'))))
 $(BUILD)/obj/examples.a: $(call modules,$(wildcard examples tools))
 $(BUILD)/obj/bench.a: $(call modules,bench)
 $(BUILD)/obj/test.a: $(call modules,test)

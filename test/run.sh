@@ -5,11 +5,19 @@
 # wait); RUN is put before each, such as valgrind with its options.  A suite is
 # counted by libcheck's own summary, a script as one test.  A script that exits
 # with 77 was skipped, and has said why.
-passed=0 failed=0 skipped=0 bad_ones=
+#
+# A test that failed while the machine kept it from running has shown nothing
+# (support/starved.h): it runs again after all the others, alone, with a higher
+# priority where that is allowed, and with more time.  It has REPEATS tries,
+# and fails at once where it was not starved.
+REPEATS=3
+passed=0 failed=0 skipped=0 repeats=0 bad_ones= repeated=
 
 # --one LOGS TEST: what xargs calls.
 if [ "$1" = --one ]; then
 	log=$2/${3##*/}
+	CHECK_STARVED=$log.starved
+	export CHECK_STARVED
 	${RUN-} "$3" >"$log" 2>&1 </dev/null
 	echo $? >"$log.status"
 	cat "$log"
@@ -24,15 +32,59 @@ number() {	# number NAME: what stands behind "NAME: " in the log
 	sed -n "s/.*$1: \([0-9]*\).*/\1/p" "$log" | tail -n 1
 }
 
+read_log() {	# what the log and the exit status say: checks, bad, skips
+	checks=$(number Checks)
+	skips=$(number Skipped)
+	bad=0
+	[ -n "$checks" ] && bad=$(($(number Failures) + $(number Errors)))
+	[ "$status" = 0 ] || [ $bad -gt 0 ] || bad=1
+}
+
+again() {	# again SUITE [NAME:INDEX]: 0 where it passes in the end
+	patience=1
+	while [ $patience -lt $((1 << REPEATS)) ]; do
+		patience=$((patience * 2))
+		repeats=$((repeats + 1))
+		echo "again: ${1##*/} ${2-} (patience $patience)"
+		rm -f "$log.starved"
+		CHECK_ONLY=${2-} CHECK_PATIENCE=$patience \
+		    CHECK_STARVED=$log.starved \
+		    nice -n -10 ${RUN-} "$1" >"$log" 2>&1 </dev/null
+		status=$?
+		cat "$log"
+		read_log
+		[ $status = 0 ] && [ "${checks:-0}" -gt 0 ] && return 0
+		[ -s "$log.starved" ] || return 1
+	done
+	return 1
+}
+
+# Where the suite has no summary, or a sanitizer or valgrind has found
+# something, that may come from the test that was left in the middle.
+repeat_starved() {	# of the suite $t
+	if [ -z "$checks" ] || [ "$status" -gt 1 ]; then
+		repeated="$repeated ${t##*/}"
+		again "$t"
+		return
+	fi
+	sure=$checks lost=$bad skips_sure=${skips:-0}
+	for test in $(sort -u "$log.starved"); do
+		repeated="$repeated ${t##*/}:$test"
+		again "$t" "$test" && lost=$((lost - 1))
+	done
+	checks=$sure skips=$skips_sure
+	bad=$((lost > 0 ? lost : 0))
+	status=$((bad > 0))
+}
+
 printf '%s\n' "$@" | xargs -P "${JOBS:-1}" -I '{}' "$0" --one "$logs" '{}'
 for t; do
 	log=$logs/${t##*/}
 	status=$(cat "$log.status")
-	checks=$(number Checks)
-	skips=$(number Skipped)
+	read_log
+	[ $bad = 0 ] || [ "$status" = 77 ] || [ ! -s "$log.starved" ] ||
+	    repeat_starved
 	if [ -n "$checks" ]; then
-		bad=$(($(number Failures) + $(number Errors)))
-		[ "$status" = 0 ] || [ $bad -gt 0 ] || bad=1
 		passed=$((passed + checks - bad - ${skips:-0}))
 		failed=$((failed + bad))
 		skipped=$((skipped + ${skips:-0}))
@@ -48,5 +100,6 @@ for t; do
 	[ "$status" = 0 ] || [ "$status" = 77 ] || bad_ones="$bad_ones ${t##*/}"
 done
 [ -z "$bad_ones" ] || echo "failed:$bad_ones"
+echo "starved of processor time, and run again: $repeats times$repeated"
 echo "$passed passed, $failed failed, $skipped skipped"
 [ $failed -eq 0 ]

@@ -882,27 +882,30 @@ START_TEST(shorter_limit_wakes_the_thread)
 }
 END_TEST
 
+/* So long that all are submitted before the first is due. */
 START_TEST(same_limit_of_many_expires_at_once)
 {
+	const int limit_ms = 500 * t_patience();
 	static struct t_pair p[MANY];
-	int64_t begin, first, last;
+	int64_t begin, last;
 	int i;
 
 	t_files(2 * MANY + 100);
 	start();
-	limited(0, GRACECLOSE_DETACH, 200);
-	begin = t_now_ms();
-	for (i = 0; i < MANY; i++) {
+	for (i = 0; i < MANY; i++)
 		cheap_pair(&p[i]);
+	limited(0, GRACECLOSE_DETACH, limit_ms);
+	begin = t_now_ms();
+	for (i = 0; i < MANY; i++)
 		submit(&v[i], p[i].us);
-	}
 	last = t_now_ms();
 	flush();
-	for (first = last, i = 0; i < MANY; i++) {
+	for (i = 0; i < MANY; i++) {
 		t_verdict_is(&v[i], GRACECLOSE_EXPIRED, ETIMEDOUT, 1, 0);
 		if (i > 0)
 			ck_assert_int_gt(v[i].place, v[0].place);
-		t_between(v[i].at_ms, begin + 199, first + 200 + SOON_MS);
+		t_between(v[i].at_ms, begin + limit_ms - 1,
+		    last + limit_ms + SOON_MS);
 		t_saw(t_read_all(p[i].peer), 0, 0);
 		t_close(p[i].peer);
 	}

@@ -1,0 +1,26 @@
+/*
+ * states.h - a connection in every state that a close may find
+ */
+#ifndef TEST_STATES_H
+#define TEST_STATES_H
+
+#include "support/pairs.h"
+
+/*
+ * `make` brings a fresh pair into the state; it sets the peer's descriptor to
+ * -1 when it closed that.  `closed` and `bits` are what peer_closed() and the
+ * probe must report.  Bits outside of `sure` may have either value.
+ */
+struct t_state {
+	const char	*name;
+	void		(*make)(struct t_pair *);
+	int		 families;	/* loop end: T_PLAIN, T_TCP... */
+	int		 closed;	/* peer_closed(): 1, 0, -1 */
+	int		 bits;
+	int		 sure;
+};
+extern const struct t_state t_states[];
+extern const int t_nstates;
+void		 t_state_pair(struct t_pair *, const struct t_state *, int);
+
+#endif /* TEST_STATES_H */
