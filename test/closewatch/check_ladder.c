@@ -446,13 +446,13 @@ has_colour(FILE *fp, const char *term, const char *no_color)
 
 START_TEST(colour_takes_a_terminal_and_no_no_color)
 {
-	FILE *file = tmpfile();
+	FILE *file, *terminal;
 	int pty = posix_openpt(O_RDWR | O_NOCTTY);
-	FILE *terminal;
 
 	if (pty == -1)
 		t_skip("no pseudo-terminals here");
 	terminal = fdopen(pty, "r+");
+	file = tmpfile();
 	ck_assert(has_colour(terminal, "xterm", NULL));
 	ck_assert(has_colour(terminal, "xterm", ""));
 	ck_assert(!has_colour(terminal, "xterm", "1"));
