@@ -6,6 +6,7 @@ SOVERSION = 1
 PREFIX	?= /usr/local
 LIBDIR	?= $(PREFIX)/lib
 INCLUDEDIR ?= $(PREFIX)/include
+SBINDIR	?= $(PREFIX)/sbin
 MANDIR	?= $(PREFIX)/share/man
 PKGCONFIGDIR ?= $(LIBDIR)/pkgconfig
 
@@ -25,7 +26,7 @@ CHECK_CFLAGS = $(shell $(PKG_CONFIG) --cflags check libbsd 2>/dev/null)
 CHECK_LIBS = $(shell $(PKG_CONFIG) --libs check libbsd 2>/dev/null) -pthread
 BSD_CFLAGS = $(shell $(PKG_CONFIG) --cflags libbsd 2>/dev/null)
 BSD_LIBS = $(shell $(PKG_CONFIG) --libs libbsd 2>/dev/null) -pthread
-# Without libpcap the examples and tests that capture say so, and go on.
+# Without libpcap closewatch, examples and tests say that they cannot capture.
 PCAP_CFLAGS = $(shell $(PKG_CONFIG) --exists libpcap 2>/dev/null && \
 	  echo -DHAVE_PCAP && $(PKG_CONFIG) --cflags libpcap)
 PCAP_LIBS = $(shell $(PKG_CONFIG) --libs libpcap 2>/dev/null)
@@ -44,19 +45,23 @@ LIB_SRC	= $(filter-out $(foreach o,$(OTHER),lib/kernel/$(o)% lib/reaper/$(o)%),\
 # What may be included is what an arrow may lead to; headers are named with
 # their folder.
 LIB_INC	= -Ilib
-EXAMPLE_INC = -Iexamples -Itools
-TEST_INC = -Itest $(EXAMPLE_INC) $(LIB_INC) -I.
+TOOL_INC = -Itools
+EXAMPLE_INC = -Iexamples $(TOOL_INC)
+TEST_INC = -Itest $(TOOL_INC) $(LIB_INC) -I.
 MAP	= lib/libgraceclose.map
 PAGES	= $(sort $(wildcard man/*.3 man/*.7))
+TOOL_PAGES = $(sort $(wildcard man/*.8))
 
 # In the order of the demo; the first ones can show the segments, too.
 WIRED	= one_way_loss forced_reset early_reply
-EXAMPLES = $(WIRED) threads_server epoll_server pool_sweep closewatch
+EXAMPLES = $(WIRED) threads_server epoll_server pool_sweep every_ending
+TOOLS	= closewatch
 BENCHES	= $(patsubst bench/bench_%.c,bench_%,$(wildcard bench/bench_*.c))
 SUITES	= $(basename $(sort $(shell find test -name 'check_*.c')))
 SCRIPTS	= $(sort $(shell find test -name 'check_*.sh'))
 
 EXAMPLE_BIN = $(EXAMPLES:%=$(BUILD)/examples/%)
+TOOL_BIN = $(TOOLS:%=$(BUILD)/tools/%)
 BENCH_BIN = $(BENCHES:%=$(BUILD)/bench/%)
 SUITE_BIN = $(SUITES:%=$(BUILD)/%)
 SOAK	= $(BUILD)/$(basename $(shell find test -name soak.c))
@@ -64,10 +69,10 @@ SOAK	= $(BUILD)/$(basename $(shell find test -name soak.c))
 STATIC_OBJ = $(LIB_SRC:%.c=$(BUILD)/static/%.o)
 SHARED_OBJ = $(LIB_SRC:%.c=$(BUILD)/shared/%.o)
 
-.PHONY: all lib examples tests benches demo bench
+.PHONY: all lib tools examples tests benches demo bench
 .PHONY: check check-programs check-scripts asan tsan valgrind coverage
 .PHONY: matrix soak fuzz model lint
-.PHONY: install uninstall clean dist help
+.PHONY: install install-tools uninstall clean dist help
 .SECONDARY:
 .DELETE_ON_ERROR:
 
@@ -86,7 +91,10 @@ help:
 	@echo '                the suites with ASan and UBSan, with TSan, under valgrind'
 	@echo 'make coverage   what of lib/ the suites run, and what they do not'
 	@echo 'make examples   the programs of examples/, not run'
-	@echo 'make install    to DESTDIR, PREFIX [$(PREFIX)], LIBDIR, INCLUDEDIR, MANDIR'
+	@echo 'make tools      closewatch(8)'
+	@echo 'make install    to DESTDIR, PREFIX [$(PREFIX)], LIBDIR, INCLUDEDIR, SBINDIR,'
+	@echo '                MANDIR; closewatch, too, where pkg-config finds libpcap'
+	@echo '                (TOOLS= : the library alone)'
 	@echo 'make uninstall  what install put there, away again'
 	@echo 'make dist       $(BUILD)/libgraceclose-$(VERSION).tar.gz from the last commit'
 	@echo 'make clean      remove $(BUILD)/'
@@ -153,10 +161,10 @@ $(BUILD)/obj/examples/%.o: examples/%.c Makefile $(FLAGS) | need-bsd
 	$(CC) $(BASE) $(EXAMPLE_INC) $(BSD_CFLAGS) $(PCAP_CFLAGS) $(CPPFLAGS) \
 	    $(CFLAGS) -c -o $@ $<
 
-$(BUILD)/obj/tools/%.o: tools/%.c Makefile $(FLAGS) | need-bsd
+# The tools need nothing but libc, and libpcap where there is one.
+$(BUILD)/obj/tools/%.o: tools/%.c Makefile $(FLAGS)
 	@mkdir -p $(@D)
-	$(CC) $(BASE) $(EXAMPLE_INC) $(BSD_CFLAGS) $(PCAP_CFLAGS) $(CPPFLAGS) \
-	    $(CFLAGS) -c -o $@ $<
+	$(CC) $(BASE) $(TOOL_INC) $(PCAP_CFLAGS) $(CPPFLAGS) $(CFLAGS) -c -o $@ $<
 
 $(BUILD)/obj/bench/%.o: bench/%.c Makefile $(FLAGS) | need-bsd
 	@mkdir -p $(@D)
@@ -178,20 +186,21 @@ $(filter %/check_faults,$(SUITE_BIN)): private WRAP = $(FAULTS:%=-Wl,--wrap=%)
 # What has a header is a module, for each program that wants it.
 modules	= $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard $(patsubst %.h,%.c,\
 	  $(shell find $(1) -name '*.h'))))
-$(BUILD)/obj/examples.a: $(call modules,$(wildcard examples tools))
+$(BUILD)/obj/tools.a: $(call modules,tools)
+$(BUILD)/obj/examples.a: $(call modules,examples)
 $(BUILD)/obj/bench.a: $(call modules,bench)
 $(BUILD)/obj/test.a: $(call modules,test)
 $(BUILD)/obj/%.a:
 	@rm -f $@
 	$(AR) rcs $@ $^
 
-$(BUILD)/examples/closewatch: $(patsubst %.c,$(BUILD)/obj/%.o,\
-    $(shell find $(wildcard examples tools) -name closewatch.c)) \
-    $(BUILD)/obj/examples.a $(STATIC)
+$(BUILD)/tools/closewatch: $(BUILD)/obj/tools/closewatch/closewatch.o \
+    $(BUILD)/obj/tools.a
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(BSD_LIBS) $(PCAP_LIBS)
+	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(PCAP_LIBS)
 
-$(BUILD)/examples/%: $(BUILD)/obj/examples/%.o $(BUILD)/obj/examples.a $(STATIC)
+$(BUILD)/examples/%: $(BUILD)/obj/examples/%.o $(BUILD)/obj/examples.a \
+    $(BUILD)/obj/tools.a $(STATIC)
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(BSD_LIBS) $(PCAP_LIBS)
 
@@ -200,15 +209,16 @@ $(BUILD)/bench/%: $(BUILD)/obj/bench/%.o $(BUILD)/obj/bench.a $(STATIC)
 	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(BSD_LIBS)
 
 $(BUILD)/test/%: $(BUILD)/obj/test/%.o $(BUILD)/obj/test.a \
-    $(BUILD)/obj/examples.a $(STATIC)
+    $(BUILD)/obj/tools.a $(STATIC)
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) $(LDFLAGS) $(WRAP) -o $@ $^ $(CHECK_LIBS) $(PCAP_LIBS)
 
+tools: $(TOOL_BIN)
 examples: $(EXAMPLE_BIN)
 benches: $(BENCH_BIN)
 tests: $(SUITE_BIN) $(SOAK)
 
-demo: $(EXAMPLE_BIN)
+demo: $(TOOL_BIN) $(EXAMPLE_BIN)
 	@for e in $(EXAMPLES); do \
 	    case ' $(WIRED) ' in *" $$e "*) wire=--wire ;; *) wire= ;; esac; \
 	    $(BUILD)/examples/$$e $$wire || exit 1; echo; \
@@ -223,7 +233,7 @@ bench: $(BENCH_BIN)
 JOBS	?= 2
 export JOBS
 
-check: lib tests examples
+check: lib tests tools examples
 	@MAKE='$(MAKE)' CC='$(CC)' BUILD='$(BUILD)' \
 	    test/run.sh $(SUITE_BIN) $(SCRIPTS)
 
@@ -231,7 +241,7 @@ check: lib tests examples
 check-programs: tests
 	@test/run.sh $(SUITE_BIN)
 
-check-scripts: lib examples
+check-scripts: lib tools examples
 	@MAKE='$(MAKE)' CC='$(CC)' BUILD='$(BUILD)' test/run.sh $(SCRIPTS)
 
 # The same again under what watches memory and threads.
@@ -318,12 +328,15 @@ $(LINT_SRC:%=tidy/%): tidy/%:
 # What install makes and uninstall removes: one list.
 LIB_FILES = libgraceclose.a libgraceclose.so.$(VERSION)
 LIB_LINKS = $(SONAME) libgraceclose.so
+page	= $(MANDIR)/man$(subst .,,$(suffix $(1)))/$(notdir $(1))
 INSTALLED = $(HEADER:include/%=$(INCLUDEDIR)/%) \
 	$(LIB_FILES:%=$(LIBDIR)/%) $(LIB_LINKS:%=$(LIBDIR)/%) \
-	$(PKGCONFIGDIR)/libgraceclose.pc \
-	$(foreach p,$(PAGES:man/%=%),$(MANDIR)/man$(subst .,,$(suffix $(p)))/$(p))
+	$(PKGCONFIGDIR)/libgraceclose.pc $(foreach p,$(PAGES),$(call page,$(p)))
+TOOLS_INSTALLED = $(if $(TOOLS),$(TOOLS:%=$(SBINDIR)/%) \
+	$(foreach p,$(TOOL_PAGES),$(call page,$(p))))
 
-install: lib
+# A tool that cannot capture is of no use: no libpcap, no tools.
+install: lib $(if $(PCAP_LIBS),install-tools)
 	$(INSTALL) -d $(sort $(dir $(INSTALLED:%=$(DESTDIR)%)))
 	$(INSTALL) -m 644 $(HEADER) $(DESTDIR)$(INCLUDEDIR)/
 	$(INSTALL) -m 644 $(LIB_FILES:%=$(BUILD)/%) $(DESTDIR)$(LIBDIR)/
@@ -338,8 +351,14 @@ install: lib
 	    $(INSTALL) -m 644 $$p $(DESTDIR)$(MANDIR)/man$${p##*.}/ || exit 1; \
 	done
 
+install-tools: $(TOOL_BIN)
+	$(if $(TOOLS),$(INSTALL) -d \
+	    $(sort $(dir $(TOOLS_INSTALLED:%=$(DESTDIR)%))))
+	$(if $(TOOLS),$(INSTALL) -m 755 $(TOOL_BIN) $(DESTDIR)$(SBINDIR)/)
+	$(if $(TOOLS),$(INSTALL) -m 644 $(TOOL_PAGES) $(DESTDIR)$(MANDIR)/man8/)
+
 uninstall:
-	rm -f $(INSTALLED:%=$(DESTDIR)%)
+	rm -f $(INSTALLED:%=$(DESTDIR)%) $(TOOLS_INSTALLED:%=$(DESTDIR)%)
 
 dist:
 	@mkdir -p $(BUILD)

@@ -265,7 +265,7 @@ close_alone(const struct way *way, struct outcome *o)
 static void
 fill(const struct ends *ends, struct outcome *o)
 {
-	struct look client, server;
+	struct diag_look client, server;
 	double at = show_now();
 	ssize_t n = send(ends->server.fd, data, data_size,
 	    MSG_NOSIGNAL | MSG_DONTWAIT);
@@ -287,7 +287,7 @@ static void
 close_full(const struct way *way, struct outcome *o)
 {
 	struct ends ends, client_view;
-	struct look client_look, server_look;
+	struct diag_look client_look, server_look;
 	struct watch client;
 	double began;
 

@@ -5,9 +5,6 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 
-#include <linux/inet_diag.h>
-#include <linux/netlink.h>
-#include <linux/sock_diag.h>
 #include <linux/sockios.h>
 
 #include <err.h>
@@ -92,28 +89,8 @@ ends_server_view(const struct ends *ends)
 	return view;
 }
 
-/* The kernel counts a FIN of ours as one byte until it is acknowledged... */
-static long
-without_fin(int state, long queued)
-{
-	if (queued > 0 && (state == TCP_FIN_WAIT1 || state == TCP_CLOSING ||
-	    state == TCP_LAST_ACK))
-		queued--;
-	return queued;
-}
-
-/* ...and, for sock_diag(7), the peer's FIN as one byte received. */
-static long
-without_peers_fin(int state, long queued)
-{
-	if (queued > 0 && (state == TCP_CLOSE_WAIT || state == TCP_CLOSING ||
-	    state == TCP_LAST_ACK))
-		queued--;
-	return queued;
-}
-
 static void
-look_by_descriptor(int fd, struct look *look)
+look_by_descriptor(int fd, struct diag_look *look)
 {
 	struct tcp_info info;
 	socklen_t len = sizeof(info);
@@ -126,92 +103,18 @@ look_by_descriptor(int fd, struct look *look)
 	if (ioctl(fd, FIONREAD, &unread) == -1)
 		err(1, "ioctl FIONREAD");
 	look->state = info.tcpi_state;
-	look->unacked = without_fin(look->state, unacked);
+	look->unacked = diag_without_fin(look->state, unacked);
 	look->unread = unread;
 }
 
-struct diag_request {
-	struct nlmsghdr		header;
-	struct inet_diag_req_v2	body;
-};
-
-struct diag_answer {
-	struct nlmsghdr	header;
-	union {
-		struct inet_diag_msg	found;
-		struct nlmsgerr		error;
-	}		body;
-	char		attributes[256];
-};
-
-static bool
-ask_kernel(int diag, const struct diag_request *request,
-    struct diag_answer *answer)
-{
-	memset(answer, 0, sizeof(*answer));
-	return send(diag, request, sizeof(*request), 0) != -1 &&
-	    recv(diag, answer, sizeof(*answer), 0) >=
-	    (ssize_t)NLMSG_LENGTH(sizeof(answer->body.error));
-}
-
-/*
- * No descriptor, no TCP_INFO.  Of a connection that only the kernel still has
- * sock_diag(7), where ss(8) asks too, tells the state and the two queues.
- */
-static bool
-look_by_ports(int diag, in_port_t local, in_port_t remote, struct look *look)
-{
-	struct diag_request request = {
-		.header.nlmsg_len = sizeof(request),
-		.header.nlmsg_type = SOCK_DIAG_BY_FAMILY,
-		.header.nlmsg_flags = NLM_F_REQUEST,
-		.body.sdiag_family = AF_INET,
-		.body.sdiag_protocol = IPPROTO_TCP,
-		.body.idiag_states = ENDS_ANY,
-		.body.id.idiag_sport = local,
-		.body.id.idiag_dport = remote,
-		.body.id.idiag_src[0] = htonl(INADDR_LOOPBACK),
-		.body.id.idiag_dst[0] = htonl(INADDR_LOOPBACK),
-		.body.id.idiag_cookie[0] = INET_DIAG_NOCOOKIE,
-		.body.id.idiag_cookie[1] = INET_DIAG_NOCOOKIE,
-	};
-	struct diag_answer answer;
-	const struct inet_diag_msg *found = &answer.body.found;
-
-	*look = (struct look){ .state = ENDS_GONE };
-	if (!ask_kernel(diag, &request, &answer))
-		return false;
-	if (answer.header.nlmsg_type != SOCK_DIAG_BY_FAMILY)
-		return true;			/* ENOENT */
-	look->state = found->idiag_state;
-	look->unacked = without_fin(look->state, found->idiag_wqueue);
-	look->unread = without_peers_fin(look->state, found->idiag_rqueue);
-	return true;
-}
-
 static void
-look_without_descriptor(in_port_t local, in_port_t remote, struct look *look)
+look_without_descriptor(in_port_t local, in_port_t remote, struct diag_look *look)
 {
-	int diag = ends_diag_open();
+	int diag = diag_open();
 
-	if (diag == -1 || !look_by_ports(diag, local, remote, look))
+	if (diag == -1 || !diag_look(diag, local, remote, look))
 		err(1, "NETLINK_SOCK_DIAG");
 	close(diag);
-}
-
-int
-ends_diag_open(void)
-{
-	return socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC,
-	    NETLINK_SOCK_DIAG);
-}
-
-int
-ends_diag_state(int diag, in_port_t local, in_port_t remote)
-{
-	struct look look;
-
-	return look_by_ports(diag, local, remote, &look) ? look.state : -1;
 }
 
 /*
@@ -219,9 +122,9 @@ ends_diag_state(int diag, in_port_t local, in_port_t remote)
  * kernel keeps the TIME_WAIT apart from it.
  */
 static void
-look_at(const struct end *end, const struct end *other, struct look *look)
+look_at(const struct end *end, const struct end *other, struct diag_look *look)
 {
-	struct look apart;
+	struct diag_look apart;
 
 	if (end->fd == -1) {
 		look_without_descriptor(end->port, other->port, look);
@@ -236,39 +139,16 @@ look_at(const struct end *end, const struct end *other, struct look *look)
 }
 
 void
-ends_look(const struct ends *ends, struct look *client, struct look *server)
+ends_look(const struct ends *ends, struct diag_look *client, struct diag_look *server)
 {
 	look_at(&ends->client, &ends->server, client);
 	look_at(&ends->server, &ends->client, server);
 }
 
-const char *
-ends_state_name(int state)
-{
-	static const char *const names[] = {
-		[ENDS_GONE] = "gone",
-		[TCP_ESTABLISHED] = "ESTABLISHED",
-		[TCP_SYN_SENT] = "SYN_SENT",
-		[TCP_SYN_RECV] = "SYN_RECV",
-		[TCP_FIN_WAIT1] = "FIN_WAIT1",
-		[TCP_FIN_WAIT2] = "FIN_WAIT2",
-		[TCP_TIME_WAIT] = "TIME_WAIT",
-		[TCP_CLOSE] = "CLOSE",
-		[TCP_CLOSE_WAIT] = "CLOSE_WAIT",
-		[TCP_LAST_ACK] = "LAST_ACK",
-		[TCP_LISTEN] = "LISTEN",
-		[TCP_CLOSING] = "CLOSING",
-	};
-
-	if (state < 0 || (size_t)state >= sizeof(names) / sizeof(names[0]))
-		return "unknown";
-	return names[state];
-}
-
 bool
 ends_await(const struct ends *ends, unsigned client, unsigned server)
 {
-	struct look c, s;
+	struct diag_look c, s;
 	double limit = show_now() + AWAIT_MS;
 
 	do {
@@ -283,7 +163,7 @@ ends_await(const struct ends *ends, unsigned client, unsigned server)
 bool
 ends_await_acked(const struct ends *ends)
 {
-	struct look c, s;
+	struct diag_look c, s;
 	double limit = show_now() + AWAIT_MS;
 
 	do {

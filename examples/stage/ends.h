@@ -10,6 +10,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "closewatch/diag.h"
+
 /*
  * An end whose descriptor was closed, or was handed to a closing verb that is
  * still at work, has fd -1: nobody else may use that number any more.  The
@@ -26,14 +28,6 @@ struct ends {
 	struct end	server;
 };
 
-struct look {
-	int	state;			/* TCP_ESTABLISHED..., or ENDS_GONE */
-	long	unacked;		/* sent, not acknowledged; no FIN */
-	long	unread;			/* received, not read */
-};
-
-#define ENDS_GONE	0		/* no TCP state has this number */
-
 /* Connect; a rcvbuf that is not 0 keeps the client's receive queue small. */
 void	ends_open(struct ends *ends, int rcvbuf);
 
@@ -46,18 +40,8 @@ struct ends
 struct ends
 	ends_server_view(const struct ends *ends);
 
-void	ends_look(const struct ends *ends, struct look *client,
-	    struct look *server);
-const char *
-	ends_state_name(int state);
-
-/*
- * The state of any connection over 127.0.0.1, by the ports (network byte
- * order) of one end of it; ENDS_GONE, or -1 with errno.  Asks by a socket that
- * ends_diag_open() made, so that no descriptor comes and goes meanwhile.
- */
-int	ends_diag_open(void);
-int	ends_diag_state(int diag, in_port_t local, in_port_t remote);
+void	ends_look(const struct ends *ends, struct diag_look *client,
+	    struct diag_look *server);
 
 /* Wait, 5 s at most, until both are in one of these states: ENDS_IN | ... */
 #define ENDS_IN(state)	(1u << (state))

@@ -40,7 +40,7 @@ static int		expected, missed;
  * sent, and does not tell it from a byte.
  */
 static const char *
-show_unacked(const struct look *look)
+show_unacked(const struct diag_look *look)
 {
 	static _Thread_local char text[40];
 
@@ -89,7 +89,7 @@ show_scene(const char *title)
 }
 
 static void
-describe(char *text, size_t size, const char *who, const struct look *look)
+describe(char *text, size_t size, const char *who, const struct diag_look *look)
 {
 	size_t used = strlen(text);
 
@@ -118,7 +118,7 @@ void
 show_step(const struct ends *ends, double at, const char *who,
     const char *got, const char *fmt, ...)
 {
-	struct look client, server;
+	struct diag_look client, server;
 	struct step step = { .at = at };
 	char did[80];
 	va_list ap;
@@ -130,8 +130,8 @@ show_step(const struct ends *ends, double at, const char *who,
 	va_end(ap);
 	ends_look(ends, &client, &server);
 	snprintf(step.text, sizeof(step.text), STEP_FORMAT("8.1f"), at, who,
-	    did, got, ends_state_name(client.state),
-	    ends_state_name(server.state));
+	    did, got, diag_state_name(client.state),
+	    diag_state_name(server.state));
 	describe(step.queues, sizeof(step.queues), "client", &client);
 	describe(step.queues, sizeof(step.queues), "server", &server);
 	add_step(&step);

@@ -2,7 +2,7 @@
 # closewatch reads captures, whole and broken, tells of each connection that
 # ended and no other, stays within --max, writes JSON that is JSON, and ends at
 # a signal with its summary.
-program=${BUILD:-build}/examples/closewatch
+program=${BUILD:-build}/tools/closewatch
 here=$(dirname "$0")
 dir=$(mktemp -d) || exit 1
 watcher=
@@ -59,13 +59,13 @@ run 0 --help
 says --help '^usage: closewatch'
 for args in --no-such-option surplus '--port 0' '--port 65536' '--port http' \
     '--seconds 0' '--every -1' '--max 0' '--max 1000001' '-i' '-r' \
-    '-i lo -r file'; do
+    '-i lo -r file' '--user root' '--user no-such-user'; do
 	# shellcheck disable=SC2086 # the words are meant to be split
 	run 2 $args
 done
 
 if "$program" -r /dev/null 2>&1 | grep -q 'built without libpcap'; then
-	run 0
+	run 1
 	echo 'check_closewatch: SKIP: built without libpcap'
 	[ $status -eq 0 ] && exit 77
 	exit $status
@@ -268,12 +268,9 @@ unheard 'a pipe'
 exec 9>&-
 
 run 1 -i no-such-if
-"$program" >"$dir/out" 2>&1 </dev/null || {
-	bad 'it came out differently:'
-	tail -n 5 "$dir/out"
-}
-if [ "$(wc -l <"$dir/out")" -eq 1 ]; then
-	skip "the live capture: $(cat "$dir/out")"
+if ! "$program" -i lo --seconds 1 >"$dir/out" 2>"$dir/err" </dev/null; then
+	skip "the live capture: $(cat "$dir/err")"
+	[ "$(wc -l <"$dir/err")" -eq 1 ] || bad 'no live capture: not one line'
 	exit $status
 fi
 
@@ -304,15 +301,119 @@ await watching "$dir/err"
 bash -c 'exec 3<>/dev/tcp/127.0.0.1/1' 2>/dev/null
 unheard 'a live capture'
 
-# Without the right to capture it says so, and is no failure of a demo.
+# Without the right to capture one line says so.
 mere() { setpriv --reuid 65534 --regid 65534 --clear-groups "$@"; }
 if mere "$program" --help >/dev/null 2>&1; then
-	mere "$program" >"$dir/out" 2>&1 || bad "without the right: $?"
-	says 'without the right' 'no right to capture'
-	mere "$program" -i lo >"$dir/out" 2>&1
-	[ $? -eq 1 ] || bad 'without the right, -i lo: not 1'
-	[ "$(wc -l <"$dir/out")" -eq 1 ] || bad 'without the right: not one line'
+	for args in '' '-i lo'; do
+		# shellcheck disable=SC2086 # the words are meant to be split
+		mere "$program" $args >"$dir/out" 2>&1
+		[ $? -eq 1 ] || bad "without the right, $args: not 1"
+		says 'without the right' 'no right to capture'
+		[ "$(wc -l <"$dir/out")" -eq 1 ] ||
+		    bad "without the right, $args: not one line"
+	done
 else
 	skip 'without the right to capture: nobody cannot run it here'
 fi
+
+# What the kernel says of the process while it captures or reads a pipe, and
+# that it then tells what it told before.
+field() { sed -n "s/^$1:[[:space:]]*//p" "/proc/$watcher/status"; }
+id_of() { id "$1" "$2" 2>/dev/null || echo 65534; }
+
+unprivileged() {	# unprivileged WHAT USER: it is this user, and no more
+	[ -r "/proc/$watcher/status" ] || { bad "$1: it has ended"; return; }
+	for set in CapInh CapPrm CapEff CapAmb; do
+		[ "$(field $set | tr -d 0)" = '' ] ||
+		    bad "$1: $set $(field $set)"
+	done
+	[ "$(field NoNewPrivs)" = 1 ] || bad "$1: no no_new_privs"
+	[ -n "$2" ] || return
+	u=$(id_of -u "$2") g=$(id_of -g "$2")
+	[ "$(field Uid | xargs)" = "$u $u $u $u" ] ||
+	    bad "$1: Uid $(field Uid), not $u"
+	[ "$(field Gid | xargs)" = "$g $g $g $g" ] ||
+	    bad "$1: Gid $(field Gid), not $g"
+	[ "$(field Groups | xargs)" = '' ] || bad "$1: Groups $(field Groups)"
+}
+
+capture() {	# capture PREFIX...: in $watcher, until it captures
+	: >"$dir/err"
+	"$@" -i lo --port 1 >"$dir/out" 2>"$dir/err" </dev/null &
+	watcher=$!
+	await watching "$dir/err"
+}
+
+refused() {	# refused WHAT: it tells of a connection, and ends well
+	bash -c 'exec 3<>/dev/tcp/127.0.0.1/1' 2>/dev/null
+	await 'server refused it' "$dir/out"
+	ends TERM "$1"
+}
+
+if [ "$(id -u)" -ne 0 ]; then
+	skip 'privileges: root has some to drop'
+	exit $status
+fi
+capture "$program"
+unprivileged 'a capture of root' nobody
+refused 'a capture of root'
+if id daemon >/dev/null 2>&1; then
+	capture "$program" --user daemon
+	unprivileged '--user daemon' daemon
+	refused '--user daemon'
+fi
+
+# A file that only root may read is opened before; its end is the same.
+cp "$dir/two.pcap" "$dir/secret.pcap"
+chmod 600 "$dir/secret.pcap"
+run 0 -r "$dir/secret.pcap"
+tells 'a file of root' 2
+"$program" -r - <"$dir/pipe" >"$dir/out" 2>"$dir/err" &
+watcher=$!
+exec 9>"$dir/pipe"
+cat "$dir/two.pcap" >&9
+await '10.0.0.1.5000' "$dir/out"
+unprivileged 'a pipe of root' nobody
+exec 9>&-
+wait "$watcher" || bad "a pipe of root: exit status $?"
+watcher=
+tells 'a pipe of root' 2
+
+# File capabilities: it stays the user that it was.
+if cp "$program" "$dir/closewatch" && chmod 755 "$dir" &&
+    setcap cap_net_raw+ep "$dir/closewatch" 2>/dev/null &&
+    mere "$dir/closewatch" --help >/dev/null 2>&1; then
+	capture setpriv --reuid 65534 --regid 65534 --clear-groups \
+	    "$dir/closewatch"
+	unprivileged 'file capabilities' nobody
+	refused 'file capabilities'
+	mere "$dir/closewatch" -i lo --user daemon >"$dir/out" 2>&1
+	[ $? -eq 1 ] || bad 'file capabilities, --user: not 1'
+	[ "$(wc -l <"$dir/out")" -eq 1 ] ||
+	    bad 'file capabilities, --user: not one line'
+else
+	skip 'file capabilities: setcap(8) sets none here'
+fi
+
+# Its own user namespace has no other user, so that the capabilities go.
+if unshare -Urn true 2>/dev/null; then
+	: >"$dir/err"
+	# shellcheck disable=SC2016 # the inner shell expands it
+	unshare -Urn sh -c 'ip link set lo up && exec "$0" -i lo --port 1' \
+	    "$program" >"$dir/out" 2>"$dir/err" </dev/null &
+	watcher=$!
+	await watching "$dir/err"
+	unprivileged 'a user namespace' ''
+	ends TERM 'a user namespace'
+else
+	skip 'a user namespace: none may be made here'
+fi
+
+# Root that may capture but not become another user: an error, no capture.
+setpriv --bounding-set -all,+net_raw --inh-caps -all "$program" -i lo \
+    --seconds 1 >"$dir/out" 2>&1 </dev/null
+rv=$?
+[ $rv -eq 1 ] || bad "cannot drop root: exit status $rv"
+says 'cannot drop root' '^closewatch: user nobody: cannot become the user: '
+[ "$(wc -l <"$dir/out")" -eq 1 ] || bad 'cannot drop root: not one line'
 exit $status

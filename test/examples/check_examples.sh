@@ -22,7 +22,7 @@ else
 fi
 
 for e in one_way_loss forced_reset early_reply threads_server epoll_server \
-    pool_sweep closewatch; do
+    pool_sweep every_ending; do
 	program=$build/examples/$e
 	"$program" --help >"$dir/out" 2>"$dir/err" </dev/null ||
 	    bad "$e --help fails"
@@ -136,6 +136,17 @@ if [ -z "$blind" ] &&
 	    2>"$dir/err" || bad '--wire without CAP_NET_RAW fails'
 	[ "$(grep -c "$dry" "$dir/err") $(wc -l <"$dir/err")" = '1 1' ] ||
 	    bad '--wire without CAP_NET_RAW: not one line that says so'
+fi
+
+# Without the right to capture there is nothing to show, which is no failure.
+if setpriv --bounding-set -net_raw --inh-caps -net_raw true 2>/dev/null; then
+	setpriv --bounding-set -net_raw --inh-caps -net_raw \
+	    "$build/examples/every_ending" >"$dir/out" 2>&1 ||
+	    bad 'every_ending without CAP_NET_RAW fails'
+	grep -q 'no right to capture\|without libpcap' "$dir/out" ||
+	    bad 'every_ending without CAP_NET_RAW does not say so'
+	[ "$(wc -l <"$dir/out")" -eq 1 ] ||
+	    bad 'every_ending without CAP_NET_RAW: not one line'
 fi
 
 await() {	# await PATTERN FILE: until a line of it is there, 10 s at most

@@ -7,7 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "stage/ends.h"
+#include "closewatch/diag.h"
 #include "closewatch/ladder.h"
 
 #define RUN_MIN		9		/* shorter ones are told in full */
@@ -132,7 +132,7 @@ receiver_moves(struct side *me, uint8_t flags)
 	}
 	if ((flags & SEGMENT_SYN) != 0)		/* it may refuse */
 		me->state = (flags & SEGMENT_ACK) != 0 ? TCP_ESTABLISHED :
-		    ENDS_GONE;
+		    DIAG_GONE;
 	if ((flags & SEGMENT_ACK) != 0)
 		acknowledged(me);
 	if ((flags & SEGMENT_FIN) != 0)
@@ -144,7 +144,7 @@ static void
 settle_state(struct side *side, int seen, int *state, bool *sure)
 {
 	*sure = seen != WIRE_UNSEEN;
-	if (seen == ENDS_GONE)
+	if (seen == DIAG_GONE)
 		side->state = TCP_CLOSE;	/* on the wire the same */
 	else if (*sure)
 		side->state = seen;
@@ -336,10 +336,10 @@ const char *
 ladder_state(int state, bool sure, char *buf)
 {
 	*buf = '\0';
-	if (state == ENDS_GONE)
+	if (state == DIAG_GONE)
 		return buf;
 	snprintf(buf, LADDER_STATE_SIZE, "%s%s%s", sure ? " " : "(",
-	    ends_state_name(state), sure ? "" : ")");
+	    diag_state_name(state), sure ? "" : ")");
 	return buf;
 }
 
@@ -465,7 +465,7 @@ ladder_draw(FILE *out, const struct ladder_row *rows, size_t n,
 {
 	const char *side = style.utf8 ? "│" : "|";
 	char left[LADDER_STATE_SIZE], right[LADDER_STATE_SIZE];
-	int client = ENDS_GONE, server = ENDS_GONE;
+	int client = DIAG_GONE, server = DIAG_GONE;
 
 	fprintf(out, "%7s  %-*s%s\n", "ms", INNER + 15, "client", "server");
 	for (size_t i = 0; i < n; i++) {

@@ -21,7 +21,7 @@
 
 #include <pcap.h>
 
-#include "stage/ends.h"
+#include "closewatch/diag.h"
 
 #define KEPT_MAX	16384		/* segments; the oldest go first */
 #define SNAPLEN		128		/* all headers, with all options */
@@ -131,10 +131,12 @@ static int
 ask_state(const struct wire *w, const struct endpoint *local,
     const struct endpoint *remote)
 {
-	int state = ends_diag_state(w->diag, htons(local->port),
-	    htons(remote->port));
+	struct diag_look look;
 
-	return state == TCP_LISTEN ? ENDS_GONE : state;
+	if (!diag_look(w->diag, htons(local->port), htons(remote->port),
+	    &look))
+		return WIRE_UNSEEN;
+	return look.state == TCP_LISTEN ? DIAG_GONE : look.state;
 }
 
 static void
@@ -282,7 +284,7 @@ start(struct wire *w, const char *pcap_file)
 	if ((why = start_pcap(w)) != NULL ||
 	    (why = start_file(w, pcap_file)) != NULL)
 		return why;
-	if ((w->diag = ends_diag_open()) == -1)
+	if ((w->diag = diag_open()) == -1)
 		return "no sock_diag(7) in this kernel";
 	if ((w->stop = eventfd(0, EFD_CLOEXEC)) == -1 ||
 	    (w->kept = calloc(KEPT_MAX, sizeof(*w->kept))) == NULL ||

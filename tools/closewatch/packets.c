@@ -7,7 +7,6 @@
 
 #include <err.h>
 #include <errno.h>
-#include <grp.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -19,7 +18,6 @@
 #define SECOND	((int64_t)1000000)
 #define SNAPLEN	256			/* all headers, and no more */
 #define BATCH	1000
-#define NOBODY	65534			/* user and group */
 
 struct packets {
 	pcap_t		*pcap;
@@ -181,18 +179,6 @@ packets_file(const char *name, const char **why)
 	return NULL;
 }
 
-void
-packets_drop_root(void)
-{
-	if (geteuid() != 0)
-		return;
-	if (setgroups(0, NULL) == -1 ||
-	    setresgid(NOBODY, NOBODY, NOBODY) == -1 ||
-	    setresuid(NOBODY, NOBODY, NOBODY) == -1)
-		if (errno != EINVAL && errno != EPERM)
-			err(1, "no longer being root");
-}
-
 /* --- read ---------------------------------------------------------------- */
 
 /* A file may say anything. */
@@ -309,11 +295,6 @@ void
 packets_close(struct packets *p)
 {
 	(void)p;
-}
-
-void
-packets_drop_root(void)
-{
 }
 
 int

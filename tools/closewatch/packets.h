@@ -23,12 +23,6 @@ struct packets *packets_file(const char *name, const char **why);
 
 void	packets_close(struct packets *p);
 
-/*
- * Packets are anybody's input, and root is needed for the opening only: be
- * nobody from now on.  In a user namespace there may be nobody else to be.
- */
-void	packets_drop_root(void);
-
 /* What a packet is given to; NULL: it is no TCP, or broken. */
 typedef void	packets_take(void *arg, int64_t us, const struct segment *s);
 

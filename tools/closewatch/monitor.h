@@ -1,9 +1,9 @@
 /*
- * lookout.h - looks at packets and tells, on standard output, which
+ * monitor.h - looks at packets and tells, on standard output, which
  * connections ended and how; at the end, or now and then, of all in summary
  */
-#ifndef LOOKOUT_H
-#define LOOKOUT_H
+#ifndef MONITOR_H
+#define MONITOR_H
 
 #include <netinet/in.h>
 
@@ -11,12 +11,11 @@
 #include <stdint.h>
 
 #include "closewatch/conns.h"
-#include "stage/ends.h"
 #include "closewatch/flow.h"
 #include "closewatch/packets.h"
 #include "closewatch/tally.h"
 
-struct lookout_options {
+struct monitor_options {
 	const char	*interface;
 	const char	*file;		/* to read instead */
 	int		 port;		/* 0: all */
@@ -26,8 +25,8 @@ struct lookout_options {
 	bool		 json;
 };
 
-struct lookout {
-	const struct lookout_options *options;
+struct monitor {
+	const struct monitor_options *options;
 	struct packets	*packets;
 	struct conns	*conns;
 	struct tally	 tally;
@@ -44,20 +43,21 @@ struct lookout {
 };
 
 /* False: *why is one line that says why not.  Exits for want of memory. */
-bool	lookout_open(struct lookout *l, const struct lookout_options *options,
+bool	monitor_open(struct monitor *m, const struct monitor_options *options,
 	    const char **why);
-void	lookout_close(struct lookout *l);
+void	monitor_close(struct monitor *m);
 
 /* Until the file, or the time, is over, or SIGINT: the exit status. */
-int	lookout_run(struct lookout *l);
+int	monitor_run(struct monitor *m);
 
 /*
  * What was seen until now, or comes so soon, of the connection over 127.0.0.1
- * between these ends, the only one that counts from now on; NULL: nothing.
+ * between these ports (host byte order), the only one that counts from now on;
+ * NULL: nothing.
  */
-const struct flow *lookout_see(struct lookout *l, const struct ends *ends,
-	    int timeout_ms);
+const struct flow *monitor_see(struct monitor *m, in_port_t client,
+	    in_port_t server, int timeout_ms);
 
-void	lookout_summary(struct lookout *l);
+void	monitor_summary(struct monitor *m);
 
-#endif /* LOOKOUT_H */
+#endif /* MONITOR_H */

@@ -1,4 +1,16 @@
-/* endings.c - see endings.h */
+/*
+ * every_ending - every way to end a TCP connection, and what closewatch says
+ *
+ * The program ends connections over loopback in ten ways, and captures lo at
+ * the same time with the modules of closewatch(8).  It compares what the
+ * capture shows with what it did: who closed first, who sent the RST, and how
+ * many bytes were lost.
+ *
+ * Usage: every_ending [--help]
+ *
+ * Exit status: 0, also where it may not capture, which it says; 1 when an
+ * ending came out differently; 2 for a wrong option.
+ */
 #include <sys/socket.h>
 
 #include <arpa/inet.h>
@@ -9,19 +21,47 @@
 
 #include <err.h>
 #include <errno.h>
+#include <getopt.h>
 #include <inttypes.h>
 #include <poll.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <unistd.h>
+
+#include <bsd/stdlib.h>
 
 #include <graceclose.h>
 
-#include "closewatch/endings.h"
+#include "closewatch/flow.h"
+#include "closewatch/monitor.h"
 #include "closewatch/segment.h"
-#include "stage/narrator.h"
 #include "closewatch/tally.h"
+#include "stage/ends.h"
+#include "stage/narrator.h"
+
+#define LOOK_MS		20
+#define LOOK_US		(LOOK_MS * (int64_t)1000)
+#define AWAIT_US	(5 * (int64_t)1000000)
 
 #define REQUEST		1000
 #define REPLY		3000
+
+struct ending {
+	const char	*title;
+
+	/* Play it; NULL, or what the kernel refused, and errno. */
+	const char	*(*play)(struct ends *ends);
+
+	/* When the capture shows that, there is more to do. */
+	bool		 (*when)(const struct flow *f);
+	void		 (*then)(struct ends *ends);
+
+	unsigned	 kinds;		/* a delayed ACK decides which */
+	int		 first, reset_by;
+	uint64_t	 lost;		/* of the client's */
+	int64_t		 bytes[2];	/* -1: any number */
+};
 
 static const char	request[REQUEST], reply[REPLY];
 
@@ -245,7 +285,8 @@ play_refused(struct ends *ends)
 #define IN_ORDER	(1u << TALLY_FOUR_WAY | 1u << TALLY_THREE_SEGMENT)
 #define A_RESET(why)	(1u << (TALLY_RESET + (why)))
 
-const struct ending endings[] = {
+/* One after the other; the last has no title. */
+static const struct ending endings[] = {
 	{
 		"the client shuts its side, the server calls graceful_close()",
 		play_in_order, .kinds = IN_ORDER,
@@ -304,8 +345,8 @@ const struct ending endings[] = {
 	}
 };
 
-void
-ending_verify(const struct ending *e, const struct flow *f)
+static void
+verify(const struct ending *e, const struct flow *f)
 {
 	int kind = tally_kind(f);
 
@@ -323,4 +364,118 @@ ending_verify(const struct ending *e, const struct flow *f)
 		    (int64_t)flow_sent(f, i) == e->bytes[i],
 		    "%s: %" PRIu64 " bytes of the %s", e->title,
 		    flow_sent(f, i), tally_side(i));
+}
+
+/* --- played and compared ------------------------------------------------- */
+
+static const struct flow *
+see(struct monitor *m, const struct ends *ends)
+{
+	return monitor_see(m, ntohs(ends->client.port),
+	    ntohs(ends->server.port), LOOK_MS);
+}
+
+static void
+await_more(struct monitor *m, const struct ending *e, struct ends *ends)
+{
+	int64_t limit = m->now + AWAIT_US;
+	const struct flow *f;
+
+	do
+		f = see(m, ends);
+	while ((f == NULL || !e->when(f)) && m->now < limit);
+	e->then(ends);
+}
+
+/* Until it has ended, and nothing more comes; NULL: it did not end. */
+static const struct flow *
+await_end(struct monitor *m, const struct ends *ends)
+{
+	int64_t limit = m->now + AWAIT_US, news = m->now;
+	uint64_t segments = m->tally.segments;
+	const struct flow *f;
+
+	do {
+		f = see(m, ends);
+		if (m->tally.segments != segments)
+			news = m->now;
+		segments = m->tally.segments;
+		if (f != NULL && flow_over(f) && m->now - news >= LOOK_US)
+			return f;
+	} while (m->now < limit);
+	return NULL;
+}
+
+static void
+show_ending(struct monitor *m, const struct ending *e)
+{
+	struct ends ends = { 0 };
+	const struct flow *f;
+	const char *refused;
+
+	show_text("\n%s\n", e->title);
+	if ((refused = e->play(&ends)) != NULL) {
+		show_text("not here: %s: %s\n", refused, show_errno(errno));
+		ends_close(&ends);
+		return;
+	}
+	if (e->when != NULL)
+		await_more(m, e, &ends);
+	if ((f = await_end(m, &ends)) == NULL) {
+		show_expect(false, "%s: no end was seen", e->title);
+	} else {
+		verify(e, f);
+		conns_tell_all(m->conns, m->now);
+	}
+	ends_close(&ends);
+}
+
+static int
+show_endings(struct monitor *m)
+{
+	show_title("What ended on lo, and how");
+	show_text("\nAs `closewatch -i lo` prints it, below what the two "
+	    "ends did:\n");
+	for (const struct ending *e = endings; e->title != NULL; e++)
+		show_ending(m, e);
+	monitor_summary(m);
+	show_text("\nthere, back: what the client sent, the server sent.  "
+	    "What was sent and not acknowledged\nis lost.  What an RST "
+	    "destroyed in a queue is lost, too, before it was sent or before "
+	    "it was\nread, but no capture shows that.\n");
+	monitor_close(m);
+	return show_verdict();
+}
+
+static _Noreturn void
+usage(FILE *out, int status)
+{
+	fprintf(out, "usage: %s [--help]\n", getprogname());
+	exit(status);
+}
+
+int
+main(int argc, char *argv[])
+{
+	static const struct option names[] = {
+		{ "help", no_argument, NULL, 'h' },
+		{ NULL, 0, NULL, 0 }
+	};
+	static const struct monitor_options options = {
+		.interface = "lo", .max = 100
+	};
+	static struct monitor monitor;
+	const char *why;
+	int c;
+
+	setprogname(argv[0]);
+	while ((c = getopt_long(argc, argv, "", names, NULL)) != -1)
+		c == 'h' ? usage(stdout, 0) : exit(2);
+	if (optind < argc)
+		errx(2, "unexpected argument: %s", argv[optind]);
+	setvbuf(stdout, NULL, _IOLBF, 0);
+	if (monitor_open(&monitor, &options, &why))
+		return show_endings(&monitor);
+	show_text("%s: lo: %s\n", getprogname(), why);
+	return 0;
 }

@@ -1,11 +1,10 @@
-/* words.c - see words.h */
+/* text.c - see text.h */
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
 
-#include "stage/narrator.h"
-#include "closewatch/words.h"
+#include "closewatch/text.h"
 
 #define SECOND	((int64_t)1000000)
 #define WIDTH	102
@@ -35,7 +34,7 @@ span_text(int64_t us, char *buf, size_t size)
 }
 
 void
-words_conn(const struct flow *f, int64_t over_us)
+text_conn(const struct flow *f, int64_t over_us)
 {
 	char when[24], client[ENDPOINT_SIZE], server[ENDPOINT_SIZE];
 	char span[24], story[FLOW_STORY_SIZE];
@@ -47,6 +46,14 @@ words_conn(const struct flow *f, int64_t over_us)
 	    flow_story(f, story),
 	    span_text(over_us - f->began_us, span, sizeof(span)),
 	    flow_sent(f, FLOW_CLIENT), flow_sent(f, FLOW_SERVER));
+}
+
+static void
+rule(void)
+{
+	for (int i = 0; i < WIDTH; i++)
+		putchar('-');
+	putchar('\n');
 }
 
 static void
@@ -64,7 +71,7 @@ ends_table(const struct tally *t)
 		return;
 	printf("\n%-28s %9s %9s %9s %9s %13s\n", "how they ended", "number",
 	    "by client", "by server", "lost data", "bytes lost");
-	show_rule(WIDTH);
+	rule();
 	for (int i = 0; i < TALLY_KINDS; i++)
 		if (t->of[i].number > 0)
 			count_line(tally_name(i), &t->of[i]);
@@ -114,7 +121,7 @@ resetters_table(const struct tally_summary *s)
 	for (size_t i = 0; i < NCAUSES; i++)
 		printf(" %6s", causes[i].name);
 	printf(" %11s\n", "bytes lost");
-	show_rule(WIDTH);
+	rule();
 	for (size_t i = 0; i < s->top; i++)
 		resetter_line(&s->tally->resetters[i]);
 }
@@ -138,7 +145,7 @@ trouble(const struct tally_summary *s)
 }
 
 void
-words_summary(const struct tally_summary *s)
+text_summary(const struct tally_summary *s)
 {
 	const struct tally *t = s->tally;
 	char span[24];

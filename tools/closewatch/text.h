@@ -1,0 +1,16 @@
+/*
+ * text.h - connections that ended, and the summary, for the eye
+ */
+#ifndef TEXT_H
+#define TEXT_H
+
+#include <stdint.h>
+
+#include "closewatch/flow.h"
+#include "closewatch/tally.h"
+
+/* To standard output: a line; some lines and tables, at most 95 wide. */
+void	text_conn(const struct flow *f, int64_t over_us);
+void	text_summary(const struct tally_summary *s);
+
+#endif /* TEXT_H */
