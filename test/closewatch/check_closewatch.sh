@@ -221,6 +221,19 @@ for capture in "$here"/captures/*.pcap; do
 	is_json "$capture"
 done
 
+# The page shows what the program prints, and names each key of its JSON.
+page=$here/../../man/closewatch.8
+sed -n '/^\$ TZ=UTC closewatch -r early_reply/,/^\.Ed/p' "$page" |
+    sed '1d; $d' >"$dir/page"
+[ -s "$dir/page" ] || bad 'the page has no example of early_reply.pcap'
+TZ=UTC run 0 -r "$here/captures/early_reply.pcap"
+diff "$dir/page" "$dir/out" || bad 'the page shows (<) another output'
+run 0 -r "$here/captures/early_reply.pcap" --json
+grep -o '"[a-z_]*":' "$dir/out" | tr -d '":' | sort -u | while read -r key; do
+	grep -Eq "^\.(It|Dq)( .*)? $key( |\$)" "$page" || echo "$key"
+done >"$dir/keys"
+[ -s "$dir/keys" ] && bad "the page does not name $(xargs <"$dir/keys")"
+
 await() {	# await PATTERN FILE: until a line of it is there, 10 s at most
 	n=0
 	until grep -q "$1" "$2" 2>/dev/null; do

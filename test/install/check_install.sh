@@ -16,6 +16,12 @@ make_() { "${MAKE:-make}" -s BUILD="${BUILD:-build}" "$@"; }
 
 make_ install DESTDIR="$root" PREFIX=/opt/gc LIBDIR=/opt/gc/lib/arch \
     >"$dir/log" 2>&1 || { cat "$dir/log"; die "make install failed"; }
+if pkg-config --exists libpcap; then
+	"$root/opt/gc/sbin/closewatch" --help >/dev/null ||
+	    die "closewatch does not run as installed"
+	[ -f "$root/opt/gc/share/man/man8/closewatch.8" ] ||
+	    die "closewatch(8) is not installed"
+fi
 export PKG_CONFIG_LIBDIR="$root/opt/gc/lib/arch/pkgconfig"
 [ "$(pkg-config --variable=prefix libgraceclose)" = /opt/gc ] ||
     die "the .pc file has another prefix than make install"

@@ -10,11 +10,20 @@ dir=$(mktemp -d) || exit 1
 trap 'rm -rf "$dir"' EXIT
 status=0
 
-mandoc -T lint -W warning man/*.[37] || status=1
+mandoc -T lint -W warning man/*.[378] || status=1
 for page in man/*.3; do
 	grep -q '^\.so ' "$page" && continue
 	for section in NAME SYNOPSIS DESCRIPTION 'RETURN VALUES' EXAMPLES \
 	    ERRORS 'SEE ALSO' STANDARDS HISTORY CAVEATS; do
+		grep -qx "\.Sh $section" "$page" || {
+			echo "$page has no section $section"
+			status=1
+		}
+	done
+done
+for section in NAME SYNOPSIS DESCRIPTION 'EXIT STATUS' EXAMPLES \
+    'SEE ALSO' STANDARDS HISTORY CAVEATS; do
+	for page in man/*.8; do
 		grep -qx "\.Sh $section" "$page" || {
 			echo "$page has no section $section"
 			status=1
@@ -27,14 +36,14 @@ version=$(sed -n 's/^VERSION[[:space:]]*= *//p' Makefile)
 	echo "CHANGES does not begin with $version"
 	status=1
 }
-for page in man/*.[37]; do
+for page in man/*.[378]; do
 	grep -qxF ".Os \"libgraceclose $version\"" "$page" || {
 		echo "$page is no page, or not of $version"
 		status=1
 	}
 done
-sed -nE 's/^\.Xr ([a-z_]*close[a-z_]*) ([37]).*/\1.\2/p' \
-    man/*.[37] | sort -u | while read -r page; do
+sed -nE 's/^\.Xr ([a-z_]*close[a-z_]*) ([378]).*/\1.\2/p' \
+    man/*.[378] | sort -u | while read -r page; do
 	[ -f "man/$page" ] || { echo "there is no man/$page"; exit 1; }
 done || status=1
 

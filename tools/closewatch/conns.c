@@ -1,10 +1,10 @@
 /* conns.c - see conns.h */
+#include <sys/queue.h>
+
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
-
-#include <bsd/stdlib.h>
-#include <bsd/sys/queue.h>
+#include <unistd.h>
 
 #include "closewatch/conns.h"
 
@@ -57,13 +57,13 @@ conns_open(size_t max, conns_tell *tell, void *arg)
 		;
 	cs->all = calloc(max, sizeof(*cs->all));
 	cs->table = calloc(cs->chains, sizeof(*cs->table));
-	if (cs->all == NULL || cs->table == NULL) {
+	if (cs->all == NULL || cs->table == NULL ||
+	    getentropy(&cs->secret, sizeof(cs->secret)) == -1) {
 		conns_close(cs);
 		return NULL;
 	}
 	for (int i = 0; i < STAGES; i++)
 		TAILQ_INIT(&cs->queues[i]);
-	arc4random_buf(&cs->secret, sizeof(cs->secret));
 	return cs;
 }
 
