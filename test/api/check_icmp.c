@@ -33,7 +33,7 @@ static const struct {
 };
 #define MESSAGES	((int)(sizeof(messages) / sizeof(messages[0])))
 
-static struct t_passage	passages[T_LOG];
+static struct t_packet	packets[T_LOG];
 
 /* A connection that took SIZE bytes; one has to want to hear of ICMP. */
 static void
@@ -41,8 +41,8 @@ meet(struct t_pair *p, int i)
 {
 	int on = 1;
 
-	t_wire_again((uint64_t)i);
-	t_wire_pair(p, T_IPV4, i % 2 == 1);
+	t_link_begin((uint64_t)i);
+	t_link_pair(p, T_IPV4, i % 2 == 1);
 	ck_assert_int_eq(setsockopt(p->us, IPPROTO_IP, IP_RECVERR, &on,
 	    sizeof(on)), 0);
 	t_write(p->us, SIZE);
@@ -50,8 +50,8 @@ meet(struct t_pair *p, int i)
 }
 
 #define meet_or_skip(p, i) do {						\
-	if (t_wire_missing() != NULL)					\
-		t_skip(t_wire_missing());				\
+	if (t_link_missing() != NULL)					\
+		t_skip(t_link_missing());				\
 	meet((p), (i));							\
 } while (0)
 
@@ -59,12 +59,12 @@ meet(struct t_pair *p, int i)
 static struct segment
 next_segment(void)
 {
-	size_t i, n = t_wire_log(passages, T_LOG);
+	size_t i, n = t_link_log(packets, T_LOG);
 	struct segment s = { .length = 0 };
 
 	for (i = 0; i < n; i++)
-		if (passages[i].way == T_OUT)
-			s = passages[i].s;
+		if (packets[i].way == T_OUT)
+			s = packets[i].s;
 	s.seq += segment_span(&s);
 	s.flags = SEGMENT_ACK;
 	return s;
@@ -76,7 +76,7 @@ icmp_arrives(const struct t_pair *p, int i)
 	unsigned char packet[COMPOSE_ICMP];
 	struct segment s = next_segment();
 
-	t_wire_send(packet, compose_icmp(packet, &s, messages[i].type,
+	t_link_send(packet, compose_icmp(packet, &s, messages[i].type,
 	    messages[i].code));
 	ck_assert_int_ne(t_wait_poll(p->us, POLLERR) & POLLERR, 0);
 }
@@ -194,7 +194,7 @@ main(void)
 	Suite *s = suite_create("icmp");
 	TCase *tc;
 
-	t_wire_prepare();
+	t_link_prepare();
 	tc = t_case(s, "looks");
 	tcase_add_loop_test(tc,
 	    icmp_is_told_by_recv_once_and_the_connection_goes_on, 0, MESSAGES);

@@ -1127,7 +1127,7 @@ run_all(void)
 	size_t i;
 
 	tallies = t_shared(SETTINGS * sizeof(*tallies));
-	t_crew(MEMBERS, SETTINGS, CASE_MS, 0, NULL, fail_all, NULL, tallies,
+	t_workers(MEMBERS, SETTINGS, CASE_MS, 0, NULL, fail_all, NULL, tallies,
 	    sizeof(*tallies), results);
 	for (i = 0; i < SETTINGS; i++) {
 		cases += tallies[i].cases;

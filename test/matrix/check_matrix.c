@@ -142,8 +142,8 @@ work(size_t i, void *arg, void *result)
 {
 	char *why = arg;
 
-	if (t_wire_missing() != NULL)
-		snprintf(why, WHY, "%s", t_wire_missing());
+	if (t_link_missing() != NULL)
+		snprintf(why, WHY, "%s", t_link_missing());
 	else
 		m_case_run(&cases[i], result);
 }
@@ -226,8 +226,8 @@ run_all(void)
 	results = t_shared(ncases * sizeof(*results));
 	verdicts = t_shared(ncases * sizeof(*verdicts));
 	missing = t_shared(WHY);
-	t_crew(MEMBERS, ncases, (int64_t)CASE_MS * m_slow(), 0,
-	    t_wire_prepare, work, missing, results, sizeof(*results),
+	t_workers(MEMBERS, ncases, (int64_t)CASE_MS * m_slow(), 0,
+	    t_link_prepare, work, missing, results, sizeof(*results),
 	    verdicts);
 }
 

@@ -27,18 +27,18 @@
 
 /* The ACK of our FIN is its own segment where the peer lingers. */
 const struct m_fault m_faults[] = {
-	{ "our last data lost", T_OUT, T_DATA, T_LOSE, true, true },
-	{ "our last data twice", T_OUT, T_DATA, T_TWICE, true, true },
-	{ "our FIN lost", T_OUT, T_FIN, T_LOSE, false, false },
-	{ "our FIN twice", T_OUT, T_FIN, T_TWICE, false, false },
-	{ "its ACK lost", T_IN, T_ACK, T_LOSE, false, false },
-	{ "its ACK twice", T_IN, T_ACK, T_TWICE, false, false },
-	{ "the peer's FIN lost", T_IN, T_FIN, T_LOSE, false, true },
-	{ "the peer's FIN twice", T_IN, T_FIN, T_TWICE, false, true },
-	{ "our ACK of it lost", T_OUT, T_ACK, T_LOSE, false, true },
-	{ "our ACK of it twice", T_OUT, T_ACK, T_TWICE, false, true },
-	{ "our RST lost", T_OUT, T_RST, T_LOSE, false, false },
-	{ "our RST twice", T_OUT, T_RST, T_TWICE, false, false },
+	{ "our last data lost", T_OUT, T_DATA, T_LOSS, true, true },
+	{ "our last data twice", T_OUT, T_DATA, T_DUPLICATE, true, true },
+	{ "our FIN lost", T_OUT, T_FIN, T_LOSS, false, false },
+	{ "our FIN twice", T_OUT, T_FIN, T_DUPLICATE, false, false },
+	{ "its ACK lost", T_IN, T_ACK, T_LOSS, false, false },
+	{ "its ACK twice", T_IN, T_ACK, T_DUPLICATE, false, false },
+	{ "the peer's FIN lost", T_IN, T_FIN, T_LOSS, false, true },
+	{ "the peer's FIN twice", T_IN, T_FIN, T_DUPLICATE, false, true },
+	{ "our ACK of it lost", T_OUT, T_ACK, T_LOSS, false, true },
+	{ "our ACK of it twice", T_OUT, T_ACK, T_DUPLICATE, false, true },
+	{ "our RST lost", T_OUT, T_RST, T_LOSS, false, false },
+	{ "our RST twice", T_OUT, T_RST, T_DUPLICATE, false, false },
 };
 
 const size_t m_nfaults = sizeof(m_faults) / sizeof(m_faults[0]);
@@ -84,24 +84,24 @@ read_there(void *arg)
 }
 
 static void
-await_truth(struct t_truth *t, bool (*what)(const struct t_truth *))
+await_truth(struct t_proof *t, bool (*what)(const struct t_proof *))
 {
 	int64_t end = t_now_ms() + T_LIMIT_MS;
 
 	do {
-		t_wire_settle();
-		t_wire_truth(t, INT64_MAX);
+		t_link_settle();
+		t_link_proof(t, INT64_MAX);
 	} while (!what(t) && t_now_ms() < end);
 }
 
 static bool
-fin_taken(const struct t_truth *t)
+fin_taken(const struct t_proof *t)
 {
 	return t->fin_taken;
 }
 
 static bool
-rst_sent(const struct t_truth *t)
+rst_sent(const struct t_proof *t)
 {
 	return t->rst_sent;
 }
@@ -137,7 +137,7 @@ meet(struct bout *b)
 	if (!kernel(b->c)) {
 		b->fd = t_peer_connect(&b->c->peer->script, b->c->connecting);
 	} else {
-		t_wire_pair(&pair, b->c->family, b->c->connecting);
+		t_link_pair(&pair, b->c->family, b->c->connecting);
 		b->fd = pair.us;
 		b->there = pair.peer;
 		ck_assert_int_eq(setsockopt(b->there, SOL_SOCKET, SO_RCVTIMEO,
@@ -168,13 +168,13 @@ let_fault(const struct m_case *c, bool early)
 	if (f == NULL || early != (f->early ||
 	    (f->early_if_first && c->peer->finished == M_BEFORE)))
 		return;
-	t_wire_settle();
+	t_link_settle();
 	memset(&r, 0, sizeof(r));
 	r.way = f->way;
 	r.kinds = f->kinds;
 	r.times = 1;
-	r.deed = f->deed;
-	t_wire_rule(&r);
+	r.action = f->action;
+	t_link_rule(&r);
 }
 
 /* What the peer did before the close is here. */
@@ -182,7 +182,7 @@ static void
 await_before(const struct bout *b)
 {
 	const struct m_peer *p = b->c->peer;
-	struct t_truth t;
+	struct t_proof t;
 
 	if ((p->ways & M_AT_ONCE) != 0)
 		return;
@@ -200,12 +200,12 @@ await_before(const struct bout *b)
 static void
 delay(int us)
 {
-	struct t_weather w;
+	struct t_impair w;
 
 	memset(&w, 0, sizeof(w));
 	w.delay_us = us;
-	t_wire_weather(T_OUT, &w);
-	t_wire_weather(T_IN, &w);
+	t_link_impair(T_OUT, &w);
+	t_link_impair(T_IN, &w);
 }
 
 static void
@@ -224,7 +224,7 @@ prepare(struct bout *b)
 		delay(FLOOD_US);
 	if (kernel(b->c)) {
 		if ((p->ways & M_TOGETHER) != 0) {
-			t_wire_settle();
+			t_link_settle();
 			delay(TOGETHER_US);
 			t_fin(b->there);
 		}
@@ -242,7 +242,7 @@ ask(const struct bout *b)
 	const struct m_peer *p = b->c->peer;
 	bool dead = p->reset == M_BEFORE;
 	bool fin = p->finished == M_BEFORE && (M_COUNTS || p->before == 0);
-	struct t_truth before, after;
+	struct t_proof before, after;
 	int64_t unacked;
 	int bits;
 
@@ -259,9 +259,9 @@ ask(const struct bout *b)
 		ck_assert_int_eq((bits & GRACECLOSE_FIN) != 0, fin);
 	if (!M_COUNTS)
 		return;
-	t_wire_truth(&before, INT64_MAX);
+	t_link_proof(&before, INT64_MAX);
 	unacked = graceclose_unacked(b->fd);
-	t_wire_truth(&after, INT64_MAX);
+	t_link_proof(&after, INT64_MAX);
 	ck_assert_int_le(unacked, M_WRITTEN - (int64_t)before.acked);
 	ck_assert_int_ge(unacked, M_WRITTEN - (int64_t)after.acked);
 }
@@ -283,7 +283,7 @@ judge_call(const struct m_expected *e, struct m_result *res)
 	ck_assert(t->released);
 	ck_assert_int_ge(res->took_us, res->due_us);
 	ck_assert_int_le(res->took_us, e->most_ms * 1000);
-	t_wire_counts(&n);
+	t_link_counts(&n);
 	ck_assert_uint_le(t->turns, closing_turns(t, &n));
 }
 
@@ -318,7 +318,7 @@ static void
 judge_truth(const struct bout *b, const struct m_result *res)
 {
 	const struct graceclose_report *r = &res->told.report;
-	const struct t_truth *t = &res->truth;
+	const struct t_proof *t = &res->truth;
 
 	if (!m_aborts(b->c->form) && res->told.value == 0)
 		ck_assert_int_eq(t->fin_acked, true);
@@ -346,7 +346,7 @@ judge_fin(const struct m_case *c)
 	    p->reset == M_NEVER ? 2 : 1;
 	struct t_counts n;
 
-	t_wire_counts(&n);
+	t_link_counts(&n);
 	if (m_aborts(c->form) || p->reset == M_BEFORE)
 		ck_assert_uint_eq(n.seen[T_OUT][T_FIN_BIT], 0);
 	else if ((p->ways & (M_SHUT | M_AT_ONCE)) == 0)
@@ -358,10 +358,10 @@ static void
 judge_segments(const struct bout *b, struct m_result *res)
 {
 	const struct graceclose_report *r = &res->told.report;
-	struct t_truth t;
+	struct t_proof t;
 
-	t_wire_settle();
-	t_wire_truth(&t, INT64_MAX);
+	t_link_settle();
+	t_link_proof(&t, INT64_MAX);
 	if (m_reports(b->c->form) && r->finished)
 		await_truth(&t, fin_taken);
 	if (b->e.reset == 1)
@@ -414,12 +414,12 @@ await_peer(struct t_peer_seen *s, bool (*what)(const struct t_peer_seen *))
 static void
 wake(const struct bout *b, struct t_peer_seen *s)
 {
-	struct t_truth t;
+	struct t_proof t;
 
 	t_peer_go();
 	await_peer(s, has_ended);
-	t_wire_settle();
-	t_wire_truth(&t, INT64_MAX);
+	t_link_settle();
+	t_link_proof(&t, INT64_MAX);
 	ck_assert_int_eq(t.rst_sent, false);
 	ck_assert_int_eq(b->e.reset, 0);
 }
@@ -429,7 +429,7 @@ judge_peer(const struct bout *b, const struct m_result *res)
 {
 	const struct m_fault *f = b->c->fault;
 	const struct m_peer *p = b->c->peer;
-	bool lost = f != NULL && f->kinds == T_RST && f->deed == T_LOSE;
+	bool lost = f != NULL && f->kinds == T_RST && f->action == T_LOSS;
 	bool reached = !m_aborts(b->c->form) &&
 	    b->e.outcome == GRACECLOSE_OK;
 	struct t_peer_seen s;
@@ -459,8 +459,8 @@ part(const struct bout *b)
 {
 	const struct m_fault *f = b->c->fault;
 
-	if (f != NULL && f->kinds == T_RST && f->deed == T_LOSE) {
-		t_wire_settle();
+	if (f != NULL && f->kinds == T_RST && f->action == T_LOSS) {
+		t_link_settle();
 		shutdown(b->there, SHUT_RD);
 	}
 	pthread_join(b->thread, NULL);
@@ -475,7 +475,7 @@ judge_kernel(const struct bout *b)
 	if (b->e.reset == 0) {
 		t_error_is(b->error, 0);
 		ck_assert_uint_eq(b->got, M_WRITTEN);
-	} else if (b->e.reset == 1 && (f == NULL || f->deed != T_LOSE)) {
+	} else if (b->e.reset == 1 && (f == NULL || f->action != T_LOSS)) {
 		t_error_is(b->error, ECONNRESET);
 	}
 }
@@ -504,9 +504,9 @@ judge_fault(const struct m_case *c)
 		return;
 	while ((f->kinds & 1 << kind) == 0)
 		kind++;
-	t_wire_settle();
-	t_wire_counts(&n);
-	if (f->deed == T_LOSE)
+	t_link_settle();
+	t_link_counts(&n);
+	if (f->action == T_LOSS)
 		ck_assert_uint_lt(n.carried[f->way][kind],
 		    n.seen[f->way][kind]);
 	else
@@ -518,7 +518,7 @@ m_case_run(const struct m_case *c, struct m_result *res)
 {
 	struct bout b = { .c = c };
 
-	t_wire_again((uint64_t)(c->peer - m_peers));
+	t_link_begin((uint64_t)(c->peer - m_peers));
 	b.descriptors = t_fd_count();
 	m_expect(c->form, c->peer, &b.e);
 	allow_fault(&b);
@@ -528,7 +528,7 @@ m_case_run(const struct m_case *c, struct m_result *res)
 	if (c->form->asks)
 		ask(&b);
 	m_close(c->form, b.fd, &res->told);
-	t_wire_truth(&res->truth, res->told.end_us);
+	t_link_proof(&res->truth, res->told.end_us);
 	res->ran = true;
 	if (kernel(c))
 		part(&b);

@@ -17,7 +17,7 @@
 struct m_fault {
 	const char	*name;
 	int		 way, kinds;
-	enum t_deed	 deed;
+	enum t_action	 action;
 	bool		 early;		/* comes before the close may begin */
 	bool		 early_if_first; /* that, if the peer's FIN does */
 };
@@ -37,7 +37,7 @@ struct m_case {
 /* What was measured, for the table; `ran` is set as soon as it closed. */
 struct m_result {
 	struct closing	told;
-	struct t_truth	truth;		/* as it returned */
+	struct t_proof	truth;		/* as it returned */
 	int64_t		due_us;		/* what it waits for comes then, */
 	int64_t		took_us;	/* and this is how long it took */
 	bool		ran;

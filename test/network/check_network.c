@@ -24,22 +24,22 @@
 
 /* We accept or connect, by an index below T_ANY_TCP. */
 #define pair_or_skip(p, i) do {						\
-	if (t_wire_missing() != NULL)					\
-		t_skip(t_wire_missing());				\
+	if (t_link_missing() != NULL)					\
+		t_skip(t_link_missing());				\
 	t_need_any(i);							\
-	t_wire_again((uint64_t)(i));					\
-	t_wire_pair((p), (i) / 2, (i) % 2 == 1);			\
+	t_link_begin((uint64_t)(i));					\
+	t_link_pair((p), (i) / 2, (i) % 2 == 1);			\
 } while (0)
 
-static struct t_passage log_copy[T_LOG];
+static struct t_packet log_copy[T_LOG];
 
 static void
-rule(int way, int kinds, unsigned nth, enum t_deed deed, int hold_ms)
+rule(int way, int kinds, unsigned nth, enum t_action action, int delay_ms)
 {
 	struct t_rule r = { .way = way, .kinds = kinds, .nth = nth,
-	    .times = 1, .deed = deed, .hold_ms = hold_ms };
+	    .times = 1, .action = action, .delay_ms = delay_ms };
 
-	t_wire_rule(&r);
+	t_link_rule(&r);
 }
 
 static struct t_counts
@@ -47,17 +47,17 @@ counts(void)
 {
 	struct t_counts c;
 
-	t_wire_settle();
-	t_wire_counts(&c);
+	t_link_settle();
+	t_link_counts(&c);
 	return c;
 }
 
-static struct t_truth
+static struct t_proof
 truth(int64_t until_us)
 {
-	struct t_truth t;
+	struct t_proof t;
 
-	t_wire_truth(&t, until_us);
+	t_link_proof(&t, until_us);
 	return t;
 }
 
@@ -81,7 +81,7 @@ transfer(struct t_pair *p, size_t size)
 }
 
 static void
-ended_well(const struct t_truth *t, size_t size)
+ended_well(const struct t_proof *t, size_t size)
 {
 	ck_assert_uint_eq(t->sent, size);
 	ck_assert_uint_eq(t->acked, size);
@@ -90,17 +90,17 @@ ended_well(const struct t_truth *t, size_t size)
 	ck_assert(!t->rst_sent && !t->rst_reached);
 }
 
-/* The nth passage of some kind this way, of what was carried. */
-static const struct t_passage *
-passage(int way, int kinds, unsigned nth)
+/* The nth nth_packet of some kind this way, of what was carried. */
+static const struct t_packet *
+nth_packet(int way, int kinds, unsigned nth)
 {
-	size_t i, n = t_wire_log(log_copy, T_LOG);
+	size_t i, n = t_link_log(log_copy, T_LOG);
 
 	for (i = 0; i < n; i++)
 		if (log_copy[i].way == way && (log_copy[i].kinds & kinds) &&
 		    log_copy[i].fate == T_CARRIED && --nth == 0)
 			return &log_copy[i];
-	t_wire_print(stdout);
+	t_link_print(stdout);
 	ck_abort_msg("no such segment");
 	return NULL;
 }
@@ -109,10 +109,10 @@ passage(int way, int kinds, unsigned nth)
  * The wire
  */
 
-START_TEST(in_fine_weather_nothing_is_lost_or_repeated)
+START_TEST(without_impairments_nothing_is_lost_or_repeated)
 {
 	struct t_counts c;
-	struct t_truth t;
+	struct t_proof t;
 	struct t_pair p;
 
 	pair_or_skip(&p, _i);
@@ -133,11 +133,11 @@ END_TEST
 START_TEST(a_lost_fin_is_sent_again)
 {
 	struct t_counts c;
-	struct t_truth t;
+	struct t_proof t;
 	struct t_pair p;
 
 	pair_or_skip(&p, _i);
-	rule(T_OUT, T_FIN, 1, T_LOSE, 0);
+	rule(T_OUT, T_FIN, 1, T_LOSS, 0);
 	transfer(&p, SIZE);
 	c = counts();
 	ck_assert_uint_ge(c.seen[T_OUT][T_FIN_BIT], 2);
@@ -151,19 +151,19 @@ END_TEST
 
 START_TEST(a_held_segment_is_overtaken)
 {
-	const struct t_passage *held;
+	const struct t_packet *held;
 	int64_t left_us, us;
 	struct t_pair p;
 
 	pair_or_skip(&p, _i);
-	rule(T_OUT, T_DATA, 1, T_HOLD, 100);
+	rule(T_OUT, T_DATA, 1, T_DELAY, 100);
 	transfer(&p, SIZE);
-	t_wire_settle();
-	held = passage(T_OUT, T_DATA, 1);
+	t_link_settle();
+	held = nth_packet(T_OUT, T_DATA, 1);
 	left_us = held->out_us;
 	us = left_us - held->s.us;
 	ck_assert_int_ge(us, 100000);
-	ck_assert_int_lt(passage(T_OUT, T_DATA, 2)->out_us, left_us);
+	ck_assert_int_lt(nth_packet(T_OUT, T_DATA, 2)->out_us, left_us);
 	t_close_pair(&p);
 }
 END_TEST
@@ -171,19 +171,19 @@ END_TEST
 START_TEST(a_doubled_segment_counts_twice)
 {
 	struct t_counts c;
-	struct t_truth t;
+	struct t_proof t;
 	struct t_pair p;
 	uint32_t seq;
 
 	pair_or_skip(&p, _i);
-	rule(T_IN, T_FIN, 1, T_TWICE, 0);
-	rule(T_IN, T_FIN, 3, T_LOSE, 0);
+	rule(T_IN, T_FIN, 1, T_DUPLICATE, 0);
+	rule(T_IN, T_FIN, 3, T_LOSS, 0);
 	transfer(&p, SIZE);
 	c = counts();
 	ck_assert_uint_ge(c.seen[T_IN][T_FIN_BIT], 2);
 	ck_assert_uint_ge(c.carried[T_IN][T_FIN_BIT], 2);
-	seq = passage(T_IN, T_FIN, 1)->s.seq;
-	ck_assert_uint_eq(passage(T_IN, T_FIN, 2)->s.seq, seq);
+	seq = nth_packet(T_IN, T_FIN, 1)->s.seq;
+	ck_assert_uint_eq(nth_packet(T_IN, T_FIN, 2)->s.seq, seq);
 	t = truth(INT64_MAX);
 	ended_well(&t, SIZE);
 	t_close_pair(&p);
@@ -192,16 +192,16 @@ END_TEST
 
 START_TEST(delay_and_jitter_keep_the_order)
 {
-	const struct t_weather slow = { .delay_us = 3000, .jitter_us = 3000 };
+	const struct t_impair slow = { .delay_us = 3000, .jitter_us = 3000 };
 	struct t_pair p;
 	int64_t out_us;
 	size_t i, n;
 
 	pair_or_skip(&p, _i);
-	t_wire_weather(T_OUT, &slow);
+	t_link_impair(T_OUT, &slow);
 	transfer(&p, SIZE);
-	t_wire_settle();
-	n = t_wire_log(log_copy, T_LOG);
+	t_link_settle();
+	n = t_link_log(log_copy, T_LOG);
 	for (i = HANDSHAKE_SEGMENTS, out_us = 0; i < n; i++) {
 		if (log_copy[i].way != T_OUT)
 			continue;
@@ -213,18 +213,19 @@ START_TEST(delay_and_jitter_keep_the_order)
 }
 END_TEST
 
-START_TEST(every_byte_gets_through_bad_weather)
+START_TEST(every_byte_gets_through_all_impairments)
 {
-	const struct t_weather bad = { .lost = 100, .twice = 50, .held = 50,
-	    .delay_us = 200, .jitter_us = 200, .hold_us = 2000 };
+	const struct t_impair bad = { .loss = 100, .duplicate = 50,
+	    .reorder = 50, .reorder_us = 2000, .delay_us = 200,
+	    .jitter_us = 200 };
 	struct t_pair p;
-	struct t_truth t;
+	struct t_proof t;
 
 	pair_or_skip(&p, _i);
-	t_wire_weather(T_OUT, &bad);
-	t_wire_weather(T_IN, &bad);
+	t_link_impair(T_OUT, &bad);
+	t_link_impair(T_IN, &bad);
 	transfer(&p, SIZE);
-	t_wire_settle();
+	t_link_settle();
 	t = truth(INT64_MAX);
 	if (_i / 2 != T_MPTCP)
 		ended_well(&t, SIZE);
@@ -239,8 +240,8 @@ send_debris(int n)
 	unsigned char packet[40] = { 0x45, 0, 0, sizeof(packet) };
 
 	for (; n > 0; n--)
-		t_wire_send(packet, sizeof(packet));
-	t_wire_settle();
+		t_link_send(packet, sizeof(packet));
+	t_link_settle();
 }
 
 #define DEBRIS	300
@@ -248,14 +249,14 @@ send_debris(int n)
 static void
 fates(uint64_t seed, int fate[DEBRIS])
 {
-	const struct t_weather bad = { .lost = 100, .held = 100,
-	    .jitter_us = 500, .hold_us = 1000 };
+	const struct t_impair bad = { .loss = 100, .reorder = 100,
+	    .jitter_us = 500, .reorder_us = 1000 };
 	size_t i, n;
 
-	t_wire_again(seed);
-	t_wire_weather(T_IN, &bad);
+	t_link_begin(seed);
+	t_link_impair(T_IN, &bad);
 	send_debris(DEBRIS);
-	n = t_wire_log(log_copy, T_LOG);
+	n = t_link_log(log_copy, T_LOG);
 	ck_assert_uint_eq(n, DEBRIS);
 	for (i = 0; i < n; i++) {
 		ck_assert_int_eq(log_copy[i].kinds, T_OTHER);
@@ -263,12 +264,12 @@ fates(uint64_t seed, int fate[DEBRIS])
 	}
 }
 
-START_TEST(a_seed_gives_the_same_weather_again)
+START_TEST(a_seed_gives_the_same_impairments_again)
 {
 	int first[DEBRIS], second[DEBRIS], other[DEBRIS];
 
-	if (t_wire_missing() != NULL)
-		t_skip(t_wire_missing());
+	if (t_link_missing() != NULL)
+		t_skip(t_link_missing());
 	fates(1, first);
 	fates(1, second);
 	fates(2, other);
@@ -280,22 +281,22 @@ END_TEST
 START_TEST(a_cut_wire_carries_nothing)
 {
 	struct t_counts before, c;
-	struct t_truth t;
+	struct t_proof t;
 	struct t_pair p;
 
 	pair_or_skip(&p, _i);
 	before = counts();
-	t_wire_cut(true);
+	t_link_cut(true);
 	t_write(p.us, REPLY);
 	t_write(p.peer, REPLY);
-	t_pause(3 * t_wire_rto_ms());
+	t_pause(3 * t_link_rto_ms());
 	c = counts();
 	ck_assert_mem_eq(c.carried, before.carried, sizeof(c.carried));
 	ck_assert_uint_ge(c.seen[T_OUT][T_DATA_BIT], 2);
 	t = truth(INT64_MAX);
 	ck_assert_uint_eq(t.sent, REPLY);
 	ck_assert_uint_eq(t.acked, 0);
-	t_wire_cut(false);
+	t_link_cut(false);
 	t_read(p.us, REPLY);
 	t_read(p.peer, REPLY);
 	t_close_pair(&p);
@@ -306,15 +307,15 @@ START_TEST(what_is_left_of_an_old_connection_is_not_seen)
 {
 	struct t_pair old, p;
 	struct t_counts c;
-	struct t_truth t;
+	struct t_proof t;
 
 	pair_or_skip(&old, _i);
-	t_wire_cut(true);
+	t_link_cut(true);
 	t_write(old.us, REPLY);
 	t_close_pair(&old);
-	t_wire_again(0);
-	t_wire_pair(&p, _i / 2, _i % 2 == 1);
-	t_pause(5 * t_wire_rto_ms());
+	t_link_begin(0);
+	t_link_pair(&p, _i / 2, _i % 2 == 1);
+	t_pause(5 * t_link_rto_ms());
 	c = counts();
 	ck_assert_uint_eq(c.seen[T_OUT][T_DATA_BIT], 0);
 	ck_assert_uint_eq(c.seen[T_OUT][T_SYN_BIT], 1);
@@ -330,14 +331,14 @@ START_TEST(a_log_that_is_full_keeps_its_truth)
 {
 	const size_t size = (size_t)T_LOG * 1500;
 	struct t_counts c;
-	struct t_truth t;
+	struct t_proof t;
 	struct t_pair p;
 
 	pair_or_skip(&p, _i);
 	transfer(&p, size);
 	c = counts();
 	ck_assert_uint_gt(c.seen[T_OUT][T_DATA_BIT], T_LOG);
-	ck_assert_uint_le(t_wire_log(log_copy, T_LOG), T_LOG);
+	ck_assert_uint_le(t_link_log(log_copy, T_LOG), T_LOG);
 	t = truth(INT64_MAX);
 	ended_well(&t, size);
 	t_close_pair(&p);
@@ -387,19 +388,19 @@ START_TEST(a_host_is_called_for_packets_and_when_it_is_due)
 	socklen_t len;
 	int fd;
 
-	if (t_wire_missing() != NULL)
-		t_skip(t_wire_missing());
-	t_wire_again(0);
+	if (t_link_missing() != NULL)
+		t_skip(t_link_missing());
+	t_link_begin(0);
 	began = t_now_us();
-	t_wire_host(&host);
-	fd = t_wire_socket(T_IPV4, false);
+	t_link_host(&host);
+	fd = t_link_socket(T_IPV4, false);
 	t_nonblock(fd);
-	len = t_wire_address(&ss, T_IPV4, true, 80);
+	len = t_link_address(&ss, T_IPV4, true, 80);
 	t_fails(connect(fd, (struct sockaddr *)&ss, len), EINPROGRESS);
 	while (__atomic_load_n(&e.ticks, __ATOMIC_ACQUIRE) < 5)
 		t_pause(1);
 	took = t_now_us() - began;
-	t_wire_host(NULL);
+	t_link_host(NULL);
 	inputs = e.inputs;
 	ck_assert_uint_ge(inputs, 1);
 	ck_assert_int_ge(took, 20000);
@@ -416,7 +417,7 @@ END_TEST
 START_TEST(what_no_ack_told_of_is_not_acked)
 {
 	int64_t before_us;
-	struct t_truth t;
+	struct t_proof t;
 	struct t_pair p;
 
 	pair_or_skip(&p, _i);
@@ -427,11 +428,11 @@ START_TEST(what_no_ack_told_of_is_not_acked)
 	t_read(p.us, 700);
 	t_wait_outq(p.peer, 0);
 	before_us = t_now_us();
-	t_wire_rule(&(struct t_rule){ .way = T_IN, .kinds = T_ACK });
+	t_link_rule(&(struct t_rule){ .way = T_IN, .kinds = T_ACK });
 	t_write(p.us, 2000);
 	t_read(p.peer, 2000);
 	t_fin(p.us);
-	t_wire_settle();
+	t_link_settle();
 	t = truth(INT64_MAX);
 	ck_assert_uint_eq(t.sent, 3000);
 	ck_assert_uint_eq(t.acked, 1000);
@@ -448,18 +449,18 @@ END_TEST
 
 START_TEST(resets_of_both_sides_are_told_apart)
 {
-	struct t_truth t;
+	struct t_proof t;
 	struct t_pair p;
 
 	pair_or_skip(&p, _i);
 	t_reset(p.peer);
 	t_wait_reset(p.us);
 	t_close(p.us);
-	t_wire_settle();
+	t_link_settle();
 	t = truth(INT64_MAX);
 	ck_assert(t.rst_reached && !t.rst_sent);
-	t_wire_again(0);
-	t_wire_pair(&p, _i / 2, _i % 2 == 1);
+	t_link_begin(0);
+	t_link_pair(&p, _i / 2, _i % 2 == 1);
 	t_reset(p.us);
 	t_wait_reset(p.peer);
 	t_close(p.peer);
@@ -487,7 +488,7 @@ struct scene {
 		uint32_t	seq, ack, length;
 		int64_t		out_us;		/* 0: after 10 us */
 	}		segments[12];
-	struct t_truth	t;
+	struct t_proof	t;
 };
 
 #define HANDSHAKE							\
@@ -579,21 +580,21 @@ static const struct scene scenes[] = {
 #define NSCENES	((int)(sizeof(scenes) / sizeof(scenes[0])))
 
 static size_t
-stage(const struct scene *scene, struct t_passage *log)
+stage(const struct scene *scene, struct t_packet *log)
 {
 	static const struct endpoint ends[T_WAYS] = {
 		[T_OUT] = { .family = AF_INET, .port = 1 },
 		[T_IN] = { .family = AF_INET, .port = 2 }
 	};
 	static const uint32_t isn[T_WAYS] = { [T_OUT] = US, [T_IN] = PEER };
-	struct t_passage *p;
+	struct t_packet *p;
 	size_t i;
 	int way;
 
 	for (i = 0; scene->segments[i].flags != 0; i++) {
 		p = &log[i];
 		way = scene->segments[i].way;
-		*p = (struct t_passage){ .way = way, .shift = -1,
+		*p = (struct t_packet){ .way = way, .shift = -1,
 		    .fate = T_CARRIED };
 		p->s.us = 100 * (int64_t)(i + 1);
 		p->s.from = ends[way];
@@ -615,13 +616,13 @@ stage(const struct scene *scene, struct t_passage *log)
 START_TEST(the_log_proves_what_our_kernel_had_to_accept)
 {
 	const struct scene *scene = &scenes[_i];
-	struct t_passage log[12];
-	struct truth state;
-	struct t_truth t;
+	struct t_packet log[12];
+	struct oracle state;
+	struct t_proof t;
 
-	truth_begin(&state);
-	truth_add(&state, log, stage(scene, log), INT64_MAX, NULL, NULL);
-	truth_tell(&state, &t);
+	oracle_begin(&state);
+	oracle_add(&state, log, stage(scene, log), INT64_MAX, NULL, NULL);
+	oracle_proof(&state, &t);
 	same(sent);
 	same(acked);
 	same(taken);
@@ -643,17 +644,17 @@ END_TEST
 START_TEST(what_is_acknowledged_later_was_taken_when_it_came)
 {
 	const struct scene *scene = &scenes[0];
-	struct t_passage log[12];
-	struct truth state;
-	struct t_truth t;
+	struct t_packet log[12];
+	struct oracle state;
+	struct t_proof t;
 
-	truth_begin(&state);
-	truth_add(&state, log, stage(scene, log), 709, NULL, NULL);
-	truth_tell(&state, &t);
+	oracle_begin(&state);
+	oracle_add(&state, log, stage(scene, log), 709, NULL, NULL);
+	oracle_proof(&state, &t);
 	ck_assert(!t.fin_taken && !t.fin_acked);
-	truth_begin(&state);
-	truth_add(&state, log, stage(scene, log), 710, NULL, NULL);
-	truth_tell(&state, &t);
+	oracle_begin(&state);
+	oracle_add(&state, log, stage(scene, log), 710, NULL, NULL);
+	oracle_proof(&state, &t);
 	ck_assert(t.fin_taken && t.fin_acked);
 }
 END_TEST
@@ -662,16 +663,16 @@ START_TEST(a_window_may_be_wider_than_it_can_tell)
 {
 	static const struct scene beyond = { "beyond it by one",
 	    { HANDSHAKE, { T_IN, A, 65537, 1, 0, 0 } }, { .sent = 0 } };
-	struct t_passage log[12];
-	struct truth state;
-	struct t_truth t;
+	struct t_packet log[12];
+	struct oracle state;
+	struct t_proof t;
 	size_t i, n = stage(&beyond, log);
 
 	for (i = 0; i < n; i++)
 		log[i].s.window = (uint16_t)(UINT16_MAX - _i);
-	truth_begin(&state);
-	truth_add(&state, log, n, INT64_MAX, NULL, NULL);
-	truth_tell(&state, &t);
+	oracle_begin(&state);
+	oracle_add(&state, log, n, INT64_MAX, NULL, NULL);
+	oracle_proof(&state, &t);
 	ck_assert_int_eq(t.unsure, _i == 0);
 }
 END_TEST
@@ -710,7 +711,7 @@ START_TEST(a_case_that_fails_dies_or_hangs_is_told_of_and_the_others_go_on)
 	size_t i, *shared = t_shared(CASES * sizeof(*shared));
 	char arg[] = "the same for all";
 
-	ck_assert_uint_eq(t_crew(3, CASES, LIMIT_MS, 0, NULL, odd_one_out,
+	ck_assert_uint_eq(t_workers(3, CASES, LIMIT_MS, 0, NULL, odd_one_out,
 	    arg, shared, sizeof(*shared), r), CASES);
 	for (i = 0; i < CASES; i++) {
 		ck_assert_msg(r[i].run, "case %zu was not run", i);
@@ -744,7 +745,7 @@ START_TEST(a_crew_begins_nothing_after_its_end)
 	static struct t_case_result r[1000];
 	size_t i, run, seen = 0;
 
-	run = t_crew(2, 1000, LIMIT_MS, t_now_ms() + 200, NULL, nap, NULL,
+	run = t_workers(2, 1000, LIMIT_MS, t_now_ms() + 200, NULL, nap, NULL,
 	    NULL, 0, r);
 	ck_assert_uint_lt(run, 1000);
 	for (i = 0; i < 1000; i++) {
@@ -758,16 +759,16 @@ END_TEST
 static void
 own_wire(size_t i, void *arg, void *shared)
 {
-	struct t_truth t;
+	struct t_proof t;
 	struct t_pair p;
 
 	(void)arg;
 	(void)shared;
-	ck_assert_ptr_null(t_wire_missing());
-	t_wire_again(i);
-	t_wire_pair(&p, T_IPV4, i % 2 == 1);
+	ck_assert_ptr_null(t_link_missing());
+	t_link_begin(i);
+	t_link_pair(&p, T_IPV4, i % 2 == 1);
 	transfer(&p, SIZE + i);
-	t_wire_settle();
+	t_link_settle();
 	t = truth(INT64_MAX);
 	ended_well(&t, SIZE + i);
 	t_close_pair(&p);
@@ -778,9 +779,9 @@ START_TEST(each_member_of_a_crew_has_its_own_wire)
 	struct t_case_result r[16];
 	size_t i;
 
-	if (t_wire_missing() != NULL)
-		t_skip(t_wire_missing());
-	ck_assert_uint_eq(t_crew(4, 16, T_LIMIT_MS, 0, t_wire_prepare,
+	if (t_link_missing() != NULL)
+		t_skip(t_link_missing());
+	ck_assert_uint_eq(t_workers(4, 16, T_LIMIT_MS, 0, t_link_prepare,
 	    own_wire, NULL, NULL, 0, r), 16);
 	for (i = 0; i < 16; i++)
 		ck_assert_str_eq(r[i].wrong, "");
@@ -800,7 +801,7 @@ network_suite(void)
 	tcase_add_test(tc, a_crew_begins_nothing_after_its_end);
 	tcase_add_test(tc, each_member_of_a_crew_has_its_own_wire);
 	tc = t_case(s, "wire");
-	tcase_add_loop_test(tc, in_fine_weather_nothing_is_lost_or_repeated,
+	tcase_add_loop_test(tc, without_impairments_nothing_is_lost_or_repeated,
 	    0, T_ANY_PLAIN);
 	tcase_add_loop_test(tc, a_lost_fin_is_sent_again, 0, T_ANY_PLAIN);
 	tcase_add_loop_test(tc, a_held_segment_is_overtaken, 0, T_ANY_PLAIN);
@@ -808,9 +809,9 @@ network_suite(void)
 	    T_ANY_PLAIN);
 	tcase_add_loop_test(tc, delay_and_jitter_keep_the_order, 0,
 	    T_ANY_PLAIN);
-	tcase_add_loop_test(tc, every_byte_gets_through_bad_weather, 0,
+	tcase_add_loop_test(tc, every_byte_gets_through_all_impairments, 0,
 	    T_ANY_TCP);
-	tcase_add_test(tc, a_seed_gives_the_same_weather_again);
+	tcase_add_test(tc, a_seed_gives_the_same_impairments_again);
 	tcase_add_loop_test(tc, a_cut_wire_carries_nothing, 0, T_ANY_PLAIN);
 	tcase_add_loop_test(tc, what_is_left_of_an_old_connection_is_not_seen,
 	    0, T_ANY_PLAIN);
@@ -832,6 +833,6 @@ network_suite(void)
 int
 main(void)
 {
-	t_wire_prepare();
+	t_link_prepare();
 	return t_main(network_suite());
 }

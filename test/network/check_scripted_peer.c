@@ -1,5 +1,5 @@
 /*
- * check_scripted_peer.c - each move of the scripted peer, on a socket of the kernel:
+ * check_scripted_peer.c - each move of the scripted peer, on a kernel socket:
  * only a peer that does what it says can prove anything of the library
  *
  * Even indices: it connects to us; odd ones: we connect to it.
@@ -50,7 +50,7 @@ reset_by_us(const struct t_peer_seen *s)
 static int
 meet(const struct t_script *script, int i)
 {
-	t_wire_again(1);
+	t_link_begin(1);
 	return t_peer_connect(script, i % BOTH != 0);
 }
 
@@ -356,19 +356,19 @@ START_TEST(a_fin_that_comes_again_is_acknowledged_again)
 {
 	static const struct t_script script = { "closes first",
 	    { { P_FIN, 0 } } };
-	static const struct t_rule rule = { T_IN, T_ACK, 1, 2, T_LOSE, 0 };
+	static const struct t_rule rule = { T_IN, T_ACK, 1, 2, T_LOSS, 0 };
 	struct t_counts before, after;
 	unsigned fins;
 	int fd;
 
 	fd = meet(&script, _i);
 	t_wait_state(fd, TCP_CLOSE_WAIT);
-	t_wire_rule(&rule);
-	t_wire_counts(&before);
+	t_link_rule(&rule);
+	t_link_counts(&before);
 	t_fin(fd);
 	t_wait_state(fd, TCP_CLOSE);
-	t_wire_settle();
-	t_wire_counts(&after);
+	t_link_settle();
+	t_link_counts(&after);
 	fins = after.seen[T_OUT][T_FIN_BIT] - before.seen[T_OUT][T_FIN_BIT];
 	ck_assert_uint_ge(fins, 3);
 	ck_assert_uint_eq(fins,
@@ -387,7 +387,7 @@ START_TEST(data_behind_its_fin_is_no_data)
 	fd = meet(&script, _i);
 	t_wait_state(fd, TCP_CLOSE_WAIT);
 	t_peer_await(done, "sent more");
-	t_wire_settle();
+	t_link_settle();
 	ck_assert_uint_eq(get(fd), 1000);
 	part_in_order(fd);
 }
@@ -397,11 +397,11 @@ START_TEST(a_fin_with_a_gap_before_it_is_seen_but_not_taken)
 {
 	static const struct t_script script = { "any FIN",
 	    { { P_AWAIT_ANY_FIN, 0 } } };
-	static const struct t_rule gap = { T_OUT, T_DATA, 0, 0, T_LOSE, 0 };
+	static const struct t_rule gap = { T_OUT, T_DATA, 0, 0, T_LOSS, 0 };
 	int fd;
 
 	fd = meet(&script, _i);
-	t_wire_rule(&gap);
+	t_link_rule(&gap);
 	put(fd, 0, 1000);
 	t_fin(fd);
 	t_peer_await(done, "saw a FIN");
@@ -429,11 +429,11 @@ START_TEST(a_reset_that_was_lost_comes_again_as_an_answer)
 {
 	static const struct t_script script = { "resets",
 	    { { P_AWAIT_DATA, 1000 }, { P_RST, 0 } } };
-	static const struct t_rule rule = { T_IN, T_RST, 1, 1, T_LOSE, 0 };
+	static const struct t_rule rule = { T_IN, T_RST, 1, 1, T_LOSS, 0 };
 	int fd;
 
-	t_wire_again(1);
-	t_wire_rule(&rule);
+	t_link_begin(1);
+	t_link_rule(&rule);
 	fd = t_peer_connect(&script, _i);
 	put(fd, 0, 1000);
 	t_peer_await(done, "sent the RST");
@@ -468,11 +468,11 @@ START_TEST(a_reset_at_another_number_ends_nothing)
 	int fd;
 
 	fd = meet(&script, _i);
-	t_wire_settle();
-	t_wire_counts(&before);
+	t_link_settle();
+	t_link_counts(&before);
 	t_peer_go();
 	t_pause(QUIET_MS);
-	t_wire_counts(&after);
+	t_link_counts(&after);
 	ck_assert_uint_eq(after.carried[T_IN][T_RST_BIT],
 	    before.carried[T_IN][T_RST_BIT] + 1);
 	ck_assert_uint_eq(after.seen[T_OUT][T_ACK_BIT],
@@ -526,11 +526,11 @@ START_TEST(nothing_comes_from_one_that_vanished)
 	put(fd, 0, 1000);
 	t_wait_outq(fd, 0);
 	t_peer_await(done, "vanished");
-	t_wire_counts(&before);
+	t_link_counts(&before);
 	put(fd, 1000, 2000);
 	t_fin(fd);
 	t_pause(QUIET_MS);
-	t_wire_counts(&after);
+	t_link_counts(&after);
 	ck_assert_int_eq(memcmp(before.seen[T_IN], after.seen[T_IN],
 	    sizeof(before.seen[T_IN])), 0);
 	ck_assert_int_eq(t_outq(fd), 2001);
@@ -541,25 +541,25 @@ END_TEST
 
 /* Each of these segments is lost, some times; that is made good. */
 static const struct t_rule losses[] = {
-	{ T_OUT, T_SYN,		1, 1, T_LOSE, 0 },
-	{ T_IN,	 T_SYN,		1, 1, T_LOSE, 0 },
-	{ T_OUT, T_ACK,		1, 1, T_LOSE, 0 },
-	{ T_IN,	 T_ACK,		1, 1, T_LOSE, 0 },
-	{ T_OUT, T_DATA,	1, 1, T_LOSE, 0 },
-	{ T_OUT, T_DATA,	2, 3, T_LOSE, 0 },
-	{ T_IN,	 T_DATA,	1, 1, T_LOSE, 0 },
-	{ T_IN,	 T_DATA,	2, 3, T_LOSE, 0 },
-	{ T_OUT, T_FIN,		1, 1, T_LOSE, 0 },
-	{ T_IN,	 T_FIN,		1, 1, T_LOSE, 0 },
-	{ T_IN,	 T_FIN,		1, 2, T_LOSE, 0 },
-	{ T_OUT, T_ACK,		2, 9, T_LOSE, 0 },
-	{ T_IN,	 T_ACK,		2, 9, T_LOSE, 0 },
-	{ T_OUT, T_DATA,	2, 1, T_HOLD, 30 },
-	{ T_IN,	 T_DATA,	2, 1, T_HOLD, 30 },
-	{ T_IN,	 T_FIN,		1, 1, T_TWICE, 0 },
-	{ T_OUT, T_FIN,		1, 1, T_TWICE, 0 },
-	{ T_IN,	 T_DATA,	2, 4, T_TWICE, 0 },
-	{ T_OUT, T_DATA,	2, 4, T_TWICE, 0 }
+	{ T_OUT, T_SYN,		1, 1, T_LOSS, 0 },
+	{ T_IN,	 T_SYN,		1, 1, T_LOSS, 0 },
+	{ T_OUT, T_ACK,		1, 1, T_LOSS, 0 },
+	{ T_IN,	 T_ACK,		1, 1, T_LOSS, 0 },
+	{ T_OUT, T_DATA,	1, 1, T_LOSS, 0 },
+	{ T_OUT, T_DATA,	2, 3, T_LOSS, 0 },
+	{ T_IN,	 T_DATA,	1, 1, T_LOSS, 0 },
+	{ T_IN,	 T_DATA,	2, 3, T_LOSS, 0 },
+	{ T_OUT, T_FIN,		1, 1, T_LOSS, 0 },
+	{ T_IN,	 T_FIN,		1, 1, T_LOSS, 0 },
+	{ T_IN,	 T_FIN,		1, 2, T_LOSS, 0 },
+	{ T_OUT, T_ACK,		2, 9, T_LOSS, 0 },
+	{ T_IN,	 T_ACK,		2, 9, T_LOSS, 0 },
+	{ T_OUT, T_DATA,	2, 1, T_DELAY, 30 },
+	{ T_IN,	 T_DATA,	2, 1, T_DELAY, 30 },
+	{ T_IN,	 T_FIN,		1, 1, T_DUPLICATE, 0 },
+	{ T_OUT, T_FIN,		1, 1, T_DUPLICATE, 0 },
+	{ T_IN,	 T_DATA,	2, 4, T_DUPLICATE, 0 },
+	{ T_OUT, T_DATA,	2, 4, T_DUPLICATE, 0 }
 };
 #define LOSSES	(int)(sizeof(losses) / sizeof(losses[0]))
 
@@ -582,8 +582,8 @@ START_TEST(what_is_lost_comes_again_where_we_close_first)
 	static const struct t_script script = { "closes second",
 	    { { P_AWAIT_FIN, 0 }, { P_SEND, 20000 }, { P_FIN, 0 } } };
 
-	t_wire_again(1);
-	t_wire_rule(&losses[_i / BOTH]);
+	t_link_begin(1);
+	t_link_rule(&losses[_i / BOTH]);
 	exchange(t_peer_connect(&script, _i % BOTH != 0));
 }
 END_TEST
@@ -593,8 +593,8 @@ START_TEST(what_is_lost_comes_again_where_it_closes_first)
 	static const struct t_script script = { "closes first",
 	    { { P_SEND, 20000 }, { P_FIN, 0 } } };
 
-	t_wire_again(1);
-	t_wire_rule(&losses[_i / BOTH]);
+	t_link_begin(1);
+	t_link_rule(&losses[_i / BOTH]);
 	exchange(t_peer_connect(&script, _i % BOTH != 0));
 }
 END_TEST
@@ -603,20 +603,21 @@ END_TEST
  * Who had to repeat a SYN waits for 3 seconds at the next loss (RFC 6298, 5.7):
  * the weather comes when they are connected.
  */
-START_TEST(bad_weather_spoils_nothing)
+START_TEST(impairments_spoil_nothing)
 {
 	static const struct t_script script = { "both at once",
 	    { { P_AWAIT_GO, 0 }, { P_SEND, 20000 }, { P_AWAIT_FIN, 0 },
 	    { P_FIN, 0 } } };
-	static const struct t_weather weather = { .lost = 50, .twice = 50,
-	    .held = 50, .hold_us = 3000, .delay_us = 100, .jitter_us = 1000 };
+	static const struct t_impair bad = { .loss = 50, .duplicate = 50,
+	    .reorder = 50, .reorder_us = 3000, .delay_us = 100,
+	    .jitter_us = 1000 };
 
 	int fd;
 
-	t_wire_again((uint64_t)_i);
+	t_link_begin((uint64_t)_i);
 	fd = t_peer_connect(&script, _i % BOTH != 0);
-	t_wire_weather(T_OUT, &weather);
-	t_wire_weather(T_IN, &weather);
+	t_link_impair(T_OUT, &bad);
+	t_link_impair(T_IN, &bad);
 	t_peer_go();
 	exchange(fd);
 }
@@ -627,11 +628,11 @@ START_TEST(nothing_comes_again_where_it_repeats_nothing)
 	static const struct t_script script = { "no repeats",
 	    { { P_REPEATS, 0 }, { P_SEND, 1000 }, { P_AWAIT_GO, 0 },
 	    { P_REPEATS, 1 }, { P_FIN, 0 } } };
-	static const struct t_rule rule = { T_IN, T_DATA, 1, 1, T_LOSE, 0 };
+	static const struct t_rule rule = { T_IN, T_DATA, 1, 1, T_LOSS, 0 };
 	int fd;
 
-	t_wire_again(1);
-	t_wire_rule(&rule);
+	t_link_begin(1);
+	t_link_rule(&rule);
 	fd = t_peer_connect(&script, _i);
 	t_pause(4 * T_PEER_RTO_MS);
 	ck_assert_int_eq(t_inq(fd), 0);
@@ -645,8 +646,8 @@ END_TEST
 
 START_TEST(there_is_a_wire)
 {
-	if (t_wire_missing() != NULL)
-		t_skip(t_wire_missing());
+	if (t_link_missing() != NULL)
+		t_skip(t_link_missing());
 }
 END_TEST
 
@@ -682,17 +683,17 @@ main(void)
 		    LOSSES * BOTH },
 		{ what_is_lost_comes_again_where_it_closes_first,
 		    LOSSES * BOTH },
-		{ bad_weather_spoils_nothing, 8 * BOTH },
+		{ impairments_spoil_nothing, 8 * BOTH },
 		{ nothing_comes_again_where_it_repeats_nothing, BOTH }
 	};
 	Suite *s = suite_create("peer");
 	TCase *tc = t_case(s, "peer");
 	size_t i;
 
-	t_wire_prepare();
+	t_link_prepare();
 	tcase_add_test(tc, the_pattern_is_the_same_wherever_one_begins);
 	tcase_add_test(tc, there_is_a_wire);
-	for (i = 0; t_wire_missing() == NULL &&
+	for (i = 0; t_link_missing() == NULL &&
 	    i < sizeof(tests) / sizeof(tests[0]); i++)
 		tcase_add_loop_test(tc, tests[i].test, 0, tests[i].n);
 	return t_main(s);

@@ -5,14 +5,14 @@
 
 #include "network/delay_queue.h"
 
-static struct parcel parcels[TRANSIT_MAX];
-static struct parcel *heap[TRANSIT_MAX];
-static struct parcel *unused[TRANSIT_MAX];
+static struct queued places[DELAY_QUEUE_MAX];
+static struct queued *heap[DELAY_QUEUE_MAX];
+static struct queued *unused[DELAY_QUEUE_MAX];
 static size_t nheap, nunused;
 static uint64_t turns;
 
 static bool
-earlier(const struct parcel *a, const struct parcel *b)
+earlier(const struct queued *a, const struct queued *b)
 {
 	return a->due_us != b->due_us ? a->due_us < b->due_us :
 	    a->turn < b->turn;
@@ -21,27 +21,27 @@ earlier(const struct parcel *a, const struct parcel *b)
 static void
 swap(size_t i, size_t j)
 {
-	struct parcel *p = heap[i];
+	struct queued *p = heap[i];
 
 	heap[i] = heap[j];
 	heap[j] = p;
 }
 
 void
-transit_clear(void)
+delay_queue_clear(void)
 {
 	size_t i;
 
 	nheap = 0;
-	for (i = 0; i < TRANSIT_MAX; i++)
-		unused[i] = &parcels[i];
-	nunused = TRANSIT_MAX;
+	for (i = 0; i < DELAY_QUEUE_MAX; i++)
+		unused[i] = &places[i];
+	nunused = DELAY_QUEUE_MAX;
 }
 
-struct parcel *
-transit_new(void)
+struct queued *
+delay_queue_new(void)
 {
-	struct parcel *p;
+	struct queued *p;
 
 	if (nunused == 0)
 		return NULL;
@@ -51,7 +51,7 @@ transit_new(void)
 }
 
 void
-transit_put(struct parcel *p)
+delay_queue_put(struct queued *p)
 {
 	size_t i = nheap++;
 
@@ -60,10 +60,10 @@ transit_put(struct parcel *p)
 		swap(i, (i - 1) / 2);
 }
 
-struct parcel *
-transit_take(void)
+struct queued *
+delay_queue_take(void)
 {
-	struct parcel *first = heap[0];
+	struct queued *first = heap[0];
 	size_t i, child;
 
 	heap[0] = heap[--nheap];
@@ -78,25 +78,25 @@ transit_take(void)
 }
 
 void
-transit_done(struct parcel *p)
+delay_queue_done(struct queued *p)
 {
 	unused[nunused++] = p;
 }
 
 int64_t
-transit_due(void)
+delay_queue_due(void)
 {
 	return nheap > 0 ? heap[0]->due_us : INT64_MAX;
 }
 
 size_t
-transit_count(void)
+delay_queue_count(void)
 {
 	return nheap;
 }
 
-const struct parcel *
-transit_at(size_t i)
+const struct queued *
+delay_queue_at(size_t i)
 {
 	return heap[i];
 }

@@ -1,5 +1,5 @@
 /*
- * delay_queue.h - the packets under way on a wire, by the time when they are due
+ * delay_queue.h - the packets under way on a link, ordered by their due time
  *
  * For one wire, and for whoever holds its lock.
  */
@@ -12,27 +12,27 @@
 
 #include "network/netns.h"
 
-#define TRANSIT_MAX	4096
+#define DELAY_QUEUE_MAX	4096
 
-struct parcel {
+struct queued {
 	int64_t		due_us;
 	uint64_t	turn;		/* of those due at once */
 	uint64_t	number;		/* of its passage */
 	size_t		length;
 	int		way;
-	unsigned char	packet[T_HOSTS_MTU];
+	unsigned char	packet[T_NETNS_MTU];
 };
 
-void		 transit_clear(void);
+void		 delay_queue_clear(void);
 /* A place for one more, with its turn, or NULL; filled in, it is put. */
-struct parcel	*transit_new(void);
-void		 transit_put(struct parcel *);
+struct queued	*delay_queue_new(void);
+void		 delay_queue_put(struct queued *);
 /* The first one, which is under way no more; its place is given back. */
-struct parcel	*transit_take(void);
-void		 transit_done(struct parcel *);
+struct queued	*delay_queue_take(void);
+void		 delay_queue_done(struct queued *);
 
-int64_t		 transit_due(void);	/* of the first; INT64_MAX: none */
-size_t		 transit_count(void);
-const struct parcel *transit_at(size_t);	/* in no order */
+int64_t		 delay_queue_due(void);	/* of the first; INT64_MAX: none */
+size_t		 delay_queue_count(void);
+const struct queued *delay_queue_at(size_t);	/* in no order */
 
 #endif /* TEST_DELAY_QUEUE_H */

@@ -7,7 +7,7 @@
 #include "network/impairments.h"
 
 void
-climate_begin(struct climate *c, uint64_t seed)
+impairments_begin(struct impairments *c, uint64_t seed)
 {
 	memset(c, 0, sizeof(*c));
 	c->chance[T_OUT] = 2 * seed;
@@ -15,7 +15,7 @@ climate_begin(struct climate *c, uint64_t seed)
 }
 
 bool
-climate_rule(struct climate *c, const struct t_rule *r)
+impairments_add_rule(struct impairments *c, const struct t_rule *r)
 {
 	if (c->nrules == T_RULES)
 		return false;
@@ -25,27 +25,27 @@ climate_rule(struct climate *c, const struct t_rule *r)
 }
 
 static bool
-happens(struct climate *c, int way, unsigned of_1000)
+happens(struct impairments *c, int way, unsigned of_1000)
 {
 	return t_random(&c->chance[way], 1000) < of_1000;
 }
 
 /* As many numbers are drawn for each segment, whatever becomes of it. */
 void
-climate_chance(struct climate *c, int way, struct fate *f)
+impairments_by_chance(struct impairments *c, int way, struct fate *f)
 {
-	const struct t_weather *w = &c->weather[way];
+	const struct t_impair *w = &c->impair[way];
 	uint32_t jitter = w->jitter_us > 0 ? (uint32_t)w->jitter_us + 1 : 1;
 
-	f->lost = happens(c, way, w->lost);
-	f->twice = happens(c, way, w->twice);
-	f->hold_us = happens(c, way, w->held) ? w->hold_us : 0;
+	f->lost = happens(c, way, w->loss);
+	f->duplicated = happens(c, way, w->duplicate);
+	f->reorder_us = happens(c, way, w->reorder) ? w->reorder_us : 0;
 	f->delay_us = w->delay_us +
 	    (int64_t)t_random(&c->chance[way], jitter);
 }
 
 static bool
-applies(struct climate *c, size_t i, int way, int kinds)
+applies(struct impairments *c, size_t i, int way, int kinds)
 {
 	const struct t_rule *r = &c->rules[i];
 	unsigned first = r->nth > 0 ? r->nth : 1;
@@ -58,23 +58,23 @@ applies(struct climate *c, size_t i, int way, int kinds)
 }
 
 void
-climate_rules(struct climate *c, int way, int kinds, bool copy,
-    struct fate *f)
+impairments_by_rules(struct impairments *c, int way, int kinds,
+    bool copy, struct fate *f)
 {
 	size_t i;
 
 	for (i = 0; i < c->nrules; i++) {
 		if (!applies(c, i, way, kinds))
 			continue;
-		switch (c->rules[i].deed) {
-		case T_LOSE:
+		switch (c->rules[i].action) {
+		case T_LOSS:
 			f->lost = true;
 			break;
-		case T_HOLD:
-			f->hold_us += (int64_t)c->rules[i].hold_ms * 1000;
+		case T_DELAY:
+			f->reorder_us += (int64_t)c->rules[i].delay_ms * 1000;
 			break;
-		case T_TWICE:
-			f->twice = !copy;
+		case T_DUPLICATE:
+			f->duplicated = !copy;
 			break;
 		}
 	}

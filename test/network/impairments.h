@@ -12,25 +12,25 @@
 
 struct fate {
 	int64_t		delay_us;
-	int64_t		hold_us;	/* besides, and overtaken */
+	int64_t		reorder_us;	/* besides, and overtaken */
 	bool		lost;
-	bool		twice;
+	bool		duplicated;
 };
 
-struct climate {
+struct impairments {
 	struct t_rule	rules[T_RULES];
 	unsigned	matched[T_RULES];
 	size_t		nrules;
-	struct t_weather weather[T_WAYS];
+	struct t_impair impair[T_WAYS];
 	uint64_t	chance[T_WAYS];
 };
 
-void	climate_begin(struct climate *, uint64_t seed);
-bool	climate_rule(struct climate *, const struct t_rule *);	/* or full */
+void	impairments_begin(struct impairments *, uint64_t seed);
+bool	impairments_add_rule(struct impairments *, const struct t_rule *);
 
 /* Of one more segment by chance, then by the rules that its kinds meet. */
-void	climate_chance(struct climate *, int way, struct fate *);
-void	climate_rules(struct climate *, int way, int kinds, bool copy,
-	    struct fate *);
+void	impairments_by_chance(struct impairments *, int way, struct fate *);
+void	impairments_by_rules(struct impairments *, int way, int kinds,
+	    bool copy, struct fate *);
 
 #endif /* TEST_IMPAIRMENTS_H */

@@ -17,19 +17,19 @@
 #define SLOW_MS		10		/* between chunks */
 #define TURN_MS		5		/* how soon it sees that it must stop */
 
-const char *const there_reads[] = { "nothing", "slowly", "all" };
-const char *const there_ends[] = { "never ends", "half-closes", "closes",
+const char *const kernel_peer_reads[] = { "nothing", "slowly", "all" };
+const char *const kernel_peer_ends[] = { "never ends", "half-closes", "closes",
     "resets" };
 
 static bool
-stopped(struct there *t)
+stopped(struct kernel_peer *t)
 {
 	return __atomic_load_n(&t->stop, __ATOMIC_ACQUIRE);
 }
 
 /* Never for long, so that it can be stopped; true where there is news. */
 static bool
-news(struct there *t)
+news(struct kernel_peer *t)
 {
 	struct pollfd p = { t->fd, 0, 0 };
 
@@ -43,7 +43,7 @@ news(struct there *t)
 }
 
 static void
-take(struct there *t)
+take(struct kernel_peer *t)
 {
 	unsigned char got[CHUNK], want[CHUNK];
 	ssize_t n = recv(t->fd, got, sizeof(got), MSG_DONTWAIT);
@@ -61,7 +61,7 @@ take(struct there *t)
 }
 
 static void
-give(struct there *t)
+give(struct kernel_peer *t)
 {
 	static const char data[CHUNK];
 	size_t left = (size_t)(t->ways.writes - t->written);
@@ -75,7 +75,7 @@ give(struct there *t)
 }
 
 static void
-finish(struct there *t)
+finish(struct kernel_peer *t)
 {
 	switch (t->ways.ends) {
 	case HALF_CLOSES:
@@ -97,7 +97,7 @@ finish(struct there *t)
 static void *
 live(void *arg)
 {
-	struct there *t = arg;
+	struct kernel_peer *t = arg;
 	int64_t start = t_now_ms();
 
 	while (!stopped(t) && t_now_ms() - start < t->ways.after_ms)
@@ -115,7 +115,8 @@ live(void *arg)
 }
 
 void
-there_begin(struct there *t, int fd, const struct there_ways *ways)
+kernel_peer_begin(struct kernel_peer *t, int fd,
+    const struct kernel_peer_ways *ways)
 {
 	memset(t, 0, sizeof(*t));
 	t->ways = *ways;
@@ -125,7 +126,7 @@ there_begin(struct there *t, int fd, const struct there_ways *ways)
 }
 
 void
-there_stop(struct there *t)
+kernel_peer_stop(struct kernel_peer *t)
 {
 	__atomic_store_n(&t->stop, true, __ATOMIC_RELEASE);
 	t_join(t->thread);
@@ -138,7 +139,7 @@ there_stop(struct there *t)
 }
 
 void
-there_end(struct there *t)
+kernel_peer_end(struct kernel_peer *t)
 {
 	if (t->fd != -1)
 		(void)close(t->fd);

@@ -2,7 +2,7 @@
  * kernel_peer.h - a peer that is a program on the kernel THERE
  *
  * It waits, writes, reads in its way, and ends in its way, all in a thread of
- * its own and never for longer than until there_stop().
+ * its own and never for longer than until kernel_peer_stop().
  */
 #ifndef TEST_KERNEL_PEER_H
 #define TEST_KERNEL_PEER_H
@@ -12,20 +12,20 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum there_reads { READS_NOTHING, READS_SLOWLY, READS_ALL };
-enum there_ends { ENDS_NEVER, HALF_CLOSES, CLOSES, RESETS };
+enum kernel_peer_reads { READS_NOTHING, READS_SLOWLY, READS_ALL };
+enum kernel_peer_ends { ENDS_NEVER, HALF_CLOSES, CLOSES, RESETS };
 
-struct there_ways {
+struct kernel_peer_ways {
 	int	after_ms;		/* does nothing until then */
 	size_t	writes;			/* bytes, as soon as they go */
-	int	reads;			/* enum there_reads */
-	int	ends;			/* enum there_ends */
+	int	reads;			/* enum kernel_peer_reads */
+	int	ends;			/* enum kernel_peer_ends */
 	int	end_ms;			/* ends then; -1: once it read the end */
 };
 
-struct there {
+struct kernel_peer {
 	pthread_t		thread;
-	struct there_ways	ways;
+	struct kernel_peer_ways	ways;
 	int			fd;
 	bool			stop;
 	uint64_t		read, written;
@@ -34,11 +34,12 @@ struct there {
 	bool			failed;	/* a read did */
 };
 
-void	there_begin(struct there *, int fd, const struct there_ways *);
+void	kernel_peer_begin(struct kernel_peer *, int fd,
+	    const struct kernel_peer_ways *);
 /* Ends its ways, and reads what there is still to read. */
-void	there_stop(struct there *);
-void	there_end(struct there *);	/* releases what it has */
+void	kernel_peer_stop(struct kernel_peer *);
+void	kernel_peer_end(struct kernel_peer *);	/* releases what it has */
 
-extern const char *const there_reads[], *const there_ends[];
+extern const char *const kernel_peer_reads[], *const kernel_peer_ends[];
 
 #endif /* TEST_KERNEL_PEER_H */

@@ -41,7 +41,7 @@ struct flow {
 
 /* All that a new connection forgets. */
 static struct {
-	struct climate	climate;
+	struct impairments	impairments;
 	int64_t		last_due_us[T_WAYS];
 	bool		cut;
 	struct flow	flows[FLOWS];
@@ -50,13 +50,13 @@ static struct {
 	int64_t		tick_us;
 	int64_t		busy_us;	/* when a packet entered or left */
 	struct t_counts	counts;
-	struct truth	before;		/* of what the log has forgotten */
+	struct oracle	before;		/* of what the log has forgotten */
 	uint64_t	forgotten;
 	const char	*broken;
 } now;
 
-static struct t_passage passages[T_LOG];
-static size_t npassages;
+static struct t_packet packets[T_LOG];
+static size_t npackets;
 
 static pthread_mutex_t lock;
 static _Thread_local bool carrying;	/* this is the thread */
@@ -118,7 +118,7 @@ same_flow(const struct flow *f, const struct segment *s)
 /*
  * Sockets of earlier tests may be left in the kernels, and send for minutes
  * what nobody acknowledged.  A connection that did not begin since
- * t_wire_again() has no part in this one.
+ * t_link_begin() has no part in this one.
  */
 static bool
 stale(const struct segment *s)
@@ -139,7 +139,7 @@ stale(const struct segment *s)
  */
 
 static void
-count(unsigned counts[T_WAYS][T_KINDS], const struct t_passage *p)
+count(unsigned counts[T_WAYS][T_KINDS], const struct t_packet *p)
 {
 	int bit;
 
@@ -158,63 +158,63 @@ forget_half(void)
 	size_t i, n;
 
 	for (n = 0; n < T_LOG / 2; n++)
-		if (passages[n].fate == T_UNDER_WAY)
+		if (packets[n].fate == T_UNDER_WAY)
 			break;
 	if (n < T_LOG / 8) {
 		now.broken = "the log is full";
-		transit_clear();
+		delay_queue_clear();
 		n = T_LOG / 2;
 	}
-	truth_add(&now.before, passages, n, NEVER, NULL, NULL);
-	for (i = n; i < npassages; i++)
-		passages[i - n] = passages[i];
-	npassages -= n;
+	oracle_add(&now.before, packets, n, NEVER, NULL, NULL);
+	for (i = n; i < npackets; i++)
+		packets[i - n] = packets[i];
+	npackets -= n;
 	now.forgotten += n;
 }
 
-static struct t_passage *
-passage(uint64_t number)
+static struct t_packet *
+packet_at(uint64_t number)
 {
-	return &passages[number - now.forgotten];
+	return &packets[number - now.forgotten];
 }
 
 /* Those held are no obstacle to the others, which stay in order. */
 static void
-send_on(const struct t_passage *p, const struct fate *f, const void *packet,
+send_on(const struct t_packet *p, const struct fate *f, const void *packet,
     size_t length)
 {
-	int64_t due = p->s.us + f->delay_us + f->hold_us;
-	struct parcel *parcel = transit_new();
+	int64_t due = p->s.us + f->delay_us + f->reorder_us;
+	struct queued *queued = delay_queue_new();
 
-	if (parcel == NULL) {
+	if (queued == NULL) {
 		now.broken = "too many packets are under way";
 		return;
 	}
-	if (f->hold_us == 0) {
+	if (f->reorder_us == 0) {
 		if (due < now.last_due_us[p->way])
 			due = now.last_due_us[p->way];
 		now.last_due_us[p->way] = due;
 	}
-	parcel->due_us = due;
-	parcel->number = now.forgotten + npassages - 1;
-	parcel->length = length;
-	parcel->way = p->way;
-	memcpy(parcel->packet, packet, length);
-	transit_put(parcel);
+	queued->due_us = due;
+	queued->number = now.forgotten + npackets - 1;
+	queued->length = length;
+	queued->way = p->way;
+	memcpy(queued->packet, packet, length);
+	delay_queue_put(queued);
 }
 
 /* True: a copy is to follow. */
 static bool
-pass(const struct t_passage *it, struct fate f, const void *packet,
+pass(const struct t_packet *it, struct fate f, const void *packet,
     size_t length, bool copy)
 {
-	struct t_passage *p;
+	struct t_packet *p;
 
-	if (npassages == T_LOG)
+	if (npackets == T_LOG)
 		forget_half();
-	p = &passages[npassages++];
+	p = &packets[npackets++];
 	*p = *it;
-	climate_rules(&now.climate, p->way, p->kinds, copy, &f);
+	impairments_by_rules(&now.impairments, p->way, p->kinds, copy, &f);
 	count(now.counts.seen, p);
 	now.busy_us = p->s.us;
 	if (f.lost || now.cut) {
@@ -222,21 +222,21 @@ pass(const struct t_passage *it, struct fate f, const void *packet,
 		p->out_us = p->s.us;
 	} else
 		send_on(p, &f, packet, length);
-	return f.twice;
+	return f.duplicated;
 }
 
 static void
 admit(int way, const void *packet, size_t length)
 {
-	struct t_passage p = { .way = way, .fate = T_UNDER_WAY };
+	struct t_packet p = { .way = way, .fate = T_UNDER_WAY };
 	bool hosts = way == T_IN && now.host.input != NULL;
 	struct fate f;
 
-	passage_read(&p, packet, length);
+	packet_log_parse(&p, packet, length);
 	if ((p.kinds & T_OTHER) == 0 && stale(&p.s) && !hosts)
 		return;
 	p.s.us = t_now_us();
-	climate_chance(&now.climate, way, &f);
+	impairments_by_chance(&now.impairments, way, &f);
 	if (!pass(&p, f, packet, length, false))
 		return;
 	f = (struct fate){ .delay_us = f.delay_us };
@@ -251,16 +251,16 @@ admit(int way, const void *packet, size_t length)
 static int
 take(int from)
 {
-	unsigned char packet[T_HOSTS_MTU];
+	unsigned char packet[T_NETNS_MTU];
 	ssize_t n;
 	int taken;
 
 	for (taken = 0; taken < BATCH; taken++) {
-		n = read(t_hosts_tun(from), packet, sizeof(packet));
+		n = read(t_netns_tun(from), packet, sizeof(packet));
 		if (n <= 0)
 			break;
-		if (from == T_HERE || now.host.input == NULL)
-			admit(from == T_HERE ? T_OUT : T_IN, packet,
+		if (from == T_NS_US || now.host.input == NULL)
+			admit(from == T_NS_US ? T_OUT : T_IN, packet,
 			    (size_t)n);
 	}
 	return taken;
@@ -268,39 +268,39 @@ take(int from)
 
 /* A kernel refuses what is no IP packet, as a network would. */
 static void
-hand_over(const struct parcel *p)
+hand_over(const struct queued *p)
 {
-	int to = p->way == T_OUT ? T_THERE : T_HERE;
+	int to = p->way == T_OUT ? T_NS_PEER : T_NS_US;
 
-	if (to == T_THERE && now.host.input != NULL) {
+	if (to == T_NS_PEER && now.host.input != NULL) {
 		now.host.input(now.host.arg, p->packet, p->length,
 		    t_now_us());
 		now.tick_us = now.host.tick(now.host.arg, t_now_us());
-	} else if (write(t_hosts_tun(to), p->packet, p->length) == -1 &&
+	} else if (write(t_netns_tun(to), p->packet, p->length) == -1 &&
 	    errno != EINVAL)
 		now.broken = "a host does not take packets";
 }
 
 /*
- * The time of leaving comes before the deed, so that nobody can see what it
+ * The time of leaving comes before the action, so that nobody can see what it
  * does before it is in the log.
  */
 static int
 carry(void)
 {
-	struct t_passage *p;
-	struct parcel *parcel;
+	struct t_packet *p;
+	struct queued *queued;
 	int n;
 
-	for (n = 0; n < BATCH && transit_due() <= t_now_us(); n++) {
-		parcel = transit_take();
-		p = passage(parcel->number);
+	for (n = 0; n < BATCH && delay_queue_due() <= t_now_us(); n++) {
+		queued = delay_queue_take();
+		p = packet_at(queued->number);
 		p->fate = T_CARRIED;
 		now.busy_us = p->out_us = t_now_us();
 		count(now.counts.carried, p);
-		hand_over(parcel);
-		transit_done(parcel);
-		(void)take(T_HERE);
+		hand_over(queued);
+		delay_queue_done(queued);
+		(void)take(T_NS_US);
 	}
 	return n;
 }
@@ -319,7 +319,7 @@ tick(void)
 static int64_t
 next_due(void)
 {
-	int64_t due = transit_due();
+	int64_t due = delay_queue_due();
 
 	if (now.host.input != NULL && now.tick_us < due)
 		due = now.tick_us;
@@ -334,8 +334,8 @@ turn(void)
 	while (__atomic_load_n(&waiting, __ATOMIC_RELAXED) > 0)
 		sched_yield();
 	pthread_mutex_lock(&lock);
-	(void)take(T_HERE);
-	(void)take(T_THERE);
+	(void)take(T_NS_US);
+	(void)take(T_NS_PEER);
 	(void)carry();
 	tick();
 	due = next_due();
@@ -347,8 +347,8 @@ static void
 wait_until(int64_t due)
 {
 	struct pollfd pfd[] = {
-		{ .fd = t_hosts_tun(T_HERE), .events = POLLIN },
-		{ .fd = t_hosts_tun(T_THERE), .events = POLLIN },
+		{ .fd = t_netns_tun(T_NS_US), .events = POLLIN },
+		{ .fd = t_netns_tun(T_NS_PEER), .events = POLLIN },
 		{ .fd = bell, .events = POLLIN }
 	};
 	int64_t left = due == NEVER ? NEVER : due - t_now_us();
@@ -398,7 +398,7 @@ start(void)
 	if (owner == getpid())
 		return;
 	make_lock();
-	transit_clear();
+	delay_queue_clear();
 	owner = getpid();
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &before);
@@ -413,24 +413,24 @@ start(void)
  */
 
 void
-t_wire_prepare(void)
+t_link_prepare(void)
 {
-	t_hosts_prepare();
+	t_netns_prepare();
 	if (bell != -1)
 		close(bell);
 	bell = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 }
 
 const char *
-t_wire_missing(void)
+t_link_missing(void)
 {
-	return t_hosts_missing();
+	return t_netns_missing();
 }
 
 int
-t_wire_rto_ms(void)
+t_link_rto_ms(void)
 {
-	return t_hosts_rto_ms();
+	return t_netns_rto_ms();
 }
 
 /* Looks at the wire: first at what the kernels have sent up to now. */
@@ -439,11 +439,11 @@ look(void)
 {
 	start();
 	enter_wire();
-	while (take(T_HERE) == BATCH)
+	while (take(T_NS_US) == BATCH)
 		;
-	while (take(T_THERE) == BATCH)
+	while (take(T_NS_PEER) == BATCH)
 		;
-	if (transit_count() > 0)
+	if (delay_queue_count() > 0)
 		ring();
 }
 
@@ -462,14 +462,14 @@ quiet(void)
 	bool still;
 
 	look();
-	still = transit_count() == 0 &&
+	still = delay_queue_count() == 0 &&
 	    t_now_us() - now.busy_us >= QUIET_US;
 	look_away();
 	return still;
 }
 
 void
-t_wire_settle(void)
+t_link_settle(void)
 {
 	int64_t end = t_now_ms() + T_LIMIT_MS;
 
@@ -480,7 +480,7 @@ t_wire_settle(void)
 }
 
 void
-t_wire_again(uint64_t seed)
+t_link_begin(uint64_t seed)
 {
 	int64_t end = t_now_ms() + AGAIN_MS;
 
@@ -491,35 +491,35 @@ t_wire_again(uint64_t seed)
 	while (!quiet() && t_now_ms() < end)
 		t_pause(1);
 	look();
-	transit_clear();
+	delay_queue_clear();
 	memset(&now, 0, sizeof(now));
-	truth_begin(&now.before);
-	npassages = 0;
-	climate_begin(&now.climate, seed);
+	oracle_begin(&now.before);
+	npackets = 0;
+	impairments_begin(&now.impairments, seed);
 	look_away();
 }
 
 void
-t_wire_rule(const struct t_rule *r)
+t_link_rule(const struct t_rule *r)
 {
 	bool room;
 
 	look();
-	room = climate_rule(&now.climate, r);
+	room = impairments_add_rule(&now.impairments, r);
 	look_away();
 	ck_assert_msg(room, "too many rules");
 }
 
 void
-t_wire_weather(int way, const struct t_weather *w)
+t_link_impair(int way, const struct t_impair *w)
 {
 	look();
-	now.climate.weather[way] = *w;
+	now.impairments.impair[way] = *w;
 	look_away();
 }
 
 void
-t_wire_cut(bool cut)
+t_link_cut(bool cut)
 {
 	look();
 	now.cut = cut;
@@ -527,29 +527,29 @@ t_wire_cut(bool cut)
 }
 
 int
-t_wire_socket(int family, bool there)
+t_link_socket(int family, bool there)
 {
 	start();
-	return t_hosts_socket(there ? T_THERE : T_HERE, family);
+	return t_netns_socket(there ? T_NS_PEER : T_NS_US, family);
 }
 
 socklen_t
-t_wire_address(struct sockaddr_storage *ss, int family, bool there,
+t_link_address(struct sockaddr_storage *ss, int family, bool there,
     in_port_t port)
 {
-	return t_hosts_address(ss, there ? T_THERE : T_HERE, family, port);
+	return t_netns_address(ss, there ? T_NS_PEER : T_NS_US, family, port);
 }
 
 void
-t_wire_pair(struct t_pair *p, int family, bool connecting)
+t_link_pair(struct t_pair *p, int family, bool connecting)
 {
 	struct sockaddr_storage ss;
 	socklen_t len;
 	int lfd, fd;
 
-	lfd = t_wire_socket(family, connecting);
-	fd = t_wire_socket(family, !connecting);
-	len = t_wire_address(&ss, family, connecting, 0);
+	lfd = t_link_socket(family, connecting);
+	fd = t_link_socket(family, !connecting);
+	len = t_link_address(&ss, family, connecting, 0);
 	ck_assert_int_eq(bind(lfd, (struct sockaddr *)&ss, len), 0);
 	ck_assert_int_eq(listen(lfd, 1), 0);
 	ck_assert_int_eq(getsockname(lfd, (struct sockaddr *)&ss, &len), 0);
@@ -564,19 +564,19 @@ t_wire_pair(struct t_pair *p, int family, bool connecting)
 static void
 lose_under_way(void)
 {
-	struct t_passage *p;
+	struct t_packet *p;
 	size_t i;
 
-	for (i = 0; i < transit_count(); i++) {
-		p = passage(transit_at(i)->number);
+	for (i = 0; i < delay_queue_count(); i++) {
+		p = packet_at(delay_queue_at(i)->number);
 		p->fate = T_LOST;
 		p->out_us = t_now_us();
 	}
-	transit_clear();
+	delay_queue_clear();
 }
 
 void
-t_wire_host(const struct t_host *h)
+t_link_host(const struct t_host *h)
 {
 	look();
 	if (h != NULL)
@@ -592,10 +592,10 @@ t_wire_host(const struct t_host *h)
 }
 
 void
-t_wire_send(const void *packet, size_t length)
+t_link_send(const void *packet, size_t length)
 {
 	enter_wire();
-	if (length > T_HOSTS_MTU)
+	if (length > T_NETNS_MTU)
 		now.broken = "a packet is too long for it";
 	else
 		admit(T_IN, packet, length);
@@ -604,26 +604,26 @@ t_wire_send(const void *packet, size_t length)
 }
 
 void
-t_wire_poke(void)
+t_link_wake(void)
 {
 	__atomic_store_n(&poked, 1, __ATOMIC_RELEASE);
 	ring();
 }
 
 size_t
-t_wire_log(struct t_passage *log, size_t max)
+t_link_log(struct t_packet *log, size_t max)
 {
 	size_t n;
 
 	look();
-	n = npassages < max ? npassages : max;
-	memcpy(log, passages + npassages - n, n * sizeof(*log));
+	n = npackets < max ? npackets : max;
+	memcpy(log, packets + npackets - n, n * sizeof(*log));
 	look_away();
 	return n;
 }
 
 void
-t_wire_counts(struct t_counts *counts)
+t_link_counts(struct t_counts *counts)
 {
 	look();
 	*counts = now.counts;
@@ -631,25 +631,25 @@ t_wire_counts(struct t_counts *counts)
 }
 
 void
-t_wire_truth(struct t_truth *t, int64_t until_us)
+t_link_proof(struct t_proof *t, int64_t until_us)
 {
-	struct truth truth;
+	struct oracle truth;
 
 	look();
 	truth = now.before;
-	truth_add(&truth, passages, npassages, until_us, NULL, NULL);
+	oracle_add(&truth, packets, npackets, until_us, NULL, NULL);
 	look_away();
-	truth_tell(&truth, t);
+	oracle_proof(&truth, t);
 }
 
 void
-t_wire_print(FILE *f)
+t_link_print(FILE *f)
 {
 	look();
 	if (now.forgotten > 0)
 		fprintf(f, "       ... %ju before ...\n",
 		    (uintmax_t)now.forgotten);
-	passage_print(f, passages, npassages);
+	packet_log_print(f, packets, npackets);
 	fflush(f);
 	leave_wire();
 }

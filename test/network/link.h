@@ -40,15 +40,15 @@ enum { T_SYN_BIT, T_FIN_BIT, T_RST_BIT, T_DATA_BIT, T_ACK_BIT, T_OTHER_BIT,
  * `times` of them, 0 for all that follow, counted from when the rule was made.
  * A copy counts as one more segment of its kind, and is not copied again.
  */
-enum t_deed { T_LOSE, T_HOLD, T_TWICE };
+enum t_action { T_LOSS, T_DELAY, T_DUPLICATE };
 
 struct t_rule {
 	int		way;
 	int		kinds;		/* any of these */
 	unsigned	nth;		/* 0: as 1 */
 	unsigned	times;
-	enum t_deed	deed;
-	int		hold_ms;	/* T_HOLD: and what follows overtakes */
+	enum t_action	action;
+	int		delay_ms;	/* T_DELAY: and what follows overtakes */
 };
 #define T_RULES		8
 
@@ -56,13 +56,13 @@ struct t_rule {
  * By chance, each way; all zero is fine weather.  The nth segment of a way has
  * the same fate whenever the seed is the same.
  */
-struct t_weather {
-	unsigned	lost;		/* of 1,000 segments */
-	unsigned	twice;
-	unsigned	held;		/* overtaken by what follows */
+struct t_impair {
+	unsigned	loss;		/* of 1,000 segments */
+	unsigned	duplicate;
+	unsigned	reorder;	/* overtaken by what follows */
 	int		delay_us;	/* of each segment, at least */
 	int		jitter_us;	/* and up to so much more, in order */
-	int		hold_us;	/* of those held */
+	int		reorder_us;	/* delay of those, besides */
 };
 
 /*
@@ -71,7 +71,7 @@ struct t_weather {
  */
 enum t_fate { T_CARRIED, T_LOST, T_UNDER_WAY };
 
-struct t_passage {
+struct t_packet {
 	struct segment	s;		/* s.us: when it entered */
 	int64_t		out_us;		/* when it left, CLOCK_MONOTONIC */
 	int		way;
@@ -83,16 +83,16 @@ struct t_passage {
 #define T_LOG		16384
 
 /*
- * Opens the wire of this process.  t_wire_prepare: before there is a thread,
+ * Opens the wire of this process.  t_link_prepare: before there is a thread,
  * moves the process to HERE; in a child of a process that has a wire it makes
- * another one.  t_wire_missing: why there is no wire here, or NULL.  Round
+ * another one.  t_link_missing: why there is no wire here, or NULL.  Round
  * trips take microseconds, segments are of 1500 bytes at most.  The kernel's
  * least retransmission timeout is 20 ms on both hosts where it can be set, 200
- * else: t_wire_rto_ms.
+ * else: t_link_rto_ms.
  */
-void		 t_wire_prepare(void);
-const char	*t_wire_missing(void);
-int		 t_wire_rto_ms(void);
+void		 t_link_prepare(void);
+const char	*t_link_missing(void);
+int		 t_link_rto_ms(void);
 
 /*
  * A new connection: forgets the log, the rules, the weather and the program
@@ -100,17 +100,17 @@ int		 t_wire_rto_ms(void);
  * The seed is for the weather.  Of connections that began before, nothing is
  * carried any more, nor seen in the log.
  */
-void		 t_wire_again(uint64_t seed);
-void		 t_wire_rule(const struct t_rule *);
-void		 t_wire_weather(int way, const struct t_weather *);
-void		 t_wire_cut(bool);		/* everything is lost, or not */
+void		 t_link_begin(uint64_t seed);
+void		 t_link_rule(const struct t_rule *);
+void		 t_link_impair(int way, const struct t_impair *);
+void		 t_link_cut(bool);		/* everything is lost, or not */
 
 /* A socket of HERE or THERE, of a family below T_TCP, and its address. */
-int		 t_wire_socket(int family, bool there);
-socklen_t	 t_wire_address(struct sockaddr_storage *, int family,
+int		 t_link_socket(int family, bool there);
+socklen_t	 t_link_address(struct sockaddr_storage *, int family,
 		    bool there, in_port_t port);	/* host byte order */
 /* We accepted it from the kernel THERE, or connected to it. */
-void		 t_wire_pair(struct t_pair *, int family, bool connecting);
+void		 t_link_pair(struct t_pair *, int family, bool connecting);
 
 /*
  * A host THERE that is a program: it is called by the wire's thread alone.
@@ -118,7 +118,7 @@ void		 t_wire_pair(struct t_pair *, int family, bool connecting);
  * and after each input; it returns when it wants to be called again, or
  * INT64_MAX.  Times are CLOCK_MONOTONIC in microseconds.  The wire is locked
  * meanwhile: a lock that these take is not to be held by others while they call
- * anything here but t_wire_poke.
+ * anything here but t_link_wake.
  */
 struct t_host {
 	void	(*input)(void *, const void *packet, size_t length,
@@ -130,23 +130,23 @@ struct t_host {
  * NULL: the kernel THERE again, and nothing is carried any more of what began
  * with the program.  Once it has returned, the one before is not called.
  */
-void		 t_wire_host(const struct t_host *);
-void		 t_wire_send(const void *packet, size_t length); /* to us */
-void		 t_wire_poke(void);		/* calls tick soon */
+void		 t_link_host(const struct t_host *);
+void		 t_link_send(const void *packet, size_t length); /* to us */
+void		 t_link_wake(void);		/* calls tick soon */
 
 /*
- * What went over it so far; t_wire_log copies the last `max` segments at most,
+ * What went over it so far; t_link_log copies the last `max` segments at most,
  * and returns how many.  `seen` counts what entered by way and kind (the number
- * of its bit), `carried` what got through.  t_wire_settle: once nothing was
+ * of its bit), `carried` what got through.  t_link_settle: once nothing was
  * under way for 2 ms; a peer that never rests fails the test.
  */
-size_t		 t_wire_log(struct t_passage *, size_t max);
+size_t		 t_link_log(struct t_packet *, size_t max);
 struct t_counts {
 	unsigned	seen[T_WAYS][T_KINDS];
 	unsigned	carried[T_WAYS][T_KINDS];
 };
-void		 t_wire_counts(struct t_counts *);
-void		 t_wire_settle(void);
+void		 t_link_counts(struct t_counts *);
+void		 t_link_settle(void);
 
 /*
  * What the segments prove of the first connection, up to a time (INT64_MAX:
@@ -157,7 +157,7 @@ void		 t_wire_settle(void);
  * side once both FINs are acknowledged: it ends nothing.  All that is of plain
  * TCP: the data sequence of MPTCP is not looked at.
  */
-struct t_truth {
+struct t_proof {
 	uint64_t	sent;		/* by us, at least once */
 	uint64_t	acked;		/* of that, by an ACK that reached us */
 	uint64_t	taken;		/* of the peer's, acknowledged by us */
@@ -174,13 +174,13 @@ struct t_truth {
 	int64_t		rst_us, rst_reached_us;		/* the first */
 	int64_t		progress_us;	/* last of acked, taken, FINs */
 };
-void		 t_wire_truth(struct t_truth *, int64_t until_us);
+void		 t_link_proof(struct t_proof *, int64_t until_us);
 
 /*
  * The log in the manner of tcpdump(1), for a failure; of a bounded length.  >
  * is from us, each side's SYN is number 0.
  */
-void		 t_wire_print(FILE *);
+void		 t_link_print(FILE *);
 
 int64_t		 t_now_us(void);
 

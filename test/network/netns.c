@@ -35,9 +35,9 @@ static const struct {
 	const char	*device;
 	const char	*ipv4;
 	const char	*ipv6;
-} hosts[T_HOSTS] = {
-	[T_HERE] = { "here", "192.0.2.1", "2001:db8::1" },
-	[T_THERE] = { "there", "192.0.2.2", "2001:db8::2" }
+} hosts[T_NETNS_COUNT] = {
+	[T_NS_US] = { "here", "192.0.2.1", "2001:db8::1" },
+	[T_NS_PEER] = { "there", "192.0.2.2", "2001:db8::2" }
 };
 #define NETMASK		"255.255.255.0"
 
@@ -63,10 +63,10 @@ static const struct {
 	{ "/proc/sys/net/mptcp/enabled", "1" }
 };
 
-static int tun[T_HOSTS] = { -1, -1 };
-static int net[T_HOSTS] = { -1, -1 };
+static int tun[T_NETNS_COUNT] = { -1, -1 };
+static int net[T_NETNS_COUNT] = { -1, -1 };
 static int rto_ms = RTO_MS_DEFAULT;
-static char why[96] = "t_hosts_prepare was not called";
+static char why[96] = "t_netns_prepare was not called";
 
 static bool
 failed(const char *what)
@@ -211,7 +211,7 @@ configure(int fd, int host)
 	if (!set_up(fd, &ifr))
 		return false;
 	ifr = request(hosts[host].device);
-	ifr.ifr_mtu = T_HOSTS_MTU;
+	ifr.ifr_mtu = T_NETNS_MTU;
 	if (ioctl(fd, SIOCSIFMTU, &ifr) == -1)
 		return false;
 	/* Only the root of all may: 500 packets must do for others. */
@@ -264,29 +264,29 @@ unmake(int host)
 }
 
 void
-t_hosts_prepare(void)
+t_netns_prepare(void)
 {
-	unmake(T_HERE);
-	unmake(T_THERE);
+	unmake(T_NS_US);
+	unmake(T_NS_PEER);
 	/* Whoever comes last stays there. */
-	if (make(T_THERE) && make(T_HERE))
+	if (make(T_NS_PEER) && make(T_NS_US))
 		why[0] = '\0';
 }
 
 const char *
-t_hosts_missing(void)
+t_netns_missing(void)
 {
 	return why[0] == '\0' ? NULL : why;
 }
 
 int
-t_hosts_rto_ms(void)
+t_netns_rto_ms(void)
 {
 	return rto_ms;
 }
 
 int
-t_hosts_tun(int host)
+t_netns_tun(int host)
 {
 	return tun[host];
 }
@@ -297,21 +297,21 @@ t_hosts_tun(int host)
 
 /* A socket stays where it was made, wherever its thread goes. */
 int
-t_hosts_socket(int host, int family)
+t_netns_socket(int host, int family)
 {
 	int fd;
 
 	ck_assert_int_eq(setns(net[host], CLONE_NEWNET), 0);
 	fd = socket(t_families[family].domain, SOCK_STREAM | SOCK_CLOEXEC,
 	    t_families[family].protocol);
-	ck_assert_int_eq(setns(net[T_HERE], CLONE_NEWNET), 0);
+	ck_assert_int_eq(setns(net[T_NS_US], CLONE_NEWNET), 0);
 	ck_assert_msg(fd != -1, "%s: %s", t_families[family].name,
 	    strerror(errno));
 	return fd;
 }
 
 socklen_t
-t_hosts_address(struct sockaddr_storage *ss, int host, int family,
+t_netns_address(struct sockaddr_storage *ss, int host, int family,
     in_port_t port)
 {
 	struct sockaddr_in6 *sin6 = (void *)ss;

@@ -3,7 +3,7 @@
  *
  * Each is a network namespace with a TUN device: what one host sends to the
  * other can be read from the descriptor of its own device, and what is written
- * there it receives.  IPv4 and IPv6, segments of at most T_HOSTS_MTU bytes, no
+ * there it receives.  IPv4 and IPv6, segments of at most T_NETNS_MTU bytes, no
  * packet that the test did not ask for.
  */
 #ifndef TEST_NETNS_H
@@ -14,22 +14,22 @@
 
 #include <netinet/in.h>
 
-enum { T_HERE, T_THERE, T_HOSTS };
+enum { T_NS_US, T_NS_PEER, T_NETNS_COUNT };
 
-#define T_HOSTS_MTU	1500
+#define T_NETNS_MTU	1500
 
 /*
- * t_hosts_prepare: makes both, and moves the process to T_HERE; before there
- * is a thread.  A child that calls it gets two of its own.  t_hosts_missing:
+ * t_netns_prepare: makes both, and moves the process to T_NS_US; before there
+ * is a thread.  A child that calls it gets two of its own.  t_netns_missing:
  * why there are none, or NULL.
  */
-void		 t_hosts_prepare(void);
-const char	*t_hosts_missing(void);
-int		 t_hosts_rto_ms(void);
+void		 t_netns_prepare(void);
+const char	*t_netns_missing(void);
+int		 t_netns_rto_ms(void);
 
-int		 t_hosts_tun(int host);		/* not blocking */
-int		 t_hosts_socket(int host, int family);
-socklen_t	 t_hosts_address(struct sockaddr_storage *, int host,
+int		 t_netns_tun(int host);		/* not blocking */
+int		 t_netns_socket(int host, int family);
+socklen_t	 t_netns_address(struct sockaddr_storage *, int host,
 		    int family, in_port_t port);
 
 #endif /* TEST_NETNS_H */

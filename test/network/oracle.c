@@ -13,7 +13,7 @@
 
 /* The place near to `ref` that has this sequence number. */
 static place
-place_of(const struct truth *t, int way, uint32_t seq, place ref)
+place_of(const struct oracle *t, int way, uint32_t seq, place ref)
 {
 	return ref + (int32_t)(seq - (t->isn[way] + (uint32_t)ref));
 }
@@ -25,7 +25,7 @@ least(place a, place b)
 }
 
 place
-truth_place(const struct truth *t, uint32_t seq)
+oracle_place(const struct oracle *t, uint32_t seq)
 {
 	return place_of(t, T_IN, seq, t->arrived);
 }
@@ -40,7 +40,7 @@ bytes(place p, place fin)
 }
 
 static int64_t
-window(const struct truth *t, int way, const struct segment *s)
+window(const struct oracle *t, int way, const struct segment *s)
 {
 	bool scaled = t->shift[T_OUT] >= 0 && t->shift[T_IN] >= 0 &&
 	    (s->flags & SEGMENT_SYN) == 0;
@@ -53,9 +53,9 @@ window(const struct truth *t, int way, const struct segment *s)
  */
 
 static void
-step(struct truth *t, place to, int64_t us)
+step(struct oracle *t, place to, int64_t us)
 {
-	size_t i = t->narrivals++ % TRUTH_ARRIVALS;
+	size_t i = t->narrivals++ % ORACLE_ARRIVALS;
 
 	t->arrived = to;
 	t->arrivals[i].to = to;
@@ -64,28 +64,28 @@ step(struct truth *t, place to, int64_t us)
 
 /* When the peer's bytes up to a place were all here. */
 static int64_t
-arrival(const struct truth *t, place to, int64_t us)
+arrival(const struct oracle *t, place to, int64_t us)
 {
 	size_t i, n = t->narrivals;
 
-	for (i = 0; i < n && i < TRUTH_ARRIVALS; i++) {
-		if (t->arrivals[(n - 1 - i) % TRUTH_ARRIVALS].to < to)
+	for (i = 0; i < n && i < ORACLE_ARRIVALS; i++) {
+		if (t->arrivals[(n - 1 - i) % ORACLE_ARRIVALS].to < to)
 			break;
-		us = t->arrivals[(n - 1 - i) % TRUTH_ARRIVALS].us;
+		us = t->arrivals[(n - 1 - i) % ORACLE_ARRIVALS].us;
 	}
 	return us;
 }
 
 /* Nothing comes behind a FIN. */
 static place
-limited(const struct truth *t, place to)
+limited(const struct oracle *t, place to)
 {
 	return t->fin[T_IN] > 0 ? least(to, t->fin[T_IN] + 1) : to;
 }
 
 /* The gap in front of some is closed: they have arrived, too. */
 static place
-join(struct truth *t, place to)
+join(struct oracle *t, place to)
 {
 	size_t i = 0;
 
@@ -103,7 +103,7 @@ join(struct truth *t, place to)
 }
 
 static void
-arrive(struct truth *t, const struct t_passage *p, place seq)
+arrive(struct oracle *t, const struct t_packet *p, place seq)
 {
 	place end = seq + segment_span(&p->s);
 
@@ -115,13 +115,13 @@ arrive(struct truth *t, const struct t_passage *p, place seq)
 		end = limited(t, join(t, end));
 		if (end > t->arrived)
 			step(t, end, p->out_us);
-	} else if (t->nearly < TRUTH_GAPS)
-		t->early[t->nearly++] = (struct truth_range){ seq, end };
+	} else if (t->nearly < ORACLE_GAPS)
+		t->early[t->nearly++] = (struct oracle_range){ seq, end };
 }
 
 /* The highest number behind a gap: a RST there is right as well in Linux. */
 static place
-highest_early(const struct truth *t)
+highest_early(const struct oracle *t)
 {
 	place highest = 0;
 	size_t i;
@@ -137,7 +137,7 @@ highest_early(const struct truth *t)
  * some count the RST behind their FIN as if there had been none.
  */
 static bool
-believed(const struct truth *t, place seq)
+believed(const struct oracle *t, place seq)
 {
 	return seq == t->arrived || (seq > 0 && seq == highest_early(t)) ||
 	    (t->fin[T_IN] > 0 && t->arrived > t->fin[T_IN] &&
@@ -149,14 +149,14 @@ believed(const struct truth *t, place seq)
  */
 
 static void
-progress(struct truth *t, int64_t us)
+progress(struct oracle *t, int64_t us)
 {
 	if (us > t->t.progress_us)
 		t->t.progress_us = us;
 }
 
 static void
-syn(struct truth *t, const struct t_passage *p)
+syn(struct oracle *t, const struct t_packet *p)
 {
 	if (t->known[p->way])
 		return;
@@ -173,13 +173,13 @@ syn(struct truth *t, const struct t_passage *p)
  * no connection has no ACK unless what came had none (RFC 9293 3.10.7.1).
  */
 static bool
-tells(const struct truth *t, const struct t_passage *p)
+tells(const struct oracle *t, const struct t_packet *p)
 {
 	return (p->s.flags & SEGMENT_ACK) && t->known[T_IN];
 }
 
 static void
-told(struct truth *t, const struct t_passage *p)
+told(struct oracle *t, const struct t_packet *p)
 {
 	place ack = place_of(t, T_IN, p->s.ack, t->told);
 	place edge = ack + window(t, T_OUT, &p->s);
@@ -208,13 +208,13 @@ told(struct truth *t, const struct t_passage *p)
 
 /* Whoever repeats something now is answered by a RST, which ends nothing. */
 static bool
-ended(const struct truth *t)
+ended(const struct oracle *t)
 {
 	return t->t.fin_acked && t->t.fin_taken;
 }
 
 static void
-out(struct truth *t, const struct t_passage *p)
+out(struct oracle *t, const struct t_packet *p)
 {
 	place end;
 
@@ -240,7 +240,7 @@ out(struct truth *t, const struct t_passage *p)
 }
 
 static void
-acknowledged(struct truth *t, const struct t_passage *p)
+acknowledged(struct oracle *t, const struct t_packet *p)
 {
 	place ack = place_of(t, T_OUT, p->s.ack, t->acked);
 
@@ -260,7 +260,7 @@ acknowledged(struct truth *t, const struct t_passage *p)
  * is dropped with all that is in it (RFC 5961 5.2; Linux, tcp_ack()).
  */
 static bool
-stale(const struct truth *t, const struct t_passage *p)
+stale(const struct oracle *t, const struct t_packet *p)
 {
 	place ack = place_of(t, T_OUT, p->s.ack, t->acked);
 
@@ -269,7 +269,7 @@ stale(const struct truth *t, const struct t_passage *p)
 
 /* Before there is a window, the number of our SYN is what a RST must know. */
 static bool
-reset(const struct truth *t, const struct t_passage *p, place seq)
+reset(const struct oracle *t, const struct t_packet *p, place seq)
 {
 	if (!t->known[T_IN])
 		return (p->s.flags & SEGMENT_ACK) && t->known[T_OUT] &&
@@ -278,7 +278,7 @@ reset(const struct truth *t, const struct t_passage *p, place seq)
 }
 
 static void
-in(struct truth *t, const struct t_passage *p)
+in(struct oracle *t, const struct t_packet *p)
 {
 	place seq;
 
@@ -287,7 +287,7 @@ in(struct truth *t, const struct t_passage *p)
 		return;
 	if ((p->s.flags & (SEGMENT_SYN | SEGMENT_RST)) == SEGMENT_SYN)
 		syn(t, p);
-	seq = truth_place(t, p->s.seq);
+	seq = oracle_place(t, p->s.seq);
 	if (p->s.flags & SEGMENT_RST) {
 		t->t.rst_reached = reset(t, p, seq);
 		if (t->t.rst_reached)
@@ -318,14 +318,14 @@ in(struct truth *t, const struct t_passage *p)
  */
 
 static int64_t
-when(const struct t_passage *p)
+when(const struct t_packet *p)
 {
 	return p->way == T_OUT ? p->s.us : p->out_us;
 }
 
 struct turn {
 	int64_t		us;
-	const struct t_passage *p;
+	const struct t_packet *p;
 };
 
 static int
@@ -339,7 +339,7 @@ by_time(const void *va, const void *vb)
 }
 
 static bool
-concerns(struct truth *t, const struct t_passage *p)
+concerns(struct oracle *t, const struct t_packet *p)
 {
 	const struct endpoint *us = p->way == T_OUT ? &p->s.from : &p->s.to;
 	const struct endpoint *peer = p->way == T_OUT ? &p->s.to : &p->s.from;
@@ -360,7 +360,7 @@ concerns(struct truth *t, const struct t_passage *p)
  * an ACK can wait for 40 ms, or for the RST, and for the wire to look at it.
  */
 static void
-late(struct truth *t, const struct t_passage *p)
+late(struct oracle *t, const struct t_packet *p)
 {
 	if (p->way == T_OUT && tells(t, p) &&
 	    place_of(t, T_IN, p->s.ack, t->told) <= t->arrived)
@@ -368,16 +368,16 @@ late(struct truth *t, const struct t_passage *p)
 }
 
 void
-truth_begin(struct truth *t)
+oracle_begin(struct oracle *t)
 {
 	memset(t, 0, sizeof(*t));
 	t->shift[T_OUT] = t->shift[T_IN] = -1;
 }
 
 void
-truth_add(struct truth *t, const struct t_passage *log, size_t n,
-    int64_t until_us, void (*each)(void *, const struct truth *,
-    const struct t_passage *), void *arg)
+oracle_add(struct oracle *t, const struct t_packet *log, size_t n,
+    int64_t until_us, void (*each)(void *, const struct oracle *,
+    const struct t_packet *), void *arg)
 {
 	static struct turn turns[T_LOG];
 	size_t i, many = 0;
@@ -399,7 +399,7 @@ truth_add(struct truth *t, const struct t_passage *log, size_t n,
 }
 
 void
-truth_tell(const struct truth *t, struct t_truth *result)
+oracle_proof(const struct oracle *t, struct t_proof *result)
 {
 	*result = t->t;
 	result->sent = bytes(t->sent, t->fin[T_OUT]);

@@ -14,18 +14,18 @@
 
 #include "network/link.h"
 
-#define TRUTH_GAPS	256
-#define TRUTH_ARRIVALS	64
+#define ORACLE_GAPS	256
+#define ORACLE_ARRIVALS	64
 
 /* Counted from a SYN, which is 0, so that data begins at 1. */
 typedef int64_t place;
 
-struct truth_range {
+struct oracle_range {
 	place	from, to;
 };
 
-struct truth {
-	struct t_truth	 t;
+struct oracle {
+	struct t_proof	 t;
 	struct endpoint	 us, peer;	/* of the first SYN */
 	bool		 begun;
 	bool		 known[T_WAYS];	/* whose SYN was seen */
@@ -42,25 +42,25 @@ struct truth {
 	place		 edge;		/* of the widest window that we told */
 	bool		 capped;	/* it may be wider than was told */
 
-	struct truth_range early[TRUTH_GAPS];	/* behind a gap */
+	struct oracle_range early[ORACLE_GAPS];	/* behind a gap */
 	size_t		 nearly;
 	struct {			/* the last steps of `arrived` */
 		place	to;
 		int64_t	us;
-	}		 arrivals[TRUTH_ARRIVALS];
+	}		 arrivals[ORACLE_ARRIVALS];
 	size_t		 narrivals;
 };
 
-void	truth_begin(struct truth *);
+void	oracle_begin(struct oracle *);
 /*
  * Later segments than those before, up to a time.  In the order in which they
  * left our kernel or reached it `each` is called behind each, if not NULL.
  */
-void	truth_add(struct truth *, const struct t_passage *, size_t n,
-	    int64_t until_us, void (*each)(void *, const struct truth *,
-	    const struct t_passage *), void *arg);
+void	oracle_add(struct oracle *, const struct t_packet *, size_t n,
+	    int64_t until_us, void (*each)(void *, const struct oracle *,
+	    const struct t_packet *), void *arg);
 /* The place near to what has arrived that has this number of the peer's. */
-place	truth_place(const struct truth *, uint32_t seq);
-void	truth_tell(const struct truth *, struct t_truth *);
+place	oracle_place(const struct oracle *, uint32_t seq);
+void	oracle_proof(const struct oracle *, struct t_proof *);
 
 #endif /* TEST_ORACLE_H */

@@ -35,7 +35,7 @@ kinds(const struct segment *s)
 }
 
 static void
-option(struct t_passage *p, const unsigned char *o)
+option(struct t_packet *p, const unsigned char *o)
 {
 	if (o[0] == OPTION_SACK)
 		p->sack = true;
@@ -45,7 +45,7 @@ option(struct t_passage *p, const unsigned char *o)
 
 /* Headers are where segment_parse() has found them. */
 static void
-options(struct t_passage *p, const unsigned char *packet, size_t length)
+options(struct t_packet *p, const unsigned char *packet, size_t length)
 {
 	size_t ip = p->s.from.family == AF_INET6 ? IPV6_HEADER :
 	    (size_t)(packet[0] & 0x0f) * 4;
@@ -66,7 +66,7 @@ options(struct t_passage *p, const unsigned char *packet, size_t length)
 }
 
 void
-passage_read(struct t_passage *p, const void *packet, size_t length)
+packet_log_parse(struct t_packet *p, const void *packet, size_t length)
 {
 	p->shift = -1;
 	p->sack = false;
@@ -99,7 +99,7 @@ meet(struct isns *n, int way, uint32_t seq)
 }
 
 static const char *
-fate(const struct t_passage *p, char *buf, size_t size)
+fate(const struct t_packet *p, char *buf, size_t size)
 {
 	switch (p->fate) {
 	case T_LOST:
@@ -116,7 +116,7 @@ fate(const struct t_passage *p, char *buf, size_t size)
 }
 
 static void
-line(FILE *f, struct isns *n, const struct t_passage *p)
+line(FILE *f, struct isns *n, const struct t_packet *p)
 {
 	char flags[SEGMENT_FLAGS_SIZE], buf[40];
 	uint32_t from, to;
@@ -143,7 +143,7 @@ line(FILE *f, struct isns *n, const struct t_passage *p)
 }
 
 void
-passage_print(FILE *f, const struct t_passage *log, size_t n)
+packet_log_print(FILE *f, const struct t_packet *log, size_t n)
 {
 	struct isns isns = { .since_us = n > 0 ? log[0].s.us : 0 };
 	size_t i;

@@ -10,7 +10,7 @@
 #include "network/link.h"
 
 /* Sets all that the packet itself says. */
-void	passage_read(struct t_passage *, const void *packet, size_t length);
-void	passage_print(FILE *, const struct t_passage *, size_t n);
+void	packet_log_parse(struct t_packet *, const void *packet, size_t length);
+void	packet_log_print(FILE *, const struct t_packet *, size_t n);
 
 #endif /* TEST_PACKET_LOG_H */

@@ -15,18 +15,18 @@ struct sign {
 	bool		firm;
 };
 
-static struct t_passage passages[T_LOG];
+static struct t_packet packets[T_LOG];
 static struct sign signs[T_LOG];
 
 /* How far it had come before the segment that is looked at. */
 struct reading {
-	struct course	*c;
+	struct progress	*c;
 	bool		 acks;
 	place		 acked, arrived;
 };
 
 static void
-sign(struct course *c, int64_t us, bool firm)
+sign(struct progress *c, int64_t us, bool firm)
 {
 	signs[c->nsigns].us = us;
 	signs[c->nsigns++].firm = firm;
@@ -34,9 +34,9 @@ sign(struct course *c, int64_t us, bool firm)
 
 /* Our kernel may have known more than the log. */
 static void
-left(struct reading *r, const struct truth *t, const struct t_passage *p)
+left(struct reading *r, const struct oracle *t, const struct t_packet *p)
 {
-	struct course *c = r->c;
+	struct progress *c = r->c;
 
 	if ((p->s.flags & SEGMENT_RST) != 0 && c->rst_us == INT64_MAX)
 		c->rst_us = p->s.us;
@@ -45,10 +45,10 @@ left(struct reading *r, const struct truth *t, const struct t_passage *p)
 }
 
 static void
-arrived(struct reading *r, const struct truth *t, const struct t_passage *p)
+arrived(struct reading *r, const struct oracle *t, const struct t_packet *p)
 {
-	struct course *c = r->c;
-	place seq = truth_place(t, p->s.seq);
+	struct progress *c = r->c;
+	place seq = oracle_place(t, p->s.seq);
 	uint64_t came = (uint64_t)(seq - 1) + p->s.length;
 
 	if ((p->s.flags & SEGMENT_RST) != 0) {
@@ -68,7 +68,7 @@ arrived(struct reading *r, const struct truth *t, const struct t_passage *p)
 }
 
 static void
-look(void *arg, const struct truth *t, const struct t_passage *p)
+look(void *arg, const struct oracle *t, const struct t_packet *p)
 {
 	struct reading *r = arg;
 
@@ -81,25 +81,26 @@ look(void *arg, const struct truth *t, const struct t_passage *p)
 }
 
 void
-course_read(struct course *c, bool acks)
+progress_read(struct progress *c, bool acks)
 {
 	struct reading r = { .c = c, .acks = acks };
-	static struct truth t;
+	static struct oracle t;
 	size_t n;
 
 	memset(c, 0, sizeof(*c));
 	c->rst_us = INT64_MAX;
 	c->late_us = c->any_rst_us = INT64_MIN;
-	n = t_wire_log(passages, T_LOG);
-	c->whole = n > 0 && (passages[0].kinds & T_SYN) != 0;
-	truth_begin(&t);
-	truth_add(&t, passages, n, INT64_MAX, look, &r);
+	n = t_link_log(packets, T_LOG);
+	c->whole = n > 0 && (packets[0].kinds & T_SYN) != 0;
+	oracle_begin(&t);
+	oracle_add(&t, packets, n, INT64_MAX, look, &r);
 	if (!c->whole)
 		c->came = UINT64_MAX;
 }
 
 int64_t
-course_last(const struct course *c, bool firm, int64_t from, int64_t until_us)
+progress_last(const struct progress *c, bool firm, int64_t from,
+    int64_t until_us)
 {
 	int64_t last = from;
 	size_t i;
@@ -111,7 +112,7 @@ course_last(const struct course *c, bool firm, int64_t from, int64_t until_us)
 }
 
 int64_t
-course_gap(const struct course *c, int64_t from, int64_t until_us)
+progress_gap(const struct progress *c, int64_t from, int64_t until_us)
 {
 	int64_t gap = 0, last = from;
 	size_t i;

@@ -1,7 +1,7 @@
 /*
  * progress.h - when a connection made progress, as the wire saw it
  *
- * t_wire_truth() says how far a connection has come; limits without progress
+ * t_link_proof() says how far a connection has come; limits without progress
  * ask when it came further.
  */
 #ifndef TEST_PROGRESS_H
@@ -11,7 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-struct course {
+struct progress {
 	bool		whole;		/* the log has its beginning */
 	size_t		nsigns;
 	uint64_t	came;		/* bytes of the peer's, in any order;
@@ -26,15 +26,15 @@ struct course {
  * Reads the log of the wire.  Where acks is false only data is progress.
  * Times that never were are INT64_MIN or INT64_MAX, whichever says so.
  */
-void	course_read(struct course *, bool acks);
+void	progress_read(struct progress *, bool acks);
 
 /*
  * The last progress until then, at least `from`.  Firm: nobody can have missed
  * it; otherwise it may be later than what one could see.
  */
-int64_t	course_last(const struct course *, bool firm, int64_t from,
+int64_t	progress_last(const struct progress *, bool firm, int64_t from,
 	    int64_t until_us);
 /* The longest time without firm progress between. */
-int64_t	course_gap(const struct course *, int64_t from, int64_t until_us);
+int64_t	progress_gap(const struct progress *, int64_t from, int64_t until_us);
 
 #endif /* TEST_PROGRESS_H */

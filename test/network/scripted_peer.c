@@ -1,5 +1,5 @@
 /*
- * scripted_peer.c - see scripted_peer.h: the moves, each a line in a table, and what plays them
+ * scripted_peer.c - the moves of a script, each a line in a table, and its player
  */
 #include <sys/types.h>
 #include <sys/socket.h>
@@ -22,7 +22,7 @@
  * tell it to go.
  */
 static struct peer {
-	struct smalltcp	tcp;
+	struct tiny_tcp	tcp;
 	struct t_script	script;
 	size_t		next;		/* of its moves */
 	bool		begun;		/* that one */
@@ -81,26 +81,26 @@ fall_asleep(struct peer *p)
 static void
 set_acks(struct peer *p)
 {
-	smalltcp_acks(&p->tcp, p->n != 0);
+	tiny_tcp_acks(&p->tcp, p->n != 0);
 }
 
 static void
 ack_no_more(struct peer *p)
 {
-	smalltcp_acks(&p->tcp, false);
+	tiny_tcp_acks(&p->tcp, false);
 }
 
 static void
 set_late(struct peer *p)
 {
-	smalltcp_late(&p->tcp, p->n * 1000);
+	tiny_tcp_late(&p->tcp, p->n * 1000);
 }
 
 static void
 set_window(struct peer *p)
 {
 	p->tcp.window = least(p->n, T_PEER_WINDOW);
-	smalltcp_tell(&p->tcp);
+	tiny_tcp_tell(&p->tcp);
 }
 
 static void
@@ -128,28 +128,28 @@ send_behind(struct peer *p)
 	int64_t at = p->tcp.end + p->tcp.closing, end = at + p->n;
 
 	for (; at < end; at += T_PEER_MSS)
-		smalltcp_say(&p->tcp, SEGMENT_PSH, at,
+		tiny_tcp_say(&p->tcp, SEGMENT_PSH, at,
 		    least(end - at, T_PEER_MSS));
 }
 
 static void
 send_rst(struct peer *p)
 {
-	smalltcp_say(&p->tcp, SEGMENT_RST, p->tcp.max + p->n, 0);
-	if (p->n == 0 && p->tcp.life == SMALLTCP_LIVING)
-		smalltcp_die(&p->tcp, SMALLTCP_REFUSING);
+	tiny_tcp_say(&p->tcp, SEGMENT_RST, p->tcp.max + p->n, 0);
+	if (p->n == 0 && p->tcp.life == TINY_TCP_LIVING)
+		tiny_tcp_die(&p->tcp, TINY_TCP_REFUSING);
 }
 
 static void
 send_rst_outside(struct peer *p)
 {
-	smalltcp_say(&p->tcp, SEGMENT_RST, p->tcp.max + FAR, 0);
+	tiny_tcp_say(&p->tcp, SEGMENT_RST, p->tcp.max + FAR, 0);
 }
 
 static void
 vanish(struct peer *p)
 {
-	smalltcp_die(&p->tcp, SMALLTCP_SILENT);
+	tiny_tcp_die(&p->tcp, TINY_TCP_SILENT);
 }
 
 /*
@@ -159,7 +159,7 @@ vanish(struct peer *p)
 static bool
 data_is_here(struct peer *p)
 {
-	return smalltcp_bytes(&p->tcp, p->tcp.got) >= p->n;
+	return tiny_tcp_bytes(&p->tcp, p->tcp.got) >= p->n;
 }
 
 static bool
@@ -201,7 +201,7 @@ acked_up_to(struct peer *p)
 	if (!data_is_here(p))
 		return false;
 	p->tcp.acked = most(p->tcp.acked, p->n + 1);
-	smalltcp_tell(&p->tcp);
+	tiny_tcp_tell(&p->tcp);
 	return true;
 }
 
@@ -254,7 +254,7 @@ move(struct peer *p, const struct t_move *m)
 	p->n = m->n;
 	if (!p->begun && moves[m->kind].begin != NULL) {
 		moves[m->kind].begin(p);
-		smalltcp_push(&p->tcp);
+		tiny_tcp_push(&p->tcp);
 	}
 	p->begun = true;
 	return moves[m->kind].over == NULL || moves[m->kind].over(p);
@@ -265,19 +265,19 @@ move(struct peer *p, const struct t_move *m)
  * told what its ways are, so that its SYN shows the window already.
  */
 static void
-play(struct smalltcp *t)
+play(struct tiny_tcp *t)
 {
 	struct peer *p = &peer;
 	const struct t_move *m;
 
 	for (; !at_end(p); p->next++) {
 		m = &p->script.moves[p->next];
-		if ((!smalltcp_established(t) && !is_way(m->kind)) ||
+		if ((!tiny_tcp_established(t) && !is_way(m->kind)) ||
 		    !move(p, m))
 			return;
 		p->begun = false;
 	}
-	if (p->done_us == 0 && smalltcp_established(t))
+	if (p->done_us == 0 && tiny_tcp_established(t))
 		p->done_us = t->now_us;
 }
 
@@ -292,7 +292,7 @@ input(void *arg, const void *packet, size_t length, int64_t now_us)
 
 	pthread_mutex_lock(&lock);
 	p->tcp.now_us = now_us;
-	smalltcp_input(&p->tcp, packet, length);
+	tiny_tcp_input(&p->tcp, packet, length);
 	pthread_mutex_unlock(&lock);
 }
 
@@ -309,8 +309,8 @@ tick(void *arg, int64_t now_us)
 		p->portion_us = p->every_us == NEVER ? NEVER :
 		    now_us + p->every_us;
 	}
-	due = smalltcp_tick(&p->tcp);
-	if (p->tcp.life == SMALLTCP_LIVING)
+	due = tiny_tcp_tick(&p->tcp);
+	if (p->tcp.life == TINY_TCP_LIVING)
 		due = least(due, p->portion_us);
 	if (p->begun && p->script.moves[p->next].kind == P_SLEEP)
 		due = least(due, p->wake_us);
@@ -332,12 +332,12 @@ appear(const struct t_script *script, in_port_t port)
 	static const struct t_host host = { input, tick, &peer };
 	in_port_t there = (in_port_t)(1024 + t_now_us() / 100 % 60000);
 
-	t_wire_host(NULL);
+	t_link_host(NULL);
 	pthread_mutex_lock(&lock);
 	peer = (struct peer){ .script = *script, .portion_us = NEVER };
-	smalltcp_open(&peer.tcp, port, there, play);
+	tiny_tcp_open(&peer.tcp, port, there, play);
 	pthread_mutex_unlock(&lock);
-	t_wire_host(&host);
+	t_link_host(&host);
 	return there;
 }
 
@@ -353,12 +353,12 @@ wait_for(int fd, short events)
 static int
 accept_it(const struct t_script *script)
 {
-	int fd, lfd = t_wire_socket(T_IPV4, false);
+	int fd, lfd = t_link_socket(T_IPV4, false);
 	struct sockaddr_in in = { .sin_port = 0 };
 	struct sockaddr_storage ss;
 	socklen_t len;
 
-	len = t_wire_address(&ss, T_IPV4, false, 0);
+	len = t_link_address(&ss, T_IPV4, false, 0);
 	ck_assert_int_eq(bind(lfd, (struct sockaddr *)&ss, len), 0);
 	ck_assert_int_eq(listen(lfd, 1), 0);
 	len = sizeof(in);
@@ -373,11 +373,11 @@ accept_it(const struct t_script *script)
 static int
 connect_to_it(const struct t_script *script)
 {
-	int flags, fd = t_wire_socket(T_IPV4, false);
+	int flags, fd = t_link_socket(T_IPV4, false);
 	struct sockaddr_storage ss;
 	socklen_t len;
 
-	len = t_wire_address(&ss, T_IPV4, true, appear(script, 0));
+	len = t_link_address(&ss, T_IPV4, true, appear(script, 0));
 	flags = fcntl(fd, F_GETFL);
 	ck_assert_int_eq(fcntl(fd, F_SETFL, flags | O_NONBLOCK), 0);
 	t_fails(connect(fd, (struct sockaddr *)&ss, len), EINPROGRESS);
@@ -393,7 +393,7 @@ begun(void)
 	bool yes;
 
 	pthread_mutex_lock(&lock);
-	yes = smalltcp_established(&peer.tcp);
+	yes = tiny_tcp_established(&peer.tcp);
 	pthread_mutex_unlock(&lock);
 	return yes;
 }
@@ -415,25 +415,25 @@ t_peer_go(void)
 	pthread_mutex_lock(&lock);
 	peer.gos++;
 	pthread_mutex_unlock(&lock);
-	t_wire_poke();
+	t_link_wake();
 }
 
 void
 t_peer_gone(void)
 {
-	t_wire_host(NULL);
+	t_link_host(NULL);
 }
 
 void
 t_peer_seen(struct t_peer_seen *s)
 {
-	const struct smalltcp *t = &peer.tcp;
+	const struct tiny_tcp *t = &peer.tcp;
 
 	pthread_mutex_lock(&lock);
 	*s = (struct t_peer_seen){
-		.received = (uint64_t)smalltcp_bytes(t, t->got),
+		.received = (uint64_t)tiny_tcp_bytes(t, t->got),
 		.intact = !t->spoilt,
-		.acked = (uint64_t)smalltcp_bytes(t, t->acked),
+		.acked = (uint64_t)tiny_tcp_bytes(t, t->acked),
 		.fin = t->fin,
 		.fin_acked = t->fin && t->acked == t->got,
 		.rst = t->rst,

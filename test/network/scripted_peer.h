@@ -1,5 +1,5 @@
 /*
- * scripted_peer.h - a TCP peer without a kernel, which does what its script says
+ * scripted_peer.h - a TCP peer without a kernel that does what its script says
  *
  * It is the host THERE of a wire.  Left alone it behaves: acknowledges what
  * arrives in order, at once, keeps its window open, and sends again after
@@ -80,7 +80,7 @@ struct t_script {
  * A connection with such a peer, over IPv4: it connects to us, or we to it.
  * The script begins when the connection is established; there is one peer at a
  * time, and it stays the host THERE until t_peer_gone().  Fails the test where
- * no connection comes about within T_LIMIT_MS.  t_wire_again() comes before it,
+ * no connection comes about within T_LIMIT_MS.  t_link_begin() comes before it,
  * and the rules.  When it returns, the script has come to its first wait.
  */
 int		 t_peer_connect(const struct t_script *, bool connecting);

@@ -38,34 +38,34 @@ t_pattern(unsigned char *buf, uint64_t from, size_t n)
 }
 
 bool
-smalltcp_established(const struct smalltcp *t)
+tiny_tcp_established(const struct tiny_tcp *t)
 {
 	return t->heard && t->una > 0;
 }
 
 void
-smalltcp_die(struct smalltcp *t, enum smalltcp_life left)
+tiny_tcp_die(struct tiny_tcp *t, enum tiny_tcp_life left)
 {
 	t->life = left;
 	t->nlates = 0;
 }
 
 int64_t
-smalltcp_bytes(const struct smalltcp *t, int64_t upto)
+tiny_tcp_bytes(const struct tiny_tcp *t, int64_t upto)
 {
 	return most(upto - 1 - (t->fin && upto == t->got), 0);
 }
 
 /* Both FINs are acknowledged: nothing is left that a RST could take away. */
 static bool
-in_time_wait(const struct smalltcp *t)
+in_time_wait(const struct tiny_tcp *t)
 {
 	return t->fin && t->acked == t->got && t->closing && t->una > t->end;
 }
 
 /* What of ours would it still take, by place? */
 static int64_t
-edge(const struct smalltcp *t)
+edge(const struct tiny_tcp *t)
 {
 	return t->acked + t->window;
 }
@@ -75,7 +75,7 @@ edge(const struct smalltcp *t)
  */
 
 static void
-transmit(const struct smalltcp *t, int flags, uint32_t seq, uint32_t ack,
+transmit(const struct tiny_tcp *t, int flags, uint32_t seq, uint32_t ack,
     int64_t from, int64_t n)
 {
 	unsigned char data[T_PEER_MSS], packet[COMPOSE_HEADERS + sizeof(data)];
@@ -86,16 +86,16 @@ transmit(const struct smalltcp *t, int flags, uint32_t seq, uint32_t ack,
 	};
 
 	t_pattern(data, (uint64_t)from, (size_t)n);
-	t_wire_send(packet, compose(packet, &s, T_PEER_MSS, data));
+	t_link_send(packet, compose(packet, &s, T_PEER_MSS, data));
 }
 
 /* Whatever it sends tells what it has acknowledged, not what it has. */
 void
-smalltcp_say(struct smalltcp *t, int flags, int64_t at, int64_t n)
+tiny_tcp_say(struct tiny_tcp *t, int flags, int64_t at, int64_t n)
 {
 	uint32_t seq = ISN + (uint32_t)at;
 
-	if (t->life != SMALLTCP_LIVING)
+	if (t->life != TINY_TCP_LIVING)
 		return;
 	if (t->heard)
 		transmit(t, flags | SEGMENT_ACK, seq,
@@ -106,7 +106,7 @@ smalltcp_say(struct smalltcp *t, int flags, int64_t at, int64_t n)
 
 /* As the host of a connection that is no more (RFC 9293, 3.5.2). */
 static void
-refuse(const struct smalltcp *t, const struct segment *s)
+refuse(const struct tiny_tcp *t, const struct segment *s)
 {
 	if ((s->flags & SEGMENT_ACK) != 0)
 		transmit(t, SEGMENT_RST, s->ack, 0, 0, 0);
@@ -120,26 +120,26 @@ refuse(const struct smalltcp *t, const struct segment *s)
  */
 
 void
-smalltcp_tell(struct smalltcp *t)
+tiny_tcp_tell(struct tiny_tcp *t)
 {
-	if (smalltcp_established(t))
-		smalltcp_say(t, 0, t->max, 0);
+	if (tiny_tcp_established(t))
+		tiny_tcp_say(t, 0, t->max, 0);
 }
 
 /* What is here now is to be acknowledged, sooner or later. */
 static void
-owe(struct smalltcp *t)
+owe(struct tiny_tcp *t)
 {
 	if (!t->acks)
 		return;
-	if (t->nlates < SMALLTCP_LATES)
+	if (t->nlates < TINY_TCP_LATES)
 		t->nlates++;
 	t->lates[t->nlates - 1].due_us = t->now_us + t->late_us;
 	t->lates[t->nlates - 1].place = t->got;
 }
 
 static void
-acknowledge(struct smalltcp *t)
+acknowledge(struct tiny_tcp *t)
 {
 	size_t n = 0;
 
@@ -149,22 +149,22 @@ acknowledge(struct smalltcp *t)
 		return;
 	t->nlates -= n;
 	memmove(t->lates, t->lates + n, t->nlates * sizeof(t->lates[0]));
-	smalltcp_tell(t);
+	tiny_tcp_tell(t);
 }
 
 void
-smalltcp_acks(struct smalltcp *t, bool acks)
+tiny_tcp_acks(struct tiny_tcp *t, bool acks)
 {
 	t->acks = acks;
 	t->nlates = 0;
 	if (acks) {
 		t->acked = t->got;
-		smalltcp_tell(t);
+		tiny_tcp_tell(t);
 	}
 }
 
 void
-smalltcp_late(struct smalltcp *t, int64_t us)
+tiny_tcp_late(struct tiny_tcp *t, int64_t us)
 {
 	bool owing = t->nlates != 0;
 
@@ -175,7 +175,7 @@ smalltcp_late(struct smalltcp *t, int64_t us)
 }
 
 static void
-settle(struct smalltcp *t)
+settle(struct tiny_tcp *t)
 {
 	acknowledge(t);
 	t->news(t);
@@ -186,16 +186,16 @@ settle(struct smalltcp *t)
  */
 
 static void
-send_next(struct smalltcp *t, int flags, int64_t n)
+send_next(struct tiny_tcp *t, int flags, int64_t n)
 {
-	smalltcp_say(t, flags, t->nxt, n);
+	tiny_tcp_say(t, flags, t->nxt, n);
 	t->nxt += (flags & (SEGMENT_SYN | SEGMENT_FIN)) != 0 ? 1 : n;
 	t->max = most(t->max, t->nxt);
 }
 
 /* Data and FIN, as our window, the caller and a lost segment allow. */
 static void
-send_all(struct smalltcp *t)
+send_all(struct tiny_tcp *t)
 {
 	int64_t upto = least(t->end, t->una + t->room);
 
@@ -208,13 +208,13 @@ send_all(struct smalltcp *t)
 }
 
 void
-smalltcp_push(struct smalltcp *t)
+tiny_tcp_push(struct tiny_tcp *t)
 {
-	if (t->life != SMALLTCP_LIVING || t->here.port == 0)
+	if (t->life != TINY_TCP_LIVING || t->here.port == 0)
 		return;
 	if (t->nxt == 0)
 		send_next(t, SEGMENT_SYN, 0);
-	if (smalltcp_established(t))
+	if (tiny_tcp_established(t))
 		send_all(t);
 	if (t->rto_us == NEVER && t->una < t->end + t->closing &&
 	    (t->repeats || t->una == 0))
@@ -226,15 +226,15 @@ smalltcp_push(struct smalltcp *t)
  * probe a window that has no room.
  */
 static void
-repeat(struct smalltcp *t)
+repeat(struct tiny_tcp *t)
 {
 	t->rto_us = NEVER;
 	if (!t->repeats && t->una > 0)
 		return;
 	t->nxt = t->una;
 	t->cautious = true;
-	if (smalltcp_established(t) && t->room == 0 && t->una < t->end) {
-		smalltcp_say(t, SEGMENT_PSH, t->una, 1);
+	if (tiny_tcp_established(t) && t->room == 0 && t->una < t->end) {
+		tiny_tcp_say(t, SEGMENT_PSH, t->una, 1);
 		t->probed = t->una == t->max;
 	}
 }
@@ -248,21 +248,21 @@ repeat(struct smalltcp *t)
  * it makes it no less of a reset.
  */
 static void
-take_rst(struct smalltcp *t, const struct segment *s)
+take_rst(struct tiny_tcp *t, const struct segment *s)
 {
 	int64_t at = place(t->got, t->isn, s->seq);
 
 	t->rsts++;
-	if (t->life != SMALLTCP_LIVING || !t->heard ||
+	if (t->life != TINY_TCP_LIVING || !t->heard ||
 	    (at != t->got && (at < t->got || at >= edge(t))))
 		return;
 	t->rst = !in_time_wait(t);
-	smalltcp_die(t, SMALLTCP_SILENT);
+	tiny_tcp_die(t, TINY_TCP_SILENT);
 }
 
 /* The ACK and the window of a segment of ours. */
 static void
-take_ack(struct smalltcp *t, const struct segment *s)
+take_ack(struct tiny_tcp *t, const struct segment *s)
 {
 	int64_t at = place(t->una, ISN, s->ack);
 
@@ -280,7 +280,7 @@ take_ack(struct smalltcp *t, const struct segment *s)
 
 /* Ours, again perhaps: then the answer to it was lost. */
 static void
-take_syn(struct smalltcp *t, const struct segment *s)
+take_syn(struct tiny_tcp *t, const struct segment *s)
 {
 	if (!t->heard) {
 		t->heard = true;
@@ -289,7 +289,7 @@ take_syn(struct smalltcp *t, const struct segment *s)
 	}
 	if ((s->flags & SEGMENT_ACK) != 0) {
 		take_ack(t, s);
-		smalltcp_tell(t);
+		tiny_tcp_tell(t);
 	} else if (t->una == 0) {
 		t->nxt = 0;
 	}
@@ -297,7 +297,7 @@ take_syn(struct smalltcp *t, const struct segment *s)
 
 /* In order, and no further than the window. */
 static void
-take_data(struct smalltcp *t, int64_t at, uint32_t length,
+take_data(struct tiny_tcp *t, int64_t at, uint32_t length,
     const unsigned char *data)
 {
 	int64_t end = least(at + length, edge(t));
@@ -311,7 +311,7 @@ take_data(struct smalltcp *t, int64_t at, uint32_t length,
 
 /* True where it is in order, and new. */
 static bool
-take_fin(struct smalltcp *t, int64_t at)
+take_fin(struct tiny_tcp *t, int64_t at)
 {
 	t->any_fin = true;
 	if (t->fin || at != t->got || at >= edge(t))
@@ -327,20 +327,20 @@ take_fin(struct smalltcp *t, int64_t at)
  * window, which is how a kernel probes.
  */
 static void
-take(struct smalltcp *t, const struct segment *s, const unsigned char *data)
+take(struct tiny_tcp *t, const struct segment *s, const unsigned char *data)
 {
 	int64_t at = place(t->got, t->isn, s->seq);
 	bool fin = (s->flags & SEGMENT_FIN) != 0;
 
 	take_ack(t, s);
 	settle(t);
-	if (t->life != SMALLTCP_LIVING)
+	if (t->life != TINY_TCP_LIVING)
 		return;
 	take_data(t, at, s->length, data);
 	if (s->length != 0 || (!fin && (at < t->got || at > edge(t))))
 		owe(t);
 	settle(t);
-	if (!fin || t->life != SMALLTCP_LIVING)
+	if (!fin || t->life != TINY_TCP_LIVING)
 		return;
 	if (take_fin(t, at + s->length) || s->length == 0)
 		owe(t);
@@ -349,7 +349,7 @@ take(struct smalltcp *t, const struct segment *s, const unsigned char *data)
 
 /* Is it of this connection?  Where we connect, the first SYN makes it that. */
 static bool
-comes_to(struct smalltcp *t, const struct segment *s)
+comes_to(struct tiny_tcp *t, const struct segment *s)
 {
 	if (!endpoint_equal(&s->to, &t->there))
 		return false;
@@ -359,7 +359,7 @@ comes_to(struct smalltcp *t, const struct segment *s)
 }
 
 void
-smalltcp_input(struct smalltcp *t, const void *packet, size_t length)
+tiny_tcp_input(struct tiny_tcp *t, const void *packet, size_t length)
 {
 	const unsigned char *end = (const unsigned char *)packet + length;
 	struct segment s;
@@ -369,9 +369,9 @@ smalltcp_input(struct smalltcp *t, const void *packet, size_t length)
 		return;
 	if ((s.flags & SEGMENT_RST) != 0)
 		take_rst(t, &s);
-	else if (t->life == SMALLTCP_REFUSING)
+	else if (t->life == TINY_TCP_REFUSING)
 		refuse(t, &s);
-	else if (t->life == SMALLTCP_SILENT)
+	else if (t->life == TINY_TCP_SILENT)
 		return;
 	else if ((s.flags & SEGMENT_SYN) != 0)
 		take_syn(t, &s);
@@ -380,13 +380,13 @@ smalltcp_input(struct smalltcp *t, const void *packet, size_t length)
 }
 
 int64_t
-smalltcp_tick(struct smalltcp *t)
+tiny_tcp_tick(struct tiny_tcp *t)
 {
 	settle(t);
 	if (t->rto_us <= t->now_us)
 		repeat(t);
-	smalltcp_push(t);
-	if (t->life != SMALLTCP_LIVING)
+	tiny_tcp_push(t);
+	if (t->life != TINY_TCP_LIVING)
 		return NEVER;
 	return t->nlates > 0 ? least(t->rto_us, t->lates[0].due_us) :
 	    t->rto_us;
@@ -402,18 +402,18 @@ set_endpoint(struct endpoint *e, bool there, in_port_t port)
 	struct sockaddr_storage ss;
 	struct sockaddr_in in;
 
-	(void)t_wire_address(&ss, T_IPV4, there, port);
+	(void)t_link_address(&ss, T_IPV4, there, port);
 	memcpy(&in, &ss, sizeof(in));
 	*e = (struct endpoint){ .family = AF_INET, .port = port };
 	memcpy(e->addr, &in.sin_addr, 4);
 }
 
 void
-smalltcp_open(struct smalltcp *t, in_port_t port, in_port_t there,
-    void (*news)(struct smalltcp *))
+tiny_tcp_open(struct tiny_tcp *t, in_port_t port, in_port_t there,
+    void (*news)(struct tiny_tcp *))
 {
-	*t = (struct smalltcp){
-		.now_us = t_now_us(), .life = SMALLTCP_LIVING, .news = news,
+	*t = (struct tiny_tcp){
+		.now_us = t_now_us(), .life = TINY_TCP_LIVING, .news = news,
 		.window = T_PEER_WINDOW, .acks = true, .repeats = true,
 		.end = 1, .rto_us = NEVER
 	};

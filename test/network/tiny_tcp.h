@@ -18,21 +18,21 @@
 
 #include "closewatch/segment.h"
 
-#define SMALLTCP_LATES	64
+#define TINY_TCP_LATES	64
 
-enum smalltcp_life {
-	SMALLTCP_SILENT,	/* no connection, and no answer */
-	SMALLTCP_LIVING,
-	SMALLTCP_REFUSING	/* no connection, RST is the answer */
+enum tiny_tcp_life {
+	TINY_TCP_SILENT,	/* no connection, and no answer */
+	TINY_TCP_LIVING,
+	TINY_TCP_REFUSING	/* no connection, RST is the answer */
 };
 
-struct smalltcp {
+struct tiny_tcp {
 	int64_t		now_us;		/* of the call under way */
-	enum smalltcp_life life;
+	enum tiny_tcp_life life;
 	struct endpoint	here, there;	/* here: ours, port 0 until known */
 
 	/* Called when something has arrived and was acknowledged. */
-	void		(*news)(struct smalltcp *);
+	void		(*news)(struct tiny_tcp *);
 
 	/* Receiving. */
 	uint32_t	isn;		/* ours */
@@ -45,7 +45,7 @@ struct smalltcp {
 	struct {			/* ACKs that are to leave later */
 		int64_t	due_us;
 		int64_t	place;
-	}		lates[SMALLTCP_LATES];
+	}		lates[TINY_TCP_LATES];
 	size_t		nlates;
 	bool		spoilt;		/* a byte was not as t_pattern() says */
 	bool		fin;		/* ours, in order */
@@ -68,27 +68,27 @@ struct smalltcp {
  * A new connection: with `port` HERE, or from there where it is 0.  `there` is
  * the peer's port.
  */
-void	smalltcp_open(struct smalltcp *, in_port_t port, in_port_t there,
-	    void (*news)(struct smalltcp *));
-bool	smalltcp_established(const struct smalltcp *);
-void	smalltcp_die(struct smalltcp *, enum smalltcp_life left);
+void	tiny_tcp_open(struct tiny_tcp *, in_port_t port, in_port_t there,
+	    void (*news)(struct tiny_tcp *));
+bool	tiny_tcp_established(const struct tiny_tcp *);
+void	tiny_tcp_die(struct tiny_tcp *, enum tiny_tcp_life left);
 
 /* For the wire; the tick returns when it wants the next one. */
-void	smalltcp_input(struct smalltcp *, const void *packet, size_t length);
-int64_t	smalltcp_tick(struct smalltcp *);
+void	tiny_tcp_input(struct tiny_tcp *, const void *packet, size_t length);
+int64_t	tiny_tcp_tick(struct tiny_tcp *);
 
 /*
  * Deeds.  say: a segment of n bytes at this place, or with a flag, which
  * changes nothing; push: sends what may be sent; tell: an ACK.
  */
-void	smalltcp_say(struct smalltcp *, int flags, int64_t at, int64_t n);
-void	smalltcp_push(struct smalltcp *);
-void	smalltcp_tell(struct smalltcp *);
-void	smalltcp_acks(struct smalltcp *, bool);
-void	smalltcp_late(struct smalltcp *, int64_t us);
+void	tiny_tcp_say(struct tiny_tcp *, int flags, int64_t at, int64_t n);
+void	tiny_tcp_push(struct tiny_tcp *);
+void	tiny_tcp_tell(struct tiny_tcp *);
+void	tiny_tcp_acks(struct tiny_tcp *, bool);
+void	tiny_tcp_late(struct tiny_tcp *, int64_t us);
 
 /* How many bytes of ours are before a place that it got to. */
-int64_t	smalltcp_bytes(const struct smalltcp *, int64_t upto);
+int64_t	tiny_tcp_bytes(const struct tiny_tcp *, int64_t upto);
 
 static inline int64_t
 least(int64_t a, int64_t b)

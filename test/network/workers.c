@@ -319,7 +319,7 @@ sail(void)
 }
 
 size_t
-t_crew(size_t members, size_t n, int64_t limit_ms, int64_t until_ms,
+t_workers(size_t members, size_t n, int64_t limit_ms, int64_t until_ms,
     void (*prepare)(void), void (*work)(size_t, void *, void *),
     void *arg, void *shared, size_t size, struct t_case_result *results)
 {

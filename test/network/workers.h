@@ -30,7 +30,7 @@ struct t_case_result {
  * end).  Nobody sees what a member prints, but for stderr; there is no t_skip.
  * Whoever calls it has no other threads.  Returns how many were run.
  */
-size_t	t_crew(size_t members, size_t n, int64_t limit_ms, int64_t until_ms,
+size_t	t_workers(size_t members, size_t n, int64_t limit_ms, int64_t until_ms,
 	    void (*prepare)(void),
 	    void (*work)(size_t i, void *arg, void *shared),
 	    void *arg, void *shared, size_t size,

@@ -40,10 +40,10 @@ struct trial {
 	const struct plan	*p;
 	const struct closing	*c;
 	const struct graceclose_report *r;
-	struct course	course;
-	struct t_truth	before, then;	/* MARGIN_US before the return; at it */
-	struct t_truth	alive;		/* at the end, or the reset */
-	struct t_truth	all;
+	struct progress	progress;
+	struct t_proof	before, then;	/* MARGIN_US before the return; at it */
+	struct t_proof	alive;		/* at the end, or the reset */
+	struct t_proof	all;
 	int		outcome;
 	int64_t		over_us;	/* what was asked for was true */
 	int64_t		reset_us;	/* one that we had to believe came */
@@ -144,7 +144,7 @@ releases(struct trial *t)
 }
 
 static bool
-delivered_by(const struct trial *t, const struct t_truth *truth)
+delivered_by(const struct trial *t, const struct t_proof *truth)
 {
 	return truth->acked == t->e->written && truth->fin_acked;
 }
@@ -216,8 +216,8 @@ had_a_chance(const struct trial *t)
 	if (plan_timeout_ms(t->p) != -1 && over + MARGIN_US >
 	    t->c->start_us + (int64_t)plan_timeout_ms(t->p) * 1000)
 		return false;
-	return idle == -1 || (t->course.whole &&
-	    course_gap(&t->course, t->c->start_us, over) + MARGIN_US <
+	return idle == -1 || (t->progress.whole &&
+	    progress_gap(&t->progress, t->c->start_us, over) + MARGIN_US <
 	    idle * 1000);
 }
 
@@ -225,7 +225,7 @@ static bool
 overrun(const struct trial *t)
 {
 	return t->p->way.opts.discard_max != 0 &&
-	    t->course.came - t->e->read > t->p->way.opts.discard_max;
+	    t->progress.came - t->e->read > t->p->way.opts.discard_max;
 }
 
 /* 0 if. */
@@ -251,7 +251,7 @@ failure_is_true(struct trial *t)
 	case GRACECLOSE_FLOODED:
 		if (!overrun(t))
 			deny(t, "EMSGSIZE, and only %" PRIu64 " bytes came",
-			    t->course.came);
+			    t->progress.came);
 		break;
 	case GRACECLOSE_ABORTED:
 		if (!t->c->cancelled ||
@@ -284,12 +284,12 @@ discarded_is_exact(struct trial *t)
 {
 	uint64_t n, taken = t->all.taken - t->e->read;
 
-	if (t->r == NULL || !t->course.whole)
+	if (t->r == NULL || !t->progress.whole)
 		return;
 	n = t->r->discarded;
-	if (n > t->course.came - t->e->read)
+	if (n > t->progress.came - t->e->read)
 		deny(t, "%" PRIu64 " bytes discarded, %" PRIu64 " came", n,
-		    t->course.came - t->e->read);
+		    t->progress.came - t->e->read);
 	if (t->outcome == GRACECLOSE_EXPIRED &&
 	    n + t->e->read < t->before.taken)
 		deny(t, "%" PRIu64 " bytes discarded, %" PRIu64 " were here",
@@ -310,9 +310,9 @@ expiry_is_not_early(struct trial *t)
 {
 	int64_t progress;
 
-	if (t->outcome != GRACECLOSE_EXPIRED || !t->course.whole)
+	if (t->outcome != GRACECLOSE_EXPIRED || !t->progress.whole)
 		return;
-	progress = course_last(&t->course, true, t->c->start_us,
+	progress = progress_last(&t->progress, true, t->c->start_us,
 	    t->c->end_us - MARGIN_US);
 	if (t->c->end_us < limit(t, progress))
 		deny(t, "expired after %.1f ms, progress at %.1f ms",
@@ -322,14 +322,14 @@ expiry_is_not_early(struct trial *t)
 static void
 nothing_is_late(struct trial *t)
 {
-	int64_t end = limit(t, course_last(&t->course, false, t->c->start_us,
-	    t->c->end_us));
+	int64_t end = limit(t, progress_last(&t->progress, false,
+	    t->c->start_us, t->c->end_us));
 
 	if (t->c->cancelled)
 		end = t->c->start_us + (int64_t)t->p->way.cancel_ms * 1000;
 	end = earlier(end, later(t->over_us, t->c->start_us));
 	end = earlier(end, later(t->reset_us, t->c->start_us));
-	if (end == NEVER || !t->course.whole)
+	if (end == NEVER || !t->progress.whole)
 		return;
 	t->j->timely = true;
 	t->j->late_us = t->c->end_us - end;
@@ -343,7 +343,7 @@ no_loop_spins(struct trial *t)
 {
 	struct t_counts n;
 
-	t_wire_counts(&n);
+	t_link_counts(&n);
 	if (t->c->turns > closing_turns(t->c, &n))
 		deny(t, "the loop turned %u times", t->c->turns);
 }
@@ -376,22 +376,22 @@ time_is_told(struct trial *t)
 static bool
 rst_is_natural(const struct trial *t)
 {
-	int64_t us = t->course.rst_us, closing = t->c->end_us - MARGIN_US;
-	struct t_truth at;
+	int64_t us = t->progress.rst_us, closing = t->c->end_us - MARGIN_US;
+	struct t_proof at;
 
-	t_wire_truth(&at, us);
+	t_link_proof(&at, us);
 	return (at.fin_acked && at.fin_taken) || t->reset_us <= us ||
 	    (us >= closing && t->outcome == GRACECLOSE_FLOODED) ||
-	    (us >= closing && (t->course.late_us >= closing ||
-	    t->course.any_rst_us >= closing));
+	    (us >= closing && (t->progress.late_us >= closing ||
+	    t->progress.any_rst_us >= closing));
 }
 
 static void
 rst_is_allowed(struct trial *t)
 {
-	if (t->course.rst_us != NEVER && !may_reset(t) && !rst_is_natural(t))
+	if (t->progress.rst_us != NEVER && !may_reset(t) && !rst_is_natural(t))
 		deny(t, "an RST left after %.1f ms",
-		    ms(t, t->course.rst_us));
+		    ms(t, t->progress.rst_us));
 }
 
 /*
@@ -405,7 +405,7 @@ rst_is_sent(struct trial *t)
 	if (!may_reset(t) || t->all.rst_sent || t->reset_us != NEVER ||
 	    t->e->disturbed)
 		return;
-	if (t->p->way.form == F_ABORT || !t->course.fin_came)
+	if (t->p->way.form == F_ABORT || !t->progress.fin_came)
 		deny(t, "no RST was sent");
 }
 
@@ -459,9 +459,9 @@ over(const struct trial *t)
  * microsecond, but before it, it has taken.
  */
 static void
-truth_by(const struct trial *t, struct t_truth *truth, int64_t us)
+truth_by(const struct trial *t, struct t_proof *truth, int64_t us)
 {
-	t_wire_truth(truth, earlier(us, t->reset_us));
+	t_link_proof(truth, earlier(us, t->reset_us));
 }
 
 void
@@ -474,10 +474,10 @@ judge(const struct evidence *e, struct judgement *j)
 	/* A reset whose error is gone is an end like others there. */
 	if (e->disturbed && !SEES_ACKS)
 		return;
-	t_wire_truth(&t.all, NEVER);
+	t_link_proof(&t.all, NEVER);
 	if (t.all.unsure)
 		return;
-	course_read(&t.course, SEES_ACKS);
+	progress_read(&t.progress, SEES_ACKS);
 	t.reset_us = t.all.rst_reached ? t.all.rst_reached_us : NEVER;
 	truth_by(&t, &t.alive, NEVER);
 	truth_by(&t, &t.then, t.c->end_us);

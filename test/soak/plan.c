@@ -38,7 +38,7 @@ between(uint64_t *s, int low, int high)
  */
 
 static void
-draw_weather(uint64_t *s, struct t_weather *w)
+draw_impairments(uint64_t *s, struct t_impair *w)
 {
 	static const int delays[] = { 0, 0, 100, 1000, 5000, 10000 };
 
@@ -49,12 +49,12 @@ draw_weather(uint64_t *s, struct t_weather *w)
 	if (chance(s, 50))
 		w->jitter_us = between(s, 0, 5000);
 	if (chance(s, 50))
-		w->lost = t_random(s, 150);
+		w->loss = t_random(s, 150);
 	if (chance(s, 30))
-		w->twice = t_random(s, 150);
+		w->duplicate = t_random(s, 150);
 	if (chance(s, 30)) {
-		w->held = t_random(s, 150);
-		w->hold_us = between(s, 500, 20000);
+		w->reorder = t_random(s, 150);
+		w->reorder_us = between(s, 500, 20000);
 	}
 }
 
@@ -155,7 +155,7 @@ draw_script(uint64_t *s, struct plan *p)
 }
 
 static void
-draw_there(uint64_t *s, struct there_ways *w)
+draw_kernel_peer(uint64_t *s, struct kernel_peer_ways *w)
 {
 	static const size_t writes[] = { 0, 0, 1, 2000, 50000, 200000 };
 	static const int reads[] = { READS_ALL, READS_ALL, READS_ALL,
@@ -195,7 +195,7 @@ draw_connection(uint64_t *s, struct plan *p)
 	if (p->scripted)
 		draw_script(s, p);
 	else
-		draw_there(s, &p->there);
+		draw_kernel_peer(s, &p->kernel_peer);
 	p->pause_ms = chance(s, 50) ? 0 : between(s, 0, 30);
 	p->reads = chance(s, 60) ? 0 : (size_t)between(s, 1, 100000);
 	p->linger = chance(s, 90) ? -1 : between(s, 0, 1);
@@ -288,8 +288,8 @@ dam(struct plan *p)
 	if (!endless(p))
 		return;
 	for (way = 0; way < T_WAYS; way++)
-		if (p->weather[way].delay_us < 5000)
-			p->weather[way].delay_us = 5000;
+		if (p->impair[way].delay_us < 5000)
+			p->impair[way].delay_us = 5000;
 	if (p->way.opts.timeout_ms > 300)
 		p->way.opts.timeout_ms = 300;
 }
@@ -303,8 +303,8 @@ plan_draw(struct plan *p, uint64_t seed, size_t number)
 	memset(p, 0, sizeof(*p));
 	p->seed = seed;
 	p->number = number;
-	draw_weather(&s, &p->weather[T_OUT]);
-	draw_weather(&s, &p->weather[T_IN]);
+	draw_impairments(&s, &p->impair[T_OUT]);
+	draw_impairments(&s, &p->impair[T_IN]);
 	draw_connection(&s, p);
 	draw_close(&s, p);
 	dam(p);
@@ -339,23 +339,23 @@ static const char *const move_names[] = {
 };
 
 static void
-print_weather(FILE *f, const char *way, const struct t_weather *w)
+print_impairments(FILE *f, const char *way, const struct t_impair *w)
 {
-	fprintf(f, "  %s: of 1000 lost %u, twice %u, held %u for %d us; "
-	    "delay %d us, jitter %d us\n", way, w->lost, w->twice, w->held,
-	    w->hold_us, w->delay_us, w->jitter_us);
+	fprintf(f, "  %s: of 1000 loss %u, duplicate %u, reorder %u by %d us; "
+	    "delay %d us, jitter %d us\n", way, w->loss, w->duplicate,
+	    w->reorder, w->reorder_us, w->delay_us, w->jitter_us);
 }
 
 static void
 print_peer(FILE *f, const struct plan *p)
 {
 	const struct t_move *m = p->script.moves;
-	const struct there_ways *w = &p->there;
+	const struct kernel_peer_ways *w = &p->kernel_peer;
 
 	if (!p->scripted) {
 		fprintf(f, "  peer: %s, after %d ms writes %zu, reads %s, %s",
 		    t_families[p->family].name, w->after_ms, w->writes,
-		    there_reads[w->reads], there_ends[w->ends]);
+		    kernel_peer_reads[w->reads], kernel_peer_ends[w->ends]);
 		if (w->end_ms == -1)
 			fprintf(f, " at the end\n");
 		else
@@ -374,8 +374,8 @@ plan_print(FILE *f, const struct plan *p)
 	const struct graceclose_opts *o = &p->way.opts;
 
 	fprintf(f, "case %zu of seed %" PRIu64 "\n", p->number, p->seed);
-	print_weather(f, "out", &p->weather[T_OUT]);
-	print_weather(f, "in", &p->weather[T_IN]);
+	print_impairments(f, "out", &p->impair[T_OUT]);
+	print_impairments(f, "in", &p->impair[T_IN]);
 	print_peer(f, p);
 	fprintf(f, "  we %s, write %zu (SO_SNDBUF %d), wait %d ms, read %zu, "
 	    "linger %d%s\n", p->connecting ? "connected" : "accepted", p->size,

@@ -18,11 +18,11 @@ struct plan {
 	uint64_t	seed;
 	size_t		number;
 	/* the network */
-	struct t_weather weather[T_WAYS];
+	struct t_impair impair[T_WAYS];
 	/* the peer */
 	bool		scripted;
 	struct t_script	script;
-	struct there_ways there;
+	struct kernel_peer_ways kernel_peer;
 	int		family;
 	/* the connection before the close */
 	bool		connecting;	/* we did */

@@ -23,7 +23,7 @@
 #define AFTER_MS	10		/* for what comes right after it */
 
 struct ends {
-	struct there	there;
+	struct kernel_peer	peer;
 	int		fd;
 };
 
@@ -39,19 +39,19 @@ open_ends(struct ends *e, const struct plan *p)
 {
 	struct t_pair pair;
 
-	t_wire_again(p->seed ^ p->number);
+	t_link_begin(p->seed ^ p->number);
 	if (p->scripted) {
 		e->fd = t_peer_connect(&p->script, p->connecting);
 	} else {
-		t_wire_pair(&pair, family(p), p->connecting);
+		t_link_pair(&pair, family(p), p->connecting);
 		e->fd = pair.us;
 	}
-	t_wire_weather(T_OUT, &p->weather[T_OUT]);
-	t_wire_weather(T_IN, &p->weather[T_IN]);
+	t_link_impair(T_OUT, &p->impair[T_OUT]);
+	t_link_impair(T_IN, &p->impair[T_IN]);
 	if (p->scripted)
 		t_peer_go();
 	else
-		there_begin(&e->there, pair.peer, &p->there);
+		kernel_peer_begin(&e->peer, pair.peer, &p->kernel_peer);
 	if (p->sndbuf != 0)
 		t_sndbuf(e->fd, p->sndbuf);
 	if (p->linger != -1)
@@ -113,7 +113,7 @@ read_some(struct evidence *e, int fd)
 static void
 hear(struct evidence *e, struct ends *ends)
 {
-	struct there *t = &ends->there;
+	struct kernel_peer *t = &ends->peer;
 	struct t_peer_seen seen;
 
 	if (e->plan->scripted) {
@@ -123,7 +123,7 @@ hear(struct evidence *e, struct ends *ends)
 		    seen.fin;
 		return;
 	}
-	there_stop(t);
+	kernel_peer_stop(t);
 	e->heard = t->eof && !t->failed;
 	e->heard_right = t->read == e->written && t->intact;
 }
@@ -163,7 +163,7 @@ tell(const struct evidence *e, const char *wrong)
 	print_close(f, e);
 	if (wrong != NULL) {
 		fprintf(f, "  WRONG: %s\n", wrong);
-		t_wire_print(f);
+		t_link_print(f);
 		fprintf(f, "again: soak -S %" PRIu64 " -c %zu\n\n",
 		    e->plan->seed, e->plan->number);
 	}
@@ -193,6 +193,6 @@ run_close(const struct plan *p, struct closing *c, struct judgement *j,
 	if (p->scripted)
 		t_peer_gone();
 	else
-		there_end(&ends.there);
+		kernel_peer_end(&ends.peer);
 	return j->right;
 }

@@ -217,7 +217,7 @@ run_batch(struct summary *s, const struct wanted *w, size_t n, int64_t end_ms)
 	struct t_case_result *results = t_shared(n * sizeof(*results));
 	size_t i;
 
-	(void)t_crew(w->members, n, CASE_MS, end_ms, t_wire_prepare, work,
+	(void)t_workers(w->members, n, CASE_MS, end_ms, t_link_prepare, work,
 	    NULL, marks, sizeof(*marks), results);
 	for (i = 0; i < n; i++) {
 		if (!results[i].run)
@@ -402,9 +402,9 @@ has_network(void)
 	if (pid == -1)
 		err(EX_BROKEN, "fork");
 	if (pid == 0) {
-		t_wire_prepare();
-		if (t_wire_missing() != NULL)
-			(void)snprintf(why, 200, "%s", t_wire_missing());
+		t_link_prepare();
+		if (t_link_missing() != NULL)
+			(void)snprintf(why, 200, "%s", t_link_missing());
 		_exit(0);
 	}
 	(void)waitpid(pid, NULL, 0);
