@@ -106,6 +106,27 @@ START_TEST(moment_without_work_is_not_starved)
 }
 END_TEST
 
+/* Not its process group, which make(1) may belong to. */
+START_TEST(child_that_is_overdue_ends_alone)
+{
+	int status;
+	pid_t child;
+
+	child = fork();
+	if (child == 0) {
+		close(STDERR_FILENO);	/* its complaint is no news */
+		if (setsid() == -1)
+			_exit(10);
+		raise(SIGALRM);
+		_exit(11);
+	}
+	ck_assert_int_ne(child, -1);
+	ck_assert_int_eq(waitpid(child, &status, 0), child);
+	ck_assert(WIFEXITED(status));
+	ck_assert_int_eq(WEXITSTATUS(status), EXIT_FAILURE);
+}
+END_TEST
+
 /*
  * Planted failures
  */
@@ -319,6 +340,8 @@ main(void)
 	tc = t_case(s, "starved");
 	tcase_add_test(tc, thread_that_waits_for_a_processor_is_starved);
 	tcase_add_test(tc, moment_without_work_is_not_starved);
+	tc = t_case(s, "overdue");
+	tcase_add_test(tc, child_that_is_overdue_ends_alone);
 	tc = t_case(s, "repeats");
 	tcase_add_loop_test(tc, run_sh_repeats_only_tests_that_the_machine_starved,
 	    0, 2 * NPLANTED);
