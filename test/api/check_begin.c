@@ -378,7 +378,7 @@ START_TEST(early_steps_are_harmless)
 }
 END_TEST
 
-START_TEST(late_steps_say_the_same_again)
+START_TEST(late_steps_return_the_same_result)
 {
 	struct graceclose gc;
 	struct t_pair p;
@@ -772,7 +772,7 @@ main(void)
 
 	tc = t_case(s, "step");
 	tcase_add_loop_test(tc, early_steps_are_harmless, 0, T_ANY);
-	tcase_add_loop_test(tc, late_steps_say_the_same_again, 0, T_ANY);
+	tcase_add_loop_test(tc, late_steps_return_the_same_result, 0, T_ANY);
 	tcase_add_loop_test(tc, calls_after_the_end_touch_no_descriptor, 0, 4);
 	tcase_add_loop_test(tc, step_takes_a_mebibyte_at_most, 0, T_FAMILIES);
 	tcase_add_loop_test(tc,

@@ -501,7 +501,7 @@ START_TEST(reset_on_expiry_ends_a_delivered_connection_too)
 }
 END_TEST
 
-START_TEST(finished_without_delivered_is_told)
+START_TEST(finished_without_delivered_is_reported)
 {
 	struct t_pair p;
 	size_t n;
@@ -555,7 +555,7 @@ START_TEST(unacked_is_exact_after_expiry)
 }
 END_TEST
 
-START_TEST(lost_fin_alone_is_not_a_byte)
+START_TEST(lost_fin_alone_counts_as_no_byte)
 {
 	struct t_pair p;
 
@@ -570,7 +570,7 @@ START_TEST(lost_fin_alone_is_not_a_byte)
 }
 END_TEST
 
-START_TEST(own_shut_wr_before_is_not_a_byte)
+START_TEST(own_shut_wr_before_counts_as_no_byte)
 {
 	struct t_pair p;
 
@@ -777,14 +777,15 @@ expiry_and_unacked(Suite *s)
 	tcase_add_loop_test(tc, reset_on_expiry_destroys_the_rest, 0, T_PLAIN);
 	tcase_add_loop_test(tc,
 	    reset_on_expiry_ends_a_delivered_connection_too, 0, T_ANY_TCP);
-	tcase_add_loop_test(tc, finished_without_delivered_is_told, 0,
+	tcase_add_loop_test(tc, finished_without_delivered_is_reported, 0,
 	    T_PLAIN);
 	tcase_add_loop_test(tc, vanished_peer_expires, 0, T_ANY_PLAIN);
 
 	tc = t_case(s, "unacked");
 	tcase_add_loop_test(tc, unacked_is_exact_after_expiry, 0, T_ANY_PLAIN);
-	tcase_add_loop_test(tc, lost_fin_alone_is_not_a_byte, 0, T_ANY_PLAIN);
-	tcase_add_loop_test(tc, own_shut_wr_before_is_not_a_byte, 0,
+	tcase_add_loop_test(tc, lost_fin_alone_counts_as_no_byte, 0,
+	    T_ANY_PLAIN);
+	tcase_add_loop_test(tc, own_shut_wr_before_counts_as_no_byte, 0,
 	    T_ANY_PLAIN);
 	tcase_add_loop_test(tc, unacked_is_exact_after_a_reset, 0,
 	    T_ANY_PLAIN);

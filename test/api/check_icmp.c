@@ -81,7 +81,7 @@ icmp_arrives(const struct t_pair *p, int i)
 	ck_assert_int_ne(t_wait_poll(p->us, POLLERR) & POLLERR, 0);
 }
 
-START_TEST(icmp_is_told_by_recv_once_and_the_connection_goes_on)
+START_TEST(recv_returns_an_icmp_error_once_and_the_connection_goes_on)
 {
 	struct t_pair p;
 	char c;
@@ -97,7 +97,7 @@ START_TEST(icmp_is_told_by_recv_once_and_the_connection_goes_on)
 }
 END_TEST
 
-START_TEST(a_look_after_icmp_says_open_and_leaves_it_to_recv)
+START_TEST(probe_after_icmp_says_open_and_leaves_the_error_to_recv)
 {
 	struct t_pair p;
 	char c;
@@ -197,9 +197,11 @@ main(void)
 	t_link_prepare();
 	tc = t_case(s, "looks");
 	tcase_add_loop_test(tc,
-	    icmp_is_told_by_recv_once_and_the_connection_goes_on, 0, MESSAGES);
+	    recv_returns_an_icmp_error_once_and_the_connection_goes_on, 0,
+	    MESSAGES);
 	tcase_add_loop_test(tc,
-	    a_look_after_icmp_says_open_and_leaves_it_to_recv, 0, MESSAGES);
+	    probe_after_icmp_says_open_and_leaves_the_error_to_recv, 0,
+	    MESSAGES);
 	tc = t_case(s, "closes");
 	tcase_add_loop_test(tc, icmp_before_the_close_is_no_reset, 0,
 	    MESSAGES);

@@ -191,7 +191,7 @@ static const size_t sizes[] = { 1, 2, 31, 63, 64, 65, 127, 128, 129, 255, 256,
 	257, 511, 512, 513, 1000, 1023, 1024, 1025, 2048, MANY };
 #define NSIZES	(sizeof(sizes) / sizeof(sizes[0]))
 
-START_TEST(mixture_of_any_size_has_its_bits)
+START_TEST(any_number_of_states_together_have_their_bits)
 {
 	const struct t_state *what[64];
 	struct t_pair pairs[64];
@@ -314,7 +314,7 @@ START_TEST(thousands_of_connections_are_told_apart)
 }
 END_TEST
 
-START_TEST(none_at_all_is_zero)
+START_TEST(no_descriptors_at_all_are_zero)
 {
 	unsigned char bits;
 	int fd;
@@ -406,13 +406,13 @@ main(void)
 	    unix_peer_that_closed_with_input_unread_is_dead, 0, 2);
 
 	tc = t_case(s, "many");
-	tcase_add_test(tc, mixture_of_any_size_has_its_bits);
+	tcase_add_test(tc, any_number_of_states_together_have_their_bits);
 	tcase_add_test(tc, low_descriptor_limit_is_no_obstacle);
 	tcase_add_loop_test(tc,
 	    descriptor_limit_of_next_to_nothing_is_no_obstacle, 1, 5);
 	tcase_add_test(tc, descriptor_limit_of_0_is_einval);
 	tcase_add_test(tc, thousands_of_connections_are_told_apart);
-	tcase_add_test(tc, none_at_all_is_zero);
+	tcase_add_test(tc, no_descriptors_at_all_are_zero);
 	tcase_add_test(tc, nothing_to_look_at_or_no_room_for_bits_is_einval);
 	tcase_add_loop_test(tc, entry_that_is_no_descriptor_gets_rst, 0,
 	    T_FAMILIES);

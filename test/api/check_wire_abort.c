@@ -253,7 +253,7 @@ START_TEST(input_after_the_end_of_the_wait_is_reset_by_the_kernel)
 }
 END_TEST
 
-START_TEST(the_wire_is_out_of_sight)
+START_TEST(capture_is_not_available)
 {
 	t_skip(sniff_missing());
 }
@@ -295,7 +295,7 @@ main(void)
 	sniff_prepare();
 	s = suite_create("wire abort");
 	if (sniff_missing() != NULL) {
-		tcase_add_test(t_case(s, "none"), the_wire_is_out_of_sight);
+		tcase_add_test(t_case(s, "none"), capture_is_not_available);
 		return t_main(s);
 	}
 	add_aborts(wire_case(s, "abort"));

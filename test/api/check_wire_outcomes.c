@@ -362,7 +362,7 @@ START_TEST(graceful_close_that_gives_up_leaves_the_rest_to_the_kernel)
 }
 END_TEST
 
-START_TEST(the_wire_is_out_of_sight)
+START_TEST(capture_is_not_available)
 {
 	t_skip(sniff_missing());
 }
@@ -390,7 +390,7 @@ main(void)
 	sniff_prepare();
 	s = suite_create("wire outcomes");
 	if (sniff_missing() != NULL) {
-		tcase_add_test(t_case(s, "none"), the_wire_is_out_of_sight);
+		tcase_add_test(t_case(s, "none"), capture_is_not_available);
 		return t_main(s);
 	}
 	add_outcomes(wire_case(s, "outcomes"));

@@ -65,7 +65,7 @@ port_is_silent(in_port_t port)
 		ck_assert(s[i].from.port != port && s[i].to.port != port);
 }
 
-START_TEST(what_is_not_connected_is_closed_without_a_word)
+START_TEST(unconnected_socket_is_closed_and_sends_nothing)
 {
 	int family = _i % T_PLAIN, listening = _i / T_PLAIN % 2, fd;
 	in_port_t port;
@@ -234,7 +234,7 @@ hand_over(struct graceclose_reaper *r, const struct conn *c,
 	sent_already(c, "F");
 }
 
-START_TEST(reaper_sends_the_fin_in_the_callers_thread_and_free_cuts)
+START_TEST(reaper_sends_the_fin_in_the_callers_thread_and_free_aborts)
 {
 	struct graceclose_reaper *r;
 	struct t_verdict v;
@@ -252,7 +252,7 @@ START_TEST(reaper_sends_the_fin_in_the_callers_thread_and_free_cuts)
 }
 END_TEST
 
-START_TEST(full_reaper_cuts_the_oldest_only)
+START_TEST(full_reaper_evicts_the_oldest_only)
 {
 	struct graceclose_reaper *r;
 	struct conn old, young;
@@ -298,7 +298,7 @@ START_TEST(full_reaper_that_refuses_sends_nothing)
 }
 END_TEST
 
-START_TEST(the_wire_is_out_of_sight)
+START_TEST(capture_is_not_available)
 {
 	t_skip(sniff_missing());
 }
@@ -307,7 +307,7 @@ END_TEST
 static void
 add_silent(TCase *tc)
 {
-	tcase_add_loop_test(tc, what_is_not_connected_is_closed_without_a_word,
+	tcase_add_loop_test(tc, unconnected_socket_is_closed_and_sends_nothing,
 	    0, UNCONNECTED * 2 * T_PLAIN);
 	tcase_add_loop_test(tc, looking_sends_nothing, 0,
 	    t_nstates * T_PLAIN);
@@ -324,9 +324,9 @@ add_pieces(TCase *tc)
 	tcase_add_loop_test(tc, early_end_acts_as_on_expiry_says, 0,
 	    2 * T_ANY_PLAIN);
 	tcase_add_loop_test(tc,
-	    reaper_sends_the_fin_in_the_callers_thread_and_free_cuts, 0,
+	    reaper_sends_the_fin_in_the_callers_thread_and_free_aborts, 0,
 	    2 * T_ANY_PLAIN);
-	tcase_add_loop_test(tc, full_reaper_cuts_the_oldest_only, 0,
+	tcase_add_loop_test(tc, full_reaper_evicts_the_oldest_only, 0,
 	    2 * T_ANY_PLAIN);
 	tcase_add_loop_test(tc, full_reaper_that_refuses_sends_nothing, 0,
 	    T_ANY_PLAIN);
@@ -340,7 +340,7 @@ main(void)
 	sniff_prepare();
 	s = suite_create("wire silent");
 	if (sniff_missing() != NULL) {
-		tcase_add_test(t_case(s, "none"), the_wire_is_out_of_sight);
+		tcase_add_test(t_case(s, "none"), capture_is_not_available);
 		return t_main(s);
 	}
 	add_silent(wire_case(s, "silence"));

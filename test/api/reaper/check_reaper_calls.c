@@ -109,7 +109,7 @@ release(void)
 	__atomic_store_n(&let_go, 1, __ATOMIC_RELEASE);
 }
 
-START_TEST(slow_done_holds_nobody_up)
+START_TEST(slow_done_delays_no_other_close)
 {
 	struct t_pair p, q;
 	int64_t begin;
@@ -260,7 +260,7 @@ START_TEST(free_of_nothing_does_nothing)
 }
 END_TEST
 
-START_TEST(free_cuts_what_is_left)
+START_TEST(free_aborts_every_close_under_way)
 {
 	struct t_pair p[6];
 	size_t n[6];
@@ -288,7 +288,7 @@ START_TEST(free_cuts_what_is_left)
 }
 END_TEST
 
-START_TEST(free_without_done_cuts_as_well)
+START_TEST(free_without_done_aborts_as_well)
 {
 	struct t_pair p[2];
 	int i;
@@ -568,7 +568,7 @@ the_calls(Suite *s)
 
 	tc = t_case(s, "done");
 	tcase_add_loop_test(tc, done_may_close_the_next_even_at_max_1, 0, 2);
-	tcase_add_test(tc, slow_done_holds_nobody_up);
+	tcase_add_test(tc, slow_done_delays_no_other_close);
 
 	tc = t_case(s, "flush");
 	tcase_add_test(tc, flush_with_nothing_under_way_is_0);
@@ -579,8 +579,8 @@ the_calls(Suite *s)
 
 	tc = t_case(s, "free");
 	tcase_add_test(tc, free_of_nothing_does_nothing);
-	tcase_add_loop_test(tc, free_cuts_what_is_left, 0, T_PLAIN);
-	tcase_add_test(tc, free_without_done_cuts_as_well);
+	tcase_add_loop_test(tc, free_aborts_every_close_under_way, 0, T_PLAIN);
+	tcase_add_test(tc, free_without_done_aborts_as_well);
 	tcase_add_loop_test(tc, free_does_not_reset_behind_unread_input, 0,
 	    T_PLAIN);
 	tcase_add_loop_test(tc, reaper_that_is_being_freed_takes_no_more, 0,

@@ -176,7 +176,7 @@ starve(int after)
 	__atomic_store_n(&memory_left, after, __ATOMIC_RELAXED);
 }
 
-START_TEST(close_without_memory_is_cut)
+START_TEST(close_without_memory_is_aborted)
 {
 	struct graceclose_opts o = timed(_i, -1);
 	struct t_verdict v;
@@ -241,7 +241,7 @@ main(void)
 	tcase_add_test(tc, close_that_is_over_at_once_does_not_ask_epoll);
 	tcase_add_loop_test(tc, reaper_that_epoll_refuses_is_not_made, 0, 2);
 	tcase_add_test(tc, reaper_without_a_thread_is_not_made);
-	tcase_add_loop_test(tc, close_without_memory_is_cut, 0, 2);
+	tcase_add_loop_test(tc, close_without_memory_is_aborted, 0, 2);
 	tcase_add_test(tc, reaper_without_memory_is_not_made);
 	return t_main(s);
 }

@@ -148,7 +148,7 @@ START_TEST(full_reaper_refuses_what_would_be_over_at_once)
 }
 END_TEST
 
-START_TEST(oldest_is_cut_as_its_on_expiry_says)
+START_TEST(oldest_is_evicted_as_its_on_expiry_says)
 {
 	struct t_pair p[5];
 	size_t n[5];
@@ -196,7 +196,7 @@ START_TEST(oldest_is_cut_as_its_on_expiry_says)
 END_TEST
 
 /* Whatever the limits are, and whoever has left the row in between. */
-START_TEST(age_alone_decides_who_is_cut)
+START_TEST(oldest_is_evicted_whatever_the_limits_are)
 {
 	struct t_pair p[6];
 	int i;
@@ -231,7 +231,7 @@ START_TEST(age_alone_decides_who_is_cut)
 END_TEST
 
 /* What is over at once needs no place. */
-START_TEST(what_is_over_at_once_evicts_nobody)
+START_TEST(close_that_ends_at_once_evicts_no_other)
 {
 	struct t_pair p, q;
 
@@ -253,13 +253,13 @@ START_TEST(what_is_over_at_once_evicts_nobody)
 END_TEST
 
 /* And none of those cut is heard of again when its limit would run out. */
-START_TEST(row_of_evictions_keeps_the_order)
+START_TEST(evictions_come_in_the_order_of_age)
 {
 	static struct t_pair p[200];
 	int i;
 
 	start_limited(1, GRACECLOSE_OLDEST);
-	limited(0, GRACECLOSE_DETACH, _i == 0 ? -1 : 100);
+	limited(0, GRACECLOSE_DETACH, _i == 0 ? -1 : 300 * t_patience());
 	for (i = 0; i < 200; i++) {
 		cheap_pair(&p[i]);
 		submit(&verdicts[i], p[i].us);
@@ -300,11 +300,11 @@ the_refusals(Suite *s)
 	tcase_add_loop_test(tc, full_reaper_refuses_and_touches_nothing, 0,
 	    T_ANY);
 	tcase_add_test(tc, full_reaper_refuses_what_would_be_over_at_once);
-	tcase_add_loop_test(tc, oldest_is_cut_as_its_on_expiry_says, 0,
+	tcase_add_loop_test(tc, oldest_is_evicted_as_its_on_expiry_says, 0,
 	    T_PLAIN);
-	tcase_add_test(tc, age_alone_decides_who_is_cut);
-	tcase_add_test(tc, what_is_over_at_once_evicts_nobody);
-	tcase_add_loop_test(tc, row_of_evictions_keeps_the_order, 0, 2);
+	tcase_add_test(tc, oldest_is_evicted_whatever_the_limits_are);
+	tcase_add_test(tc, close_that_ends_at_once_evicts_no_other);
+	tcase_add_loop_test(tc, evictions_come_in_the_order_of_age, 0, 2);
 }
 
 int

@@ -60,7 +60,7 @@ delays(struct t_pair *p, struct t_verdict *v, int64_t *late_ms)
  * the library does.  Hence three tries; a thread that stayed with one flooder
  * would be late every time, and in the median too.
  */
-START_TEST(floods_do_not_hold_the_others_up)
+START_TEST(floods_do_not_delay_the_other_closes)
 {
 	static struct t_verdict v[OTHERS], vf[FLOODERS];
 	struct graceclose_opts o = timed(GRACECLOSE_DETACH, -1);
@@ -255,7 +255,7 @@ main(void)
 	seed = t_seed();
 	s = suite_create("reaper mass");
 	tc = case_in_own_network(s, "floods");
-	tcase_add_loop_test(tc, floods_do_not_hold_the_others_up, 0,
+	tcase_add_loop_test(tc, floods_do_not_delay_the_other_closes, 0,
 	    T_FAMILIES);
 
 	tc = case_in_own_network(s, "very many");

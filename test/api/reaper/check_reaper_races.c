@@ -87,7 +87,7 @@ was_refused(struct t_pair *p, int error)
 }
 
 /* Taken and told once, or refused and untouched: nothing in between. */
-START_TEST(crowd_is_refused_or_taken)
+START_TEST(threads_beyond_max_are_taken_or_refused)
 {
 	static struct crowd c[THREADS];
 	uint64_t taken = 0;
@@ -124,7 +124,7 @@ START_TEST(crowd_is_refused_or_taken)
 END_TEST
 
 /* What a peer says in the last moment, AF_UNIX may answer with a reset. */
-START_TEST(crowd_makes_room_for_itself)
+START_TEST(threads_beyond_max_evict_the_oldest)
 {
 	static struct crowd c[THREADS];
 	int i, k, manner = _i % CROWD_MANNERS;
@@ -354,7 +354,7 @@ new_owner(struct owner *w, int lfd, const struct sockaddr_in *a)
  * Each close has a limit that would run out while somebody else has its
  * number, and events of the new connection come at once.
  */
-START_TEST(reused_numbers_belong_to_the_new_owner)
+START_TEST(reused_descriptor_numbers_belong_to_the_new_owner)
 {
 	static struct t_verdict v[ROUNDS];
 	struct owner owners[OWNERS];
@@ -423,7 +423,7 @@ reuse(void *arg)
 	return NULL;
 }
 
-START_TEST(numbers_reused_meanwhile_are_left_alone)
+START_TEST(reused_descriptor_numbers_are_not_touched)
 {
 	static struct crowd c[THREADS];
 	int i, k, odd[2] = { 0, 0 }, rounds;
@@ -459,16 +459,16 @@ main(void)
 	seed = t_seed();
 	s = suite_create("reaper races");
 	tc = case_in_own_network(s, "races");
-	tcase_add_loop_test(tc, crowd_is_refused_or_taken, 0,
+	tcase_add_loop_test(tc, threads_beyond_max_are_taken_or_refused, 0,
 	    CROWD_MANNERS);
-	tcase_add_loop_test(tc, crowd_makes_room_for_itself, 0,
+	tcase_add_loop_test(tc, threads_beyond_max_evict_the_oldest, 0,
 	    5 * CROWD_MANNERS);
 	tcase_add_test(tc, flush_races_with_submission);
 	tcase_add_loop_test(tc, free_races_with_submission, 0, 20);
 
 
 	tc = case_in_own_network(s, "numbers");
-	tcase_add_test(tc, reused_numbers_belong_to_the_new_owner);
-	tcase_add_test(tc, numbers_reused_meanwhile_are_left_alone);
+	tcase_add_test(tc, reused_descriptor_numbers_belong_to_the_new_owner);
+	tcase_add_test(tc, reused_descriptor_numbers_are_not_touched);
 	return t_main(s);
 }

@@ -220,7 +220,8 @@ START_TEST(signals_do_not_disturb)
 	t_storm();
 	begin = t_now_ms();
 	for (i = 0; i < 20; i++) {
-		limited(i % 2, GRACECLOSE_DETACH, i < 10 ? 150 : 1000);
+		limited(i % 2, GRACECLOSE_DETACH,
+		    i < 10 ? 150 : 1000 * t_patience());
 		submit(&verdicts[i], p[i].us);
 	}
 	t_pause(200);
