@@ -24,6 +24,7 @@
 #define CASES		4096
 #define CASE_MS		90000
 #define WHY		128
+#define STALL_MS	20
 #define SOON_US		200000
 #define FEW_US		1000000		/* and divided by how many they are */
 
@@ -173,7 +174,10 @@ by_time(const void *va, const void *vb)
 	return (a->took_us > b->took_us) - (a->took_us < b->took_us);
 }
 
-/* Of this form, where the wire did nothing to it. */
+/*
+ * Of this form, where nothing was lost or duplicated, in workers that ran
+ * whenever they could.
+ */
 static size_t
 timings(struct timing *t, const struct m_form *form)
 {
@@ -181,7 +185,7 @@ timings(struct timing *t, const struct m_form *form)
 
 	for (i = 0; i < ncases; i++)
 		if (cases[i].form == form && cases[i].fault == NULL &&
-		    results[i].ran)
+		    results[i].ran && verdicts[i].stall_ms < STALL_MS)
 			t[n++] = (struct timing){ results[i].due_us,
 			    results[i].took_us };
 	qsort(t, n, sizeof(t[0]), by_time);

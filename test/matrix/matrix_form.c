@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "matrix/matrix_form.h"
+#include "network/workers.h"
 #include "support/util.h"
 
 #define FINISHED	GRACECLOSE_FINISHED
@@ -67,7 +68,7 @@ m_slow(void)
 	long factor = s != NULL ? strtol(s, NULL, 10) : 1;
 
 	return (factor > 1 && factor < 100 ? (int)factor : 1) *
-	    (T_VALGRIND ? 4 : T_SANITIZED ? 2 : 1);
+	    (T_VALGRIND ? 4 : T_SANITIZED ? 2 : 1) * t_worker_patience();
 }
 
 /* The verbs' limits are what they are; the others are ours to choose. */

@@ -30,7 +30,8 @@ void	m_close(const struct m_form *, int fd, struct closing *);
 
 /*
  * The factor by which the limits grow where everything is slower: T_SLOW in
- * the environment, and more under a sanitizer or valgrind.
+ * the environment, and more under a sanitizer or valgrind, and for a case that
+ * runs again.
  */
 int	m_slow(void);
 struct graceclose_opts m_opts(const struct m_form *);

@@ -1,20 +1,16 @@
 /*
- * What the tests of bad networks stand on: the wire, what its log proves, and
- * the crew whose members have one each
+ * check_network.c - the link, its impairments, and what its log proves of
+ * connections between two kernels
  */
 #include <sys/types.h>
 #include <sys/socket.h>
-#include <sys/wait.h>
 
 #include <netinet/in.h>
 
-#include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <unistd.h>
 
-#include "network/workers.h"
-#include "network/oracle.h"
 #include "support/util.h"
 #include "network/link.h"
 
@@ -469,338 +465,13 @@ START_TEST(resets_of_both_sides_are_told_apart)
 }
 END_TEST
 
-/*
- * The truth of connections as they stand in a table: numbers are those of
- * tcpdump(1), each side's SYN is 0; a segment takes 10 us, or what `at` says
- */
-#define US	0xfffffff0u		/* so that they wrap soon */
-#define PEER	0xfffffffau
-#define A	SEGMENT_ACK
-#define S	SEGMENT_SYN
-#define F	SEGMENT_FIN
-#define R	SEGMENT_RST
-
-struct scene {
-	const char	*name;
-	struct {
-		int		way;
-		int		flags;
-		uint32_t	seq, ack, length;
-		int64_t		out_us;		/* 0: after 10 us */
-	}		segments[12];
-	struct t_proof	t;
-};
-
-#define HANDSHAKE							\
-	{ T_OUT, S, 0, 0, 0, 0 }, { T_IN, S | A, 0, 1, 0, 0 },		\
-	{ T_OUT, A, 1, 1, 0, 0 }
-
-/* The nth segment enters at 100 n us. */
-static const struct scene scenes[] = {
-	{ "both FINs, and numbers that wrap",
-	    { HANDSHAKE,
-	    { T_OUT, A, 1, 1, 100, 0 }, { T_IN, A, 1, 101, 50, 0 },
-	    { T_OUT, A | F, 101, 51, 0, 0 }, { T_IN, A | F, 51, 102, 0, 0 },
-	    { T_OUT, A, 102, 52, 0, 0 } },
-	    { .sent = 100, .acked = 100, .taken = 50, .fin_sent = true,
-	    .fin_acked = true, .fin_here = true,
-	    .fin_taken = true, .fin_acked_us = 710,
-	    .fin_taken_us = 710, .progress_us = 710 } },
-	{ "an ACK of what was never sent",
-	    { HANDSHAKE,
-	    { T_OUT, A, 1, 1, 100, 0 }, { T_IN, A, 1, 102, 0, 0 } },
-	    { .sent = 100 } },
-	{ "an ACK on a segment that is too old",
-	    { HANDSHAKE,
-	    { T_IN, A, 1, 1, 50, 0 }, { T_OUT, A, 1, 51, 100, 0 },
-	    { T_IN, A, 1, 101, 20, 0 } },
-	    { .sent = 100, .taken = 50, .progress_us = 410 } },
-	{ "an ACK on a segment beyond our window",
-	    { HANDSHAKE,
-	    { T_OUT, A, 1, 1, 100, 0 }, { T_IN, A, 1002, 101, 0, 0 } },
-	    { .sent = 100 } },
-	{ "a FIN with an ACK that is older than the widest window",
-	    { HANDSHAKE,
-	    { T_OUT, A, 1, 1, 1000, 0 }, { T_IN, A, 1, 1001, 0, 0 },
-	    { T_OUT, A, 1001, 1, 1000, 0 }, { T_IN, A, 1, 2001, 0, 0 },
-	    { T_IN, A | F, 1, 1000, 0, 0 }, { T_IN, A | F, 1, 1001, 0, 0 },
-	    { T_OUT, A, 2001, 2, 0, 0 } },
-	    { .sent = 2000, .acked = 2000, .fin_here = true,
-	    .fin_taken = true, .fin_taken_us = 910, .progress_us = 910 } },
-	{ "a FIN that overtook the data before it",
-	    { HANDSHAKE,
-	    { T_IN, A, 1, 1, 50, 900 }, { T_IN, A | F, 51, 1, 0, 0 },
-	    { T_OUT, A, 1, 1, 0, 0 }, { T_OUT, A, 1, 1, 0, 0 },
-	    { T_OUT, A, 1, 1, 0, 0 }, { T_OUT, A, 1, 52, 0, 0 } },
-	    { .taken = 50, .fin_here = true,
-	    .fin_taken = true, .fin_taken_us = 900,
-	    .progress_us = 900 } },
-	{ "data behind the FIN",
-	    { HANDSHAKE,
-	    { T_IN, A | F, 1, 1, 0, 0 }, { T_IN, A, 2, 1, 50, 0 },
-	    { T_OUT, A, 1, 2, 0, 0 } },
-	    { .fin_here = true,
-	    .fin_taken = true, .fin_taken_us = 410, .progress_us = 410 } },
-	{ "a RST with the number that is expected",
-	    { HANDSHAKE,
-	    { T_IN, A, 1, 1, 50, 0 }, { T_IN, R | A, 51, 1, 0, 0 } },
-	    { .rst_reached = true, .rst_reached_us = 510 } },
-	{ "a RST with another number of our window",
-	    { HANDSHAKE,
-	    { T_IN, A, 1, 1, 50, 0 }, { T_IN, R | A, 52, 1, 0, 0 } },
-	    { .rst_sent = false } },
-	{ "a RST to our SYN",
-	    { { T_OUT, S, 0, 0, 0, 0 }, { T_IN, R | A, 0, 1, 0, 0 } },
-	    { .rst_reached = true, .rst_reached_us = 210 } },
-	{ "an ACK behind a RST of ours",
-	    { HANDSHAKE,
-	    { T_OUT, A, 1, 1, 100, 0 }, { T_OUT, R | A, 101, 1, 0, 0 },
-	    { T_IN, A, 1, 101, 0, 0 } },
-	    { .sent = 100, .rst_sent = true, .rst_us = 500 } },
-	{ "a FIN that a RST of ours is the first to acknowledge",
-	    { HANDSHAKE,
-	    { T_IN, A, 1, 1, 50, 0 }, { T_IN, A | F, 51, 1, 0, 0 },
-	    { T_OUT, A, 1, 51, 0, 0 }, { T_OUT, R | A, 1, 52, 0, 0 } },
-	    { .taken = 50, .fin_here = true,
-	    .fin_taken = true, .rst_sent = true,
-	    .fin_taken_us = 510, .rst_us = 700, .progress_us = 510 } },
-	{ "a FIN that is not acknowledged yet",
-	    { HANDSHAKE, { T_IN, A | F, 1, 1, 0, 0 } }, { .fin_here = true } },
-	{ "a FIN behind a gap",
-	    { HANDSHAKE, { T_IN, A | F, 51, 1, 0, 0 } }, { .sent = 0 } },
-	{ "RSTs when all is over",
-	    { HANDSHAKE,
-	    { T_OUT, A | F, 1, 1, 0, 0 }, { T_IN, A | F, 1, 2, 0, 0 },
-	    { T_OUT, A, 2, 2, 0, 0 }, { T_IN, R, 2, 0, 0, 0 },
-	    { T_OUT, R, 2, 0, 0, 0 } },
-	    { .fin_sent = true, .fin_acked = true, .fin_here = true,
-	    .fin_taken = true,
-	    .fin_acked_us = 510, .fin_taken_us = 510, .progress_us = 510 } }
-};
-#define NSCENES	((int)(sizeof(scenes) / sizeof(scenes[0])))
-
-static size_t
-stage(const struct scene *scene, struct t_packet *log)
-{
-	static const struct endpoint ends[T_WAYS] = {
-		[T_OUT] = { .family = AF_INET, .port = 1 },
-		[T_IN] = { .family = AF_INET, .port = 2 }
-	};
-	static const uint32_t isn[T_WAYS] = { [T_OUT] = US, [T_IN] = PEER };
-	struct t_packet *p;
-	size_t i;
-	int way;
-
-	for (i = 0; scene->segments[i].flags != 0; i++) {
-		p = &log[i];
-		way = scene->segments[i].way;
-		*p = (struct t_packet){ .way = way, .shift = -1,
-		    .fate = T_CARRIED };
-		p->s.us = 100 * (int64_t)(i + 1);
-		p->s.from = ends[way];
-		p->s.to = ends[1 - way];
-		p->s.seq = isn[way] + scene->segments[i].seq;
-		p->s.ack = isn[1 - way] + scene->segments[i].ack;
-		p->s.length = scene->segments[i].length;
-		p->s.flags = (uint8_t)scene->segments[i].flags;
-		p->s.window = 1000;
-		p->out_us = scene->segments[i].out_us != 0 ?
-		    scene->segments[i].out_us : p->s.us + 10;
-	}
-	return i;
-}
-
-#define same(field)	ck_assert_int_eq((int64_t)t.field, \
-			    (int64_t)scene->t.field)
-
-START_TEST(the_log_proves_what_our_kernel_had_to_accept)
-{
-	const struct scene *scene = &scenes[_i];
-	struct t_packet log[12];
-	struct oracle state;
-	struct t_proof t;
-
-	oracle_begin(&state);
-	oracle_add(&state, log, stage(scene, log), INT64_MAX, NULL, NULL);
-	oracle_proof(&state, &t);
-	same(sent);
-	same(acked);
-	same(taken);
-	same(fin_sent);
-	same(fin_acked);
-	same(fin_here);
-	same(fin_taken);
-	same(rst_sent);
-	same(rst_reached);
-	same(unsure);
-	same(fin_acked_us);
-	same(fin_taken_us);
-	same(rst_us);
-	same(rst_reached_us);
-	same(progress_us);
-}
-END_TEST
-
-START_TEST(what_is_acknowledged_later_was_taken_when_it_came)
-{
-	const struct scene *scene = &scenes[0];
-	struct t_packet log[12];
-	struct oracle state;
-	struct t_proof t;
-
-	oracle_begin(&state);
-	oracle_add(&state, log, stage(scene, log), 709, NULL, NULL);
-	oracle_proof(&state, &t);
-	ck_assert(!t.fin_taken && !t.fin_acked);
-	oracle_begin(&state);
-	oracle_add(&state, log, stage(scene, log), 710, NULL, NULL);
-	oracle_proof(&state, &t);
-	ck_assert(t.fin_taken && t.fin_acked);
-}
-END_TEST
-
-START_TEST(a_window_may_be_wider_than_it_can_tell)
-{
-	static const struct scene beyond = { "beyond it by one",
-	    { HANDSHAKE, { T_IN, A, 65537, 1, 0, 0 } }, { .sent = 0 } };
-	struct t_packet log[12];
-	struct oracle state;
-	struct t_proof t;
-	size_t i, n = stage(&beyond, log);
-
-	for (i = 0; i < n; i++)
-		log[i].s.window = (uint16_t)(UINT16_MAX - _i);
-	oracle_begin(&state);
-	oracle_add(&state, log, n, INT64_MAX, NULL, NULL);
-	oracle_proof(&state, &t);
-	ck_assert_int_eq(t.unsure, _i == 0);
-}
-END_TEST
-
-/*
- * The crew
- */
-
-enum { FAILS = 2, CRASHES = 4, EXITS = 5, HANGS = 6, CASES = 10 };
-#define LIMIT_MS	2000
-
-static void
-odd_one_out(size_t i, void *arg, void *shared)
-{
-	ck_assert_str_eq(arg, "the same for all");
-	switch (i) {
-	case FAILS:
-		ck_abort_msg("this is wrong");
-		break;
-	case CRASHES:
-		raise(SIGKILL);
-		break;
-	case EXITS:
-		_exit(3);
-	case HANGS:
-		t_pause(10 * LIMIT_MS);
-		break;
-	default:
-		*(size_t *)shared = i + 1;
-	}
-}
-
-START_TEST(a_case_that_fails_dies_or_hangs_is_told_of_and_the_others_go_on)
-{
-	struct t_case_result r[CASES];
-	size_t i, *shared = t_shared(CASES * sizeof(*shared));
-	char arg[] = "the same for all";
-
-	ck_assert_uint_eq(t_workers(3, CASES, LIMIT_MS, 0, NULL, odd_one_out,
-	    arg, shared, sizeof(*shared), r), CASES);
-	for (i = 0; i < CASES; i++) {
-		ck_assert_msg(r[i].run, "case %zu was not run", i);
-		if (shared[i] != 0)
-			ck_assert_str_eq(r[i].wrong, "");
-		ck_assert_uint_eq(shared[i], i == FAILS || i == CRASHES ||
-		    i == EXITS || i == HANGS ? 0 : i + 1);
-	}
-	ck_assert_ptr_nonnull(strstr(r[FAILS].wrong, "this is wrong"));
-	ck_assert_ptr_nonnull(strstr(r[FAILS].wrong, "check_network.c:"));
-	ck_assert_int_eq(r[FAILS].status, 0);
-	ck_assert(WIFSIGNALED(r[CRASHES].status));
-	ck_assert_ptr_nonnull(strstr(r[CRASHES].wrong, "signal 9"));
-	ck_assert_ptr_nonnull(strstr(r[EXITS].wrong, "exited with 3"));
-	ck_assert_ptr_nonnull(strstr(r[HANGS].wrong, "killed"));
-	ck_assert_int_ge(r[HANGS].elapsed_ms, LIMIT_MS);
-}
-END_TEST
-
-static void
-nap(size_t i, void *arg, void *shared)
-{
-	(void)i;
-	(void)arg;
-	(void)shared;
-	t_pause(20);
-}
-
-START_TEST(a_crew_begins_nothing_after_its_end)
-{
-	static struct t_case_result r[1000];
-	size_t i, run, seen = 0;
-
-	run = t_workers(2, 1000, LIMIT_MS, t_now_ms() + 200, NULL, nap, NULL,
-	    NULL, 0, r);
-	ck_assert_uint_lt(run, 1000);
-	for (i = 0; i < 1000; i++) {
-		ck_assert_str_eq(r[i].wrong, "");
-		seen += r[i].run;
-	}
-	ck_assert_uint_eq(seen, run);
-}
-END_TEST
-
-static void
-own_wire(size_t i, void *arg, void *shared)
-{
-	struct t_proof t;
-	struct t_pair p;
-
-	(void)arg;
-	(void)shared;
-	ck_assert_ptr_null(t_link_missing());
-	t_link_begin(i);
-	t_link_pair(&p, T_IPV4, i % 2 == 1);
-	transfer(&p, SIZE + i);
-	t_link_settle();
-	t = truth(INT64_MAX);
-	ended_well(&t, SIZE + i);
-	t_close_pair(&p);
-}
-
-START_TEST(each_member_of_a_crew_has_its_own_wire)
-{
-	struct t_case_result r[16];
-	size_t i;
-
-	if (t_link_missing() != NULL)
-		t_skip(t_link_missing());
-	ck_assert_uint_eq(t_workers(4, 16, T_LIMIT_MS, 0, t_link_prepare,
-	    own_wire, NULL, NULL, 0, r), 16);
-	for (i = 0; i < 16; i++)
-		ck_assert_str_eq(r[i].wrong, "");
-}
-END_TEST
-
 static Suite *
 network_suite(void)
 {
 	Suite *s = suite_create("network");
 	TCase *tc;
 
-	/* First: under ThreadSanitizer who has threads cannot fork. */
-	tc = t_case(s, "crew");
-	tcase_add_test(tc,
-	    a_case_that_fails_dies_or_hangs_is_told_of_and_the_others_go_on);
-	tcase_add_test(tc, a_crew_begins_nothing_after_its_end);
-	tcase_add_test(tc, each_member_of_a_crew_has_its_own_wire);
-	tc = t_case(s, "wire");
+	tc = t_case(s, "link");
 	tcase_add_loop_test(tc, without_impairments_nothing_is_lost_or_repeated,
 	    0, T_ANY_PLAIN);
 	tcase_add_loop_test(tc, a_lost_fin_is_sent_again, 0, T_ANY_PLAIN);
@@ -817,16 +488,11 @@ network_suite(void)
 	    0, T_ANY_PLAIN);
 	tcase_add_loop_test(tc, a_log_that_is_full_keeps_its_truth, 0, 1);
 	tcase_add_test(tc, a_host_is_called_for_packets_and_when_it_is_due);
-	tc = t_case(s, "truth");
+	tc = t_case(s, "proof");
 	tcase_add_loop_test(tc, what_no_ack_told_of_is_not_acked, 0,
 	    T_ANY_PLAIN);
 	tcase_add_loop_test(tc, resets_of_both_sides_are_told_apart, 0,
 	    T_ANY_PLAIN);
-	tcase_add_loop_test(tc, the_log_proves_what_our_kernel_had_to_accept,
-	    0, NSCENES);
-	tcase_add_test(tc,
-	    what_is_acknowledged_later_was_taken_when_it_came);
-	tcase_add_loop_test(tc, a_window_may_be_wider_than_it_can_tell, 0, 2);
 	return s;
 }
 

@@ -1,12 +1,13 @@
 /*
- * workers.c - see workers.h
+ * workers.c - many cases at once, each in a process with a link of its own
  *
- * What the members and their parent share is one mapping: the number of the
- * next case, what each member is at, and the results.
+ * The workers and their parent share the number of the next case, what each
+ * worker does, and the results.
  */
 #include <sys/types.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 
 #include <fcntl.h>
@@ -16,30 +17,33 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "network/stall.h"
 #include "network/workers.h"
+#include "support/starved.h"
 #include "support/util.h"
 
 #define NO_CASE		SIZE_MAX
 #define LOOK_MS		5
-#define STILLBORN_MAX	3	/* members that die before their first case */
+#define STILLBORN_MAX	3	/* workers that die before their first case */
+#define STALL_MS	20	/* as support/starved.c has it */
+#define REPEATED_MAX	200	/* cases: with more the machine is no excuse */
+#define PRIORITY	(-20)	/* of a repeat, where it is allowed */
 
-struct member {
+struct worker {
 	pid_t	pid;		/* 0: none */
-	int	killed;
+	bool	killed;
+	bool	certain;	/* its case's failure is no matter of time */
 	size_t	at;		/* its case, or NO_CASE */
 	size_t	last;		/* the one before, or NO_CASE */
 	int64_t	since_ms;	/* its beginning, or the end of the last */
+	struct stall stall;
 };
 
-struct ship {
-	size_t	next;		/* case */
-	struct member *members;
-	struct t_case_result *results;
-};
-
-/* What was asked for; each member has its copy. */
+/* What was asked for; each worker has its copy. */
 static struct {
-	size_t	members, n;
+	size_t	workers;
+	size_t	end;		/* the case behind the last one */
+	int	repeat;		/* 0: the first run */
 	int64_t	limit_ms, until_ms;
 	void	(*prepare)(void);
 	void	(*work)(size_t, void *, void *);
@@ -47,8 +51,13 @@ static struct {
 	char	*shared;
 	size_t	size;
 } order;
-static struct ship ship;
+static struct worker *workers;
+static struct t_case_result *results;
 static size_t *next_case;
+
+/* In a worker: itself, and the measures at the beginning of its case. */
+static struct worker *self;
+static struct starved case_began;
 
 void *
 t_shared(size_t size)
@@ -65,8 +74,36 @@ t_shared(size_t size)
 }
 
 /*
- * A member
+ * A worker
  */
+
+int
+t_worker_patience(void)
+{
+	return 1 << order.repeat;
+}
+
+void
+t_worker_certain(void)
+{
+	if (self != NULL)
+		__atomic_store_n(&self->certain, true, __ATOMIC_RELAXED);
+}
+
+static bool
+was_starved(char *why, size_t size)
+{
+	bool starved = starved_since(&case_began, why, size) != 0;
+
+	return starved || stall_longest_ms(&self->stall) >= STALL_MS;
+}
+
+bool
+t_worker_final(void)
+{
+	return self == NULL || order.repeat == T_REPEATS || self->certain ||
+	    !was_starved(NULL, 0);
+}
 
 /* The case has its parent's limit, and none of the fixture's. */
 START_TEST(the_case)
@@ -94,16 +131,22 @@ keep_failure(SRunner *sr, struct t_case_result *r)
 static bool
 run_case(size_t i)
 {
-	struct t_case_result *r = &ship.results[i];
-	Suite *s = suite_create("crew");
+	struct t_case_result *r = &results[i];
+	Suite *s = suite_create("workers");
 	SRunner *sr;
 	bool well;
 
 	tcase_add_loop_test(t_case(s, "case"), the_case, (int)i, (int)i + 1);
 	sr = srunner_create(s);
 	srunner_set_fork_status(sr, CK_NOFORK);
+	__atomic_store_n(&self->certain, false, __ATOMIC_RELAXED);
+	stall_begin(&self->stall);
+	starved_begin(&case_began);
 	srunner_run_all(sr, CK_SILENT);
+	r->stall_ms = stall_longest_ms(&self->stall);
+	r->starved = was_starved(r->measured, sizeof(r->measured));
 	well = srunner_ntests_failed(sr) == 0;
+	r->starved = r->starved && (well || !self->certain);
 	if (!well)
 		keep_failure(sr, r);
 	srunner_free(sr);
@@ -124,7 +167,7 @@ take_case(void)
 	if (too_late())
 		return NO_CASE;
 	i = __atomic_fetch_add(next_case, 1, __ATOMIC_RELAXED);
-	return i < order.n ? i : NO_CASE;
+	return i < order.end ? i : NO_CASE;
 }
 
 /* What libcheck would read of it is meant for the parent's tests. */
@@ -153,22 +196,25 @@ be_quiet(void)
 }
 
 static void
-serve(struct member *self)
+serve(void)
 {
 	bool well = true;
 	size_t i;
 
 	clean_environment();
 	be_quiet();
+	if (order.repeat > 0)
+		(void)setpriority(PRIO_PROCESS, 0, PRIORITY);
 	if (order.prepare != NULL)
 		order.prepare();
+	stall_start(&self->stall);
 	while (well && (i = take_case()) != NO_CASE) {
 		__atomic_store_n(&self->since_ms, t_now_ms(),
 		    __ATOMIC_RELAXED);
 		__atomic_store_n(&self->at, i, __ATOMIC_RELEASE);
 		well = run_case(i);
-		ship.results[i].elapsed_ms = t_now_ms() - self->since_ms;
-		ship.results[i].run = true;
+		results[i].elapsed_ms = t_now_ms() - self->since_ms;
+		results[i].run = true;
 		__atomic_store_n(&self->since_ms, t_now_ms(),
 		    __ATOMIC_RELAXED);
 		self->last = i;
@@ -181,43 +227,53 @@ serve(struct member *self)
  * The parent
  */
 
-/* A group of its own: what a member has started goes with it. */
+/* A group of its own: what a worker has started goes with it. */
 static void
-hire(struct member *m)
+hire(struct worker *w)
 {
 	pid_t parent = getpid(), pid;
 
-	m->at = m->last = NO_CASE;
-	m->since_ms = t_now_ms();
-	m->killed = 0;
+	memset(w, 0, sizeof(*w));
+	w->at = w->last = NO_CASE;
+	w->since_ms = t_now_ms();
 	fflush(NULL);
 	pid = fork();
 	if (pid == 0) {
 		setpgid(0, 0);
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		self = w;
 		if (getppid() == parent)
-			serve(m);
+			serve();
 		_exit(1);
 	}
 	if (pid == -1)
 		perror("fork");
 	else
 		setpgid(pid, pid);
-	m->pid = pid == -1 ? 0 : pid;
+	w->pid = pid == -1 ? 0 : pid;
 }
 
 static void
-tell_death(const struct member *m, int status)
+tell_late(const struct worker *w, struct t_case_result *r)
 {
-	struct t_case_result *r = &ship.results[m->at];
+	snprintf(r->wrong, sizeof(r->wrong), "not done after %jd ms: killed",
+	    (intmax_t)order.limit_ms);
+	r->stall_ms = stall_longest_ms(&w->stall);
+	r->starved = r->stall_ms >= STALL_MS;
+	snprintf(r->measured, sizeof(r->measured), "killed");
+}
+
+static void
+tell_death(const struct worker *w, int status)
+{
+	struct t_case_result *r = &results[w->at];
 
 	r->run = true;
 	r->status = status;
-	r->elapsed_ms = t_now_ms() - m->since_ms;
-	if (m->killed)
-		snprintf(r->wrong, sizeof(r->wrong),
-		    "not done after %jd ms: killed",
-		    (intmax_t)order.limit_ms);
+	r->starved = false;
+	r->elapsed_ms = t_now_ms() - w->since_ms;
+	if (w->killed)
+		tell_late(w, r);
 	else if (WIFSIGNALED(status))
 		snprintf(r->wrong, sizeof(r->wrong), "died of signal %d (%s)",
 		    WTERMSIG(status), strsignal(WTERMSIG(status)));
@@ -229,50 +285,52 @@ tell_death(const struct member *m, int status)
 static bool
 more(void)
 {
-	return __atomic_load_n(next_case, __ATOMIC_RELAXED) < order.n &&
+	return __atomic_load_n(next_case, __ATOMIC_RELAXED) < order.end &&
 	    !too_late();
 }
 
 /* Its group goes while it is not yet reaped: nobody else has its number. */
 static bool
-dead(const struct member *m)
+dead(const struct worker *w)
 {
 	siginfo_t si = { .si_pid = 0 };
 
-	if (waitid(P_PID, (id_t)m->pid, &si, WEXITED | WNOHANG | WNOWAIT) ==
+	if (waitid(P_PID, (id_t)w->pid, &si, WEXITED | WNOHANG | WNOWAIT) ==
 	    -1 || si.si_pid == 0)
 		return false;
-	kill(-m->pid, SIGKILL);
+	kill(-w->pid, SIGKILL);
 	return true;
 }
 
 /* True: it is gone, before it had a case, and not because all was done. */
 static bool
-bury(struct member *m)
+bury(struct worker *w)
 {
 	bool stillborn;
 	int status = 0;
 
-	(void)waitpid(m->pid, &status, 0);
-	/* What watches memory or threads speaks up in the end. */
-	if (m->at == NO_CASE && status != 0)
-		m->at = m->last;
-	stillborn = m->at == NO_CASE && status != 0;
-	if (m->at != NO_CASE)
-		tell_death(m, status);
-	m->pid = 0;
+	(void)waitpid(w->pid, &status, 0);
+	/* A sanitizer or valgrind reports when its process ends. */
+	if (w->at == NO_CASE && status != 0)
+		w->at = w->last;
+	stillborn = w->at == NO_CASE && status != 0;
+	if (w->at != NO_CASE)
+		tell_death(w, status);
+	if (w->certain && w->at != NO_CASE)
+		results[w->at].starved = false;
+	w->pid = 0;
 	return stillborn;
 }
 
 static void
-kill_late(struct member *m)
+kill_late(struct worker *w)
 {
-	int64_t since = __atomic_load_n(&m->since_ms, __ATOMIC_RELAXED);
+	int64_t since = __atomic_load_n(&w->since_ms, __ATOMIC_RELAXED);
 
 	if (t_now_ms() - since <= order.limit_ms)
 		return;
-	m->killed = 1;
-	kill(-m->pid, SIGKILL);
+	w->killed = true;
+	kill(-w->pid, SIGKILL);
 }
 
 /* Looks after all of them; how many there still are. */
@@ -280,53 +338,112 @@ static size_t
 look_after(unsigned *stillborn)
 {
 	size_t i, alive = 0;
-	struct member *m;
+	struct worker *w;
 
-	for (i = 0; i < order.members; i++) {
-		m = &ship.members[i];
-		if (m->pid != 0 && dead(m)) {
-			if (bury(m))
+	for (i = 0; i < order.workers; i++) {
+		w = &workers[i];
+		if (w->pid != 0 && dead(w)) {
+			if (bury(w))
 				(*stillborn)++;
 			if (more() && *stillborn < STILLBORN_MAX)
-				hire(m);
-		} else if (m->pid != 0)
-			kill_late(m);
-		alive += m->pid != 0;
+				hire(w);
+		} else if (w->pid != 0)
+			kill_late(w);
+		alive += w->pid != 0;
 	}
 	return alive;
 }
 
-static size_t
-count_run(void)
-{
-	size_t i, count = 0;
-
-	for (i = 0; i < order.n; i++)
-		count += ship.results[i].run;
-	return count;
-}
-
 static void
-sail(void)
+run_cases(void)
 {
 	unsigned stillborn = 0;
 	size_t i;
 
-	for (i = 0; i < order.members && more(); i++)
-		hire(&ship.members[i]);
+	for (i = 0; i < order.workers && more(); i++)
+		hire(&workers[i]);
 	while (look_after(&stillborn) > 0)
 		t_pause(LOOK_MS);
 }
 
-size_t
-t_workers(size_t members, size_t n, int64_t limit_ms, int64_t until_ms,
-    void (*prepare)(void), void (*work)(size_t, void *, void *),
-    void *arg, void *shared, size_t size, struct t_case_result *results)
-{
-	size_t run;
+/*
+ * Cases that the machine has starved
+ */
 
-	order.members = members < n ? members : n;
-	order.n = n;
+static bool
+shows_nothing(const struct t_case_result *r)
+{
+	return r->wrong[0] != '\0' && r->starved;
+}
+
+static void
+repeat_case(size_t i, int64_t limit_ms)
+{
+	struct t_case_result *r = &results[i];
+	int repeats = r->repeats + 1;
+
+	printf("case %zu is run again (repeat %d): %.300s\n"
+	    "  it was kept from running for %jd ms at a time; %s\n", i,
+	    repeats, r->wrong, (intmax_t)r->stall_ms, r->measured);
+	memset(r, 0, sizeof(*r));
+	r->repeats = repeats;
+	if (order.shared != NULL)
+		memset(order.shared + i * order.size, 0, order.size);
+	order.repeat = repeats;
+	order.workers = 1;
+	order.limit_ms = limit_ms << repeats;
+	order.until_ms = 0;
+	order.end = i + 1;
+	*next_case = i;
+	run_cases();
+}
+
+static void
+repeat_starved(size_t n, int64_t limit_ms)
+{
+	size_t i, starved = 0, passed = 0;
+
+	for (i = 0; i < n; i++)
+		starved += shows_nothing(&results[i]);
+	if (starved == 0)
+		return;
+	if (starved > REPEATED_MAX) {
+		printf("%zu cases failed while they were kept from running: "
+		    "too many to run again\n", starved);
+		return;
+	}
+	for (i = 0; i < n; i++) {
+		while (shows_nothing(&results[i]) &&
+		    results[i].repeats < T_REPEATS)
+			repeat_case(i, limit_ms);
+		passed += results[i].repeats > 0 &&
+		    results[i].wrong[0] == '\0';
+	}
+	printf("%zu of %zu cases were kept from running and ran again, alone; "
+	    "%zu of them passed\n", starved, n, passed);
+	fflush(stdout);
+}
+
+static size_t
+count_run(size_t n)
+{
+	size_t i, count = 0;
+
+	for (i = 0; i < n; i++)
+		count += results[i].run;
+	return count;
+}
+
+size_t
+t_workers(size_t max, size_t n, int64_t limit_ms, int64_t until_ms,
+    void (*prepare)(void), void (*work)(size_t, void *, void *),
+    void *arg, void *shared, size_t size, struct t_case_result *copy)
+{
+	size_t run, nworkers = max < n ? max : n;
+
+	order.workers = nworkers;
+	order.end = n;
+	order.repeat = 0;
 	order.limit_ms = limit_ms;
 	order.until_ms = until_ms;
 	order.prepare = prepare;
@@ -337,13 +454,15 @@ t_workers(size_t members, size_t n, int64_t limit_ms, int64_t until_ms,
 	if (n == 0)
 		return 0;
 	next_case = t_shared(sizeof(*next_case));
-	ship.members = t_shared(order.members * sizeof(*ship.members));
-	ship.results = t_shared(n * sizeof(*ship.results));
-	sail();
-	memcpy(results, ship.results, n * sizeof(*results));
-	run = count_run();
+	workers = t_shared(nworkers * sizeof(*workers));
+	results = t_shared(n * sizeof(*results));
+	run_cases();
+	repeat_starved(n, limit_ms);
+	order.repeat = 0;
+	memcpy(copy, results, n * sizeof(*results));
+	run = count_run(n);
 	munmap(next_case, sizeof(*next_case));
-	munmap(ship.members, order.members * sizeof(*ship.members));
-	munmap(ship.results, n * sizeof(*ship.results));
+	munmap(workers, nworkers * sizeof(*workers));
+	munmap(results, n * sizeof(*results));
 	return run;
 }

@@ -1,9 +1,15 @@
 /*
- * workers.h - many cases at once, each in a process with a wire of its own
+ * workers.h - many cases at once, each in a process with a link of its own
  *
- * A case that takes seconds of waiting costs no CPU, so that hundreds of them
- * take as long as a few.  A member of the crew takes one case after the other;
- * one that dies or hangs is replaced, and its case says so.
+ * A case that waits for seconds costs no CPU time, so that hundreds of cases
+ * take as long as a few.  A worker is a process that runs one case after the
+ * other.  A worker that dies or hangs is replaced, and its case has failed.
+ *
+ * A case that fails while the machine kept its worker from running has shown
+ * nothing.  Such a case runs again, alone, with a higher priority and with more
+ * time, T_REPEATS times at most.  A case that fails in a worker that ran
+ * whenever it could, that crashes or exits, or that called t_worker_certain()
+ * has failed at once.  What was repeated, and why, is printed.
  */
 #ifndef TEST_WORKERS_H
 #define TEST_WORKERS_H
@@ -12,29 +18,46 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* What is left of a case: where `wrong` is empty it went well. */
+#define T_REPEATS	3
+
+/* The last run of a case: where `wrong` is empty it went well. */
 struct t_case_result {
 	bool	run;
 	int	status;			/* as of waitpid(2), where it died */
+	int	repeats;		/* how often it ran again */
+	bool	starved;		/* its worker was kept from running */
+	int64_t	stall_ms;		/* for so long at a time, at most */
 	int64_t	elapsed_ms;
+	char	measured[120];		/* what says so */
 	char	wrong[2000];
 };
 
 /*
  * Runs the cases 0 to n-1: work(i, arg, shared + i * size) with its first
  * failed ck_assert, if any, in results[i].wrong, and with the fixture of
- * t_case, save its time limit.  `shared` is memory that the crew and its parent
- * share (t_shared); other memory each member has for itself.  prepare is called
- * once in each member, before there is a thread.  A case that takes longer than
- * limit_ms is killed, and none is begun after `until_ms` (t_now_ms; 0: no such
- * end).  Nobody sees what a member prints, but for stderr; there is no t_skip.
- * Whoever calls it has no other threads.  Returns how many were run.
+ * t_case, but not its time limit.  `shared` is memory that the workers and
+ * their parent share (t_shared); a case that runs again finds its part zeroed.
+ * Other memory each worker has for itself.  prepare is called once in each
+ * worker, before it has a thread.  A case that takes longer than limit_ms is
+ * killed.  No case begins after `until_ms` (t_now_ms; 0: no such end), but one
+ * that runs again.  The output of a worker is lost, except for stderr, and
+ * t_skip does not work there.  The caller has no other threads.  Returns how
+ * many cases were run.
  */
-size_t	t_workers(size_t members, size_t n, int64_t limit_ms, int64_t until_ms,
-	    void (*prepare)(void),
+size_t	t_workers(size_t workers, size_t n, int64_t limit_ms,
+	    int64_t until_ms, void (*prepare)(void),
 	    void (*work)(size_t i, void *arg, void *shared),
 	    void *arg, void *shared, size_t size,
 	    struct t_case_result *results);
-void	*t_shared(size_t);		/* zeroed; it lives as long as we do */
+void	*t_shared(size_t);		/* zeroed, never unmapped */
+
+/* For `work`, about the case that runs; elsewhere they say 1, and true. */
+
+/* By how much its limits must grow: 1, and twice as much at each repeat. */
+int	t_worker_patience(void);
+/* Whether a failure counts: it was not starved, or does not run again. */
+bool	t_worker_final(void);
+/* What fails from now on is no matter of time: it does not run again. */
+void	t_worker_certain(void);
 
 #endif /* TEST_WORKERS_H */

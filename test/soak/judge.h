@@ -24,6 +24,7 @@ struct evidence {
 struct judgement {
 	bool	right;			/* it kept the promise */
 	char	wrong[400];		/* in what it did not */
+	bool	timed;			/* a stall of the machine can do that */
 	int64_t	late_us;		/* behind what it had to wait for, */
 	bool	timely;			/* if that is known */
 };

@@ -14,6 +14,7 @@
 #include <graceclose.h>
 
 #include "network/scripted_peer.h"
+#include "network/workers.h"
 #include "soak/run_close.h"
 #include "network/kernel_peer.h"
 #include "support/util.h"
@@ -188,7 +189,9 @@ run_close(const struct plan *p, struct closing *c, struct judgement *j,
 	hear(&e, &ends);
 	t_pause(AFTER_MS);
 	judge(&e, j);
-	if (!j->right || verbose)
+	if (!j->right && !j->timed)
+		t_worker_certain();
+	if ((!j->right && t_worker_final()) || verbose)
 		tell(&e, j->right ? NULL : j->wrong);
 	if (p->scripted)
 		t_peer_gone();

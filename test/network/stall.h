@@ -1,0 +1,24 @@
+/*
+ * stall.h - a thread that measures for how long this process did not run
+ *
+ * The thread sleeps for some milliseconds at a time.  What it sleeps longer is
+ * a stall: the machine had no processor for this process, or a signal stopped
+ * it, which run-delay (support/starved.h) does not count.
+ */
+#ifndef TEST_STALL_H
+#define TEST_STALL_H
+
+#include <stdint.h>
+
+struct stall {
+	int64_t	beat_ms;	/* when the thread ran last; 0: never */
+	int64_t	longest_ms;	/* the longest stall since stall_begin() */
+};
+
+/* One thread a process; the memory may be shared with other processes. */
+void	stall_start(struct stall *);
+void	stall_begin(struct stall *);
+/* The longest stall, one that still goes on included. */
+int64_t	stall_longest_ms(const struct stall *);
+
+#endif /* TEST_STALL_H */
