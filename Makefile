@@ -175,13 +175,14 @@ $(BUILD)/obj/test/%.o: test/%.c Makefile $(FLAGS) | need-check
 	$(CC) $(BASE) $(TEST_INC) $(CHECK_CFLAGS) $(PCAP_CFLAGS) $(CPPFLAGS) \
 	    $(CFLAGS) -c -o $@ $<
 
-# check_faults has fault.c between the library and libc.
+# The suites in test/faults have fault.c between the library and libc.
 FAULTS	= recv send read write getsockopt setsockopt getpeername getsockname \
 	  ioctl fcntl shutdown connect close socket poll pipe eventfd \
 	  epoll_create1 epoll_ctl epoll_wait malloc calloc mmap madvise \
 	  pthread_create pthread_condattr_init pthread_cond_init \
 	  pthread_mutex_init
-$(filter %/check_faults,$(SUITE_BIN)): private WRAP = $(FAULTS:%=-Wl,--wrap=%)
+$(filter $(BUILD)/test/faults/%,$(SUITE_BIN)): private WRAP = \
+    $(FAULTS:%=-Wl,--wrap=%)
 
 # What has a header is a module, for each program that wants it.
 modules	= $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard $(patsubst %.h,%.c,\
