@@ -56,12 +56,14 @@ TOOL_PAGES = $(sort $(wildcard man/*.8))
 WIRED	= one_way_loss forced_reset early_reply
 EXAMPLES = $(WIRED) threads_server epoll_server pool_sweep every_ending
 TOOLS	= closewatch
+RECIPES	= $(basename $(wildcard examples/recipes/*.c))
 BENCHES	= $(patsubst bench/bench_%.c,bench_%,$(wildcard bench/bench_*.c))
 SUITES	= $(basename $(sort $(shell find test -name 'check_*.c')))
 SCRIPTS	= $(sort $(shell find test -name 'check_*.sh'))
 
 EXAMPLE_BIN = $(EXAMPLES:%=$(BUILD)/examples/%)
 TOOL_BIN = $(TOOLS:%=$(BUILD)/tools/%)
+RECIPE_BIN = $(RECIPES:%=$(BUILD)/%)
 BENCH_BIN = $(BENCHES:%=$(BUILD)/bench/%)
 SUITE_BIN = $(SUITES:%=$(BUILD)/%)
 SOAK	= $(BUILD)/$(basename $(shell find test -name soak.c))
@@ -205,6 +207,12 @@ $(BUILD)/examples/%: $(BUILD)/obj/examples/%.o $(BUILD)/obj/examples.a \
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(BSD_LIBS) $(PCAP_LIBS)
 
+# As a reader compiles them: the header, the library, and no more.
+$(BUILD)/examples/recipes/%: examples/recipes/%.c $(HEADER) $(STATIC) Makefile
+	@mkdir -p $(@D)
+	$(CC) $(filter-out -MMD -MP,$(BASE)) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) \
+	    -o $@ $< $(STATIC) -pthread
+
 $(BUILD)/bench/%: $(BUILD)/obj/bench/%.o $(BUILD)/obj/bench.a $(STATIC)
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(BSD_LIBS)
@@ -215,7 +223,7 @@ $(BUILD)/test/%: $(BUILD)/obj/test/%.o $(BUILD)/obj/test.a \
 	$(CC) $(CFLAGS) $(LDFLAGS) $(WRAP) -o $@ $^ $(CHECK_LIBS) $(PCAP_LIBS)
 
 tools: $(TOOL_BIN)
-examples: $(EXAMPLE_BIN)
+examples: $(EXAMPLE_BIN) $(RECIPE_BIN)
 benches: $(BENCH_BIN)
 tests: $(SUITE_BIN) $(SOAK)
 

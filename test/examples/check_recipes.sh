@@ -1,0 +1,28 @@
+#!/bin/sh
+# Each recipe stands alone: at most 150 lines, no header but <graceclose.h> and
+# those of libc, no warning, and its self-check passes.
+cc=${CC:-cc}
+build=${BUILD:-build}
+recipes=$(dirname "$0")/../../examples/recipes
+dir=$(mktemp -d) || exit 1
+trap 'rm -rf "$dir"' EXIT
+status=0
+bad() { echo "check_recipes: $*"; status=1; }
+
+warnings=$(sed -n 's/^WARNINGS[[:space:]]*= *//p' Makefile)
+[ -n "$warnings" ] || bad 'the Makefile has no WARNINGS'
+for source in "$recipes"/*.c; do
+	name=$(basename "$source" .c)
+	[ "$(wc -l <"$source")" -le 150 ] || bad "$name: more than 150 lines"
+	grep '^#include "' "$source" && bad "$name: not alone"
+	sed -n '1,/\*\//p' "$source" | grep -q "^ \* $name.c - recipe: " ||
+	    bad "$name: its head does not say what it is for"
+	grep -q "\`$name.c\`" "$recipes/README.md" ||
+	    bad "$name: README.md does not name it"
+	# shellcheck disable=SC2086 # the words are meant to be split
+	"$cc" -std=c11 -D_GNU_SOURCE -Iinclude $warnings -Werror \
+	    -fsyntax-only "$source" || bad "$name: does not compile"
+	timeout 60 "$build/examples/recipes/$name" >"$dir/out" 2>&1 \
+	    </dev/null || { bad "$name: exit status $?"; cat "$dir/out"; }
+done
+exit $status
