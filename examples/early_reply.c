@@ -33,6 +33,7 @@
 
 #include <graceclose.h>
 
+#include "closewatch/option.h"
 #include "stage/ends.h"
 #include "stage/narrator.h"
 #include "stage/tap.h"
@@ -364,7 +365,7 @@ parse_options(int argc, char *argv[])
 	while ((c = getopt_long(argc, argv, "", options, NULL)) != -1) {
 		switch (c) {
 		case 'r':
-			runs = show_number("--runs", optarg, 1, RUNS_MAX);
+			runs = option_number("--runs", optarg, 1, RUNS_MAX);
 			break;
 		case 'h':
 			usage(stdout, 0);

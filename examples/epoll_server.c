@@ -41,6 +41,7 @@
 
 #include <graceclose.h>
 
+#include "closewatch/option.h"
 #include "stage/ends.h"
 #include "stage/clients.h"
 #include "stage/narrator.h"
@@ -77,7 +78,7 @@ static struct {
 	int	delivered, finished, reset, expired, cut;
 } tally;
 
-static char	reply[GUESTS_REPLY];
+static char	reply[CLIENTS_REPLY];
 static int	epfd, signals, listener;
 static bool	listening, stopping;
 static int64_t	deadline;
@@ -493,7 +494,7 @@ serve_port(void)
 	in_port_t port = (in_port_t)options.port;
 
 	take_signals();
-	listener = guests_listen(&port);
+	listener = clients_listen(&port);
 	show_text("listening on 127.0.0.1 port %d\n", port);
 	run();
 	print_tally();
@@ -507,13 +508,13 @@ party_main(void *arg)
 	in_port_t port = *(const in_port_t *)arg;
 
 	for (int m = 0; m < MANNERS; m++)
-		guests_come(port, (enum manner)m, EACH);
-	guests_all_left();
-	guests_come(port, STAYING, EACH);
-	guests_replied(STAYING);
-	guests_come(port, SILENT, EACH);
+		clients_come(port, (enum manner)m, EACH);
+	clients_all_left();
+	clients_come(port, STAYING, EACH);
+	clients_replied(STAYING);
+	clients_come(port, SILENT, EACH);
 	kill(getpid(), SIGTERM);
-	guests_all_left();
+	clients_all_left();
 	return NULL;
 }
 
@@ -522,7 +523,7 @@ verify(void)
 {
 	for (int m = 0; m < MANNERS; m++)
 		show_expect(m == RESETTING || m == SILENT ||
-		    guests_whole((enum manner)m) ==
+		    clients_whole((enum manner)m) ==
 		    (m == STAYING ? 2 : 1) * EACH,
 		    "a reply was lost, in manner %d", m);
 	show_expect(tally.served == 8 * EACH, "%d were served", tally.served);
@@ -547,13 +548,13 @@ show_itself(void)
 	show_title("One loop that serves, and closes what it served");
 	show_text("\n");
 	take_signals();
-	listener = guests_listen(&port);
+	listener = clients_listen(&port);
 	if ((errno = pthread_create(&thread, NULL, party_main, &port)) != 0)
 		err(1, "pthread_create");
 	run();
 	pthread_join(thread, NULL);
 	print_tally();
-	guests_print();
+	clients_print();
 	verify();
 	show_text("\nThe first %d of each manner came at once; who stayed was "
 	    "reset after %d ms.  Of the last\n%d, who came just before the "
@@ -595,23 +596,23 @@ parse_options(int argc, char *argv[])
 	while ((c = getopt_long(argc, argv, "", names, NULL)) != -1) {
 		switch (c) {
 		case 'p':
-			options.port = show_number("--port", optarg, 0, 65535);
+			options.port = option_number("--port", optarg, 0, 65535);
 			break;
 		case 'n':
-			options.conns = show_number("--conns", optarg, 1,
+			options.conns = option_number("--conns", optarg, 1,
 			    CONNS_MAX);
 			break;
 		case 'i':
-			options.idle_ms = show_number("--idle", optarg, 1,
+			options.idle_ms = option_number("--idle", optarg, 1,
 			    600000);
 			break;
 		case 'd':
-			options.deadline_ms = show_number("--deadline", optarg,
+			options.deadline_ms = option_number("--deadline", optarg,
 			    1, 600000);
 			break;
 		case 'c':
-			options.clients = show_number("--client", optarg, 1,
-			    GUESTS_EACH);
+			options.clients = option_number("--client", optarg, 1,
+			    CLIENTS_EACH);
 			break;
 		case 'h':
 			usage(stdout, 0);
@@ -634,6 +635,6 @@ main(int argc, char *argv[])
 	memset(reply, 'r', sizeof(reply));
 
 	if (options.clients > 0)
-		return guests_visit((in_port_t)options.port, options.clients);
+		return clients_visit((in_port_t)options.port, options.clients);
 	return argc == 1 ? show_itself() : serve_port();
 }

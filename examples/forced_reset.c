@@ -37,6 +37,7 @@
 
 #include <graceclose.h>
 
+#include "closewatch/option.h"
 #include "stage/ends.h"
 #include "stage/narrator.h"
 #include "stage/tap.h"
@@ -191,13 +192,13 @@ client_gives_up(const struct ends *ends)
 }
 
 static void
-client_is_done(struct ends *ends, struct watch *client, double began,
+client_is_done(struct ends *ends, struct reader *client, double began,
     struct outcome *o)
 {
 	double at;
 
-	watch_join(client);
-	o->client_got = watch_end(client);
+	reader_join(client);
+	o->client_got = reader_end(client);
 	o->client_after = client->at - began;
 	at = show_now();
 	close(ends->client.fd);
@@ -209,7 +210,7 @@ static void
 close_on_reader(const struct way *way, struct outcome *o)
 {
 	struct ends ends, client_view, server_view;
-	struct watch client, reader;
+	struct reader client, reader;
 	double began;
 
 	show_scene(way->name);
@@ -218,21 +219,21 @@ close_on_reader(const struct way *way, struct outcome *o)
 	client_view = ends_client_view(&ends);
 	server_view = ends_server_view(&ends);
 	server_view.server.fd = -1;	/* closed under the reader's hands */
-	watch_start(&reader, "reader", &server_view, ends.server.fd, true);
+	reader_start(&reader, "reader", &server_view, ends.server.fd, true);
 	greet(&ends, true);
-	watch_settle(&reader);
-	watch_start(&client, "client", &client_view, ends.client.fd, false);
+	reader_settle(&reader);
+	reader_start(&client, "client", &client_view, ends.client.fd, false);
 	idle(&ends);
 
 	began = call_it(way, &ends, o);
-	o->client_stuck = !watch_over(&client, PATIENCE_MS);
-	o->reader_stuck = !watch_over(&reader, o->client_stuck ? 0 :
+	o->client_stuck = !reader_over(&client, PATIENCE_MS);
+	o->reader_stuck = !reader_over(&reader, o->client_stuck ? 0 :
 	    PATIENCE_MS);
 	if (o->client_stuck)
 		client_gives_up(&ends);
 	client_is_done(&ends, &client, began, o);
-	watch_join(&reader);
-	o->reader_got = watch_end(&reader);
+	reader_join(&reader);
+	o->reader_got = reader_end(&reader);
 	tap_scene_end();
 	ends_close(&ends);
 }
@@ -241,7 +242,7 @@ static void
 close_alone(const struct way *way, struct outcome *o)
 {
 	struct ends ends, client_view;
-	struct watch client;
+	struct reader client;
 	double began;
 
 	show_scene(way->name);
@@ -249,11 +250,11 @@ close_alone(const struct way *way, struct outcome *o)
 	tap_connection(&ends);
 	client_view = ends_client_view(&ends);
 	greet(&ends, false);
-	watch_start(&client, "client", &client_view, ends.client.fd, false);
+	reader_start(&client, "client", &client_view, ends.client.fd, false);
 	idle(&ends);
 
 	began = call_it(way, &ends, o);
-	o->client_stuck = !watch_over(&client, PATIENCE_MS);
+	o->client_stuck = !reader_over(&client, PATIENCE_MS);
 	if (o->client_stuck)
 		client_gives_up(&ends);
 	client_is_done(&ends, &client, began, o);
@@ -288,7 +289,7 @@ close_full(const struct way *way, struct outcome *o)
 {
 	struct ends ends, client_view;
 	struct diag_look client_look, server_look;
-	struct watch client;
+	struct reader client;
 	double began;
 
 	show_scene(way->name);
@@ -300,7 +301,7 @@ close_full(const struct way *way, struct outcome *o)
 	o->went_on = server_look.unacked > 0;
 	show_step(&ends, show_now(), "client", "-", "begins to read only now");
 	client_view = ends_client_view(&ends);
-	watch_start(&client, "client", &client_view, ends.client.fd, false);
+	reader_start(&client, "client", &client_view, ends.client.fd, false);
 	client_is_done(&ends, &client, began, o);
 	o->arrived = client.bytes;
 	tap_scene_end();
@@ -529,10 +530,10 @@ parse_options(int argc, char *argv[])
 	while ((c = getopt_long(argc, argv, "", options, NULL)) != -1) {
 		switch (c) {
 		case 'a':
-			after_ms = show_number("--after", optarg, 1, 60000);
+			after_ms = option_number("--after", optarg, 1, 60000);
 			break;
 		case 'd':
-			data_size = (size_t)show_number("--data", optarg,
+			data_size = (size_t)option_number("--data", optarg,
 			    DATA_MIN, DATA_MAX);
 			break;
 		case 'h':

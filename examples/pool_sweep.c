@@ -35,6 +35,7 @@
 
 #include <graceclose.h>
 
+#include "closewatch/option.h"
 #include "stage/ends.h"
 #include "stage/narrator.h"
 
@@ -332,7 +333,7 @@ parse_options(int argc, char *argv[])
 	while ((c = getopt_long(argc, argv, "", options, NULL)) != -1) {
 		switch (c) {
 		case 'p':
-			pool_size = show_number("--pool", optarg, 1, POOL_MAX);
+			pool_size = option_number("--pool", optarg, 1, POOL_MAX);
 			break;
 		case 'h':
 			usage(stdout, 0);

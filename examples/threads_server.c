@@ -41,6 +41,7 @@
 
 #include <graceclose.h>
 
+#include "closewatch/option.h"
 #include "stage/ends.h"
 #include "stage/clients.h"
 #include "stage/narrator.h"
@@ -61,7 +62,7 @@ static struct {
     .deadline_ms = 3000 };
 
 static struct graceclose_reaper	*reaper;
-static char			 reply[GUESTS_REPLY];
+static char			 reply[CLIENTS_REPLY];
 
 /*
  * What threads wait for beside their sockets: descriptors that turn readable.
@@ -379,7 +380,7 @@ static int
 serve_port(void)
 {
 	in_port_t port = (in_port_t)options.port;
-	int listener = guests_listen(&port);
+	int listener = clients_listen(&port);
 
 	show_text("listening on 127.0.0.1 port %d\n", port);
 	alarm((unsigned)options.seconds);
@@ -402,10 +403,10 @@ party_main(void *arg)
 
 	for (int m = 0; m < MANNERS; m++)
 		if (party->manners & (1u << m)) {
-			guests_come(party->port, (enum manner)m, EACH);
+			clients_come(party->port, (enum manner)m, EACH);
 			came += EACH;
 		}
-	guests_all_left();
+	clients_all_left();
 	while (served < came)		/* who reset may still be queued */
 		show_nap();
 	kill(getpid(), SIGTERM);
@@ -416,17 +417,17 @@ static void
 show_to(unsigned manners)
 {
 	struct party party = { .manners = manners };
-	int listener = guests_listen(&party.port);
+	int listener = clients_listen(&party.port);
 
 	served = own = 0;
 	memset(ended, 0, sizeof(ended));
-	guests_forget();
+	clients_forget();
 	if ((errno = pthread_create(&party.thread, NULL, party_main,
 	    &party)) != 0)
 		err(1, "pthread_create");
 	run(listener);
 	pthread_join(party.thread, NULL);
-	guests_print();
+	clients_print();
 }
 
 static void
@@ -435,7 +436,7 @@ show_plain(void)
 	show_title("As it goes wrong: each thread calls close(2)");
 	options.plain = true;
 	show_to(1u << UPLOADING);
-	show_expect(guests_whole(UPLOADING) < EACH, "close(2) lost nothing");
+	show_expect(clients_whole(UPLOADING) < EACH, "close(2) lost nothing");
 	show_text("\nWhat the client still uploads meets a closed socket, and "
 	    "the RST that answers it\ndestroys the reply that send() had taken "
 	    "whole.\n");
@@ -462,7 +463,7 @@ show_reaper(void)
 	show_to((1u << MANNERS) - 1);
 	for (int m = 0; m < MANNERS; m++)
 		show_expect(m == RESETTING || m == SILENT ||
-		    guests_whole((enum manner)m) == EACH,
+		    clients_whole((enum manner)m) == EACH,
 		    "a reply was lost, in manner %d", m);
 	expect_ended(4 * EACH, EACH, EACH);
 	show_expect(own == 0, "%u closed by their own threads", own);
@@ -530,34 +531,34 @@ parse_options(int argc, char *argv[])
 	while ((c = getopt_long(argc, argv, "", names, NULL)) != -1) {
 		switch (c) {
 		case 'p':
-			options.port = show_number("--port", optarg, 0, 65535);
+			options.port = option_number("--port", optarg, 0, 65535);
 			break;
 		case 't':
-			options.threads = show_number("--threads", optarg, 1,
+			options.threads = option_number("--threads", optarg, 1,
 			    1000);
 			break;
 		case 'n':
-			options.pending = show_number("--pending", optarg, 1,
+			options.pending = option_number("--pending", optarg, 1,
 			    1000000);
 			break;
 		case 'i':
-			options.idle_ms = show_number("--idle", optarg, 1,
+			options.idle_ms = option_number("--idle", optarg, 1,
 			    600000);
 			break;
 		case 'd':
-			options.deadline_ms = show_number("--deadline", optarg,
+			options.deadline_ms = option_number("--deadline", optarg,
 			    1, 600000);
 			break;
 		case 's':
-			options.seconds = show_number("--seconds", optarg, 0,
+			options.seconds = option_number("--seconds", optarg, 0,
 			    86400);
 			break;
 		case 'P':
 			options.plain = true;
 			break;
 		case 'c':
-			options.clients = show_number("--client", optarg, 1,
-			    GUESTS_EACH);
+			options.clients = option_number("--client", optarg, 1,
+			    CLIENTS_EACH);
 			break;
 		case 'h':
 			usage(stdout, 0);
@@ -581,6 +582,6 @@ main(int argc, char *argv[])
 	block_signals();
 
 	if (options.clients > 0)
-		return guests_visit((in_port_t)options.port, options.clients);
+		return clients_visit((in_port_t)options.port, options.clients);
 	return argc == 1 ? show_itself() : serve_port();
 }

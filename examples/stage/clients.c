@@ -23,7 +23,7 @@
 #define PATIENCE_S	10	/* nobody hangs for ever */
 #define STAY_MS		5000	/* unless the server ends it before */
 
-struct guest {
+struct client {
 	enum manner	manner;
 	int		fd;
 	pthread_t	thread;
@@ -32,7 +32,7 @@ struct guest {
 	const char	*end;		/* what its last recv said */
 };
 
-static struct guest	guests[MANNERS][GUESTS_EACH];
+static struct client	clients[MANNERS][CLIENTS_EACH];
 static int		came[MANNERS];
 
 static const char *const manners[MANNERS] = {
@@ -55,7 +55,7 @@ loopback(in_port_t port)
 }
 
 int
-guests_listen(in_port_t *port)
+clients_listen(in_port_t *port)
 {
 	struct sockaddr_in sin = loopback(*port);
 	socklen_t len = sizeof(sin);
@@ -94,7 +94,7 @@ arrive(in_port_t port)
 }
 
 static void
-read_reply(struct guest *g)
+read_reply(struct client *g)
 {
 	char buf[32768];
 	ssize_t n;
@@ -114,14 +114,14 @@ stay(int fd)
 }
 
 static void *
-guest_main(void *arg)
+client_main(void *arg)
 {
 	static const char upload[UPLOAD];
-	struct guest *g = arg;
+	struct client *g = arg;
 	int fd = g->fd;
 
 	if (g->manner != SILENT)
-		ends_send(fd, GUESTS_ASK, strlen(GUESTS_ASK));
+		ends_send(fd, CLIENTS_ASK, strlen(CLIENTS_ASK));
 	if (g->manner == HALF_CLOSING)
 		shutdown(fd, SHUT_WR);
 	if (g->manner == UPLOADING)
@@ -140,25 +140,25 @@ guest_main(void *arg)
 }
 
 void
-guests_come(in_port_t port, enum manner manner, int count)
+clients_come(in_port_t port, enum manner manner, int count)
 {
-	while (count-- > 0 && came[manner] < GUESTS_EACH) {
-		struct guest *g = &guests[manner][came[manner]++];
+	while (count-- > 0 && came[manner] < CLIENTS_EACH) {
+		struct client *g = &clients[manner][came[manner]++];
 
 		memset(g, 0, sizeof(*g));
 		g->manner = manner;
 		g->fd = arrive(port);
-		if ((errno = pthread_create(&g->thread, NULL, guest_main,
+		if ((errno = pthread_create(&g->thread, NULL, client_main,
 		    g)) != 0)
 			err(1, "pthread_create");
 	}
 }
 
 void
-guests_left(enum manner manner)
+clients_left(enum manner manner)
 {
 	for (int i = 0; i < came[manner]; i++) {
-		struct guest *g = &guests[manner][i];
+		struct client *g = &clients[manner][i];
 
 		if (!g->left)
 			pthread_join(g->thread, NULL);
@@ -167,75 +167,75 @@ guests_left(enum manner manner)
 }
 
 int
-guests_whole(enum manner manner)
+clients_whole(enum manner manner)
 {
 	int whole = 0;
 
 	for (int i = 0; i < came[manner]; i++)
-		whole += guests[manner][i].got == GUESTS_REPLY;
+		whole += clients[manner][i].got == CLIENTS_REPLY;
 	return whole;
 }
 
 void
-guests_replied(enum manner manner)
+clients_replied(enum manner manner)
 {
 	double limit = show_now() + PATIENCE_S * 1000;
 
-	while (guests_whole(manner) < came[manner] && show_now() < limit)
+	while (clients_whole(manner) < came[manner] && show_now() < limit)
 		show_nap();
 }
 
 void
-guests_all_left(void)
+clients_all_left(void)
 {
 	for (int m = 0; m < MANNERS; m++)
-		guests_left((enum manner)m);
+		clients_left((enum manner)m);
 }
 
 static int
 by_size(const void *a, const void *b)
 {
-	size_t x = ((const struct guest *)a)->got;
-	size_t y = ((const struct guest *)b)->got;
+	size_t x = ((const struct client *)a)->got;
+	size_t y = ((const struct client *)b)->got;
 
 	return (x > y) - (x < y);
 }
 
 void
-guests_print(void)
+clients_print(void)
 {
 	show_text("\n%-20s %5s %6s %14s  %s\n", "clients", "came", "whole",
 	    "median bytes", "at the end");
 	show_rule(60);
 	for (int m = 0; m < MANNERS; m++) {
-		struct guest *median = &guests[m][came[m] / 2];
+		struct client *median = &clients[m][came[m] / 2];
 
 		if (came[m] == 0)
 			continue;
-		qsort(guests[m], (size_t)came[m], sizeof(guests[m][0]),
+		qsort(clients[m], (size_t)came[m], sizeof(clients[m][0]),
 		    by_size);
 		show_text("%-20s %5d %6d %14zu  %s\n", manners[m], came[m],
-		    guests_whole((enum manner)m), median->got, median->end);
+		    clients_whole((enum manner)m), median->got, median->end);
 	}
 }
 
 void
-guests_forget(void)
+clients_forget(void)
 {
 	memset(came, 0, sizeof(came));
 }
 
 int
-guests_visit(in_port_t port, int count)
+clients_visit(in_port_t port, int count)
 {
 	for (int m = 0; m < MANNERS; m++)
-		guests_come(port, (enum manner)m, count);
-	guests_all_left();
-	guests_print();
+		clients_come(port, (enum manner)m, count);
+	clients_all_left();
+	clients_print();
 	for (int m = 0; m < MANNERS; m++)
 		show_expect(m == RESETTING || m == SILENT ||
-		    guests_whole((enum manner)m) == count,
+		    clients_whole((enum manner)m) == count,
 		    "%s: %d of %d replies were whole", manners[m],
-		    guests_whole((enum manner)m), count);
+		    clients_whole((enum manner)m), count);
 	return show_verdict();
 }

@@ -12,7 +12,7 @@
 #include "stage/reader.h"
 
 static void
-tell(struct watch *w)
+tell(struct reader *w)
 {
 	int error = w->rv == -1 ? errno : 0;
 	char did[64] = "recv(), blocked until now";
@@ -31,9 +31,9 @@ tell(struct watch *w)
 }
 
 static void *
-watch_main(void *arg)
+reader_main(void *arg)
 {
-	struct watch *w = arg;
+	struct reader *w = arg;
 	char buf[4096];
 
 	w->tid = gettid();
@@ -68,14 +68,14 @@ sleeps(pid_t tid)
 }
 
 void
-watch_settle(const struct watch *w)
+reader_settle(const struct reader *w)
 {
 	while (!w->in_recv || !sleeps(w->tid))
 		show_nap();
 }
 
 void
-watch_start(struct watch *w, const char *who, const struct ends *view, int fd,
+reader_start(struct reader *w, const char *who, const struct ends *view, int fd,
     bool echo)
 {
 	pthread_condattr_t attr;
@@ -90,13 +90,13 @@ watch_start(struct watch *w, const char *who, const struct ends *view, int fd,
 	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
 	pthread_cond_init(&w->cond, &attr);
 	pthread_condattr_destroy(&attr);
-	if ((errno = pthread_create(&w->thread, NULL, watch_main, w)) != 0)
+	if ((errno = pthread_create(&w->thread, NULL, reader_main, w)) != 0)
 		err(1, "pthread_create");
-	watch_settle(w);
+	reader_settle(w);
 }
 
 bool
-watch_over(struct watch *w, int timeout_ms)
+reader_over(struct reader *w, int timeout_ms)
 {
 	struct timespec limit;
 	bool over;
@@ -115,7 +115,7 @@ watch_over(struct watch *w, int timeout_ms)
 }
 
 void
-watch_join(struct watch *w)
+reader_join(struct reader *w)
 {
 	pthread_join(w->thread, NULL);
 	pthread_mutex_destroy(&w->lock);
@@ -123,7 +123,7 @@ watch_join(struct watch *w)
 }
 
 const char *
-watch_end(const struct watch *w)
+reader_end(const struct reader *w)
 {
 	return w->error == 0 ? "EOF" : show_errno(w->error);
 }

@@ -13,7 +13,7 @@
 
 #include "stage/ends.h"
 
-struct watch {
+struct reader {
 	struct ends	 view;		/* which end is ours, for the steps */
 	const char	*who;
 	int		 fd;
@@ -33,18 +33,18 @@ struct watch {
 };
 
 /* Read fd until EOF or an error.  Returns when the thread sits in recv. */
-void	watch_start(struct watch *w, const char *who, const struct ends *view,
+void	reader_start(struct reader *w, const char *who, const struct ends *view,
 	    int fd, bool echo);
 
 /* Return when it sits in recv again, or is over. */
-void	watch_settle(const struct watch *w);
+void	reader_settle(const struct reader *w);
 
 /* Wait until it is over, at most so long: whether it is. */
-bool	watch_over(struct watch *w, int timeout_ms);
-void	watch_join(struct watch *w);
+bool	reader_over(struct reader *w, int timeout_ms);
+void	reader_join(struct reader *w);
 
 /* "EOF" or the errno by its name. */
 const char *
-	watch_end(const struct watch *w);
+	reader_end(const struct reader *w);
 
 #endif /* READER_H */

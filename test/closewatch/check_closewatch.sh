@@ -216,7 +216,7 @@ for capture in "$here"/captures/*.pcap; do
 	[ -e "$capture" ] || { skip 'test/captures: there are none'; break; }
 	run 0 -r "$capture"
 	says "$capture" '; connections: '
-	grep 'packets were no' "$dir/out" && bad "$capture: broken packets"
+	grep 'packets were not' "$dir/out" && bad "$capture: broken packets"
 	run 0 -r "$capture" --json
 	is_json "$capture"
 done

@@ -185,12 +185,12 @@ static const struct recording {
 	    FLOW_REFUSED, FLOW_WHY_NONE, S, S, true,
 	    { 0, 0 }, { 0, 0 } } },
 	{ "vanished", {
-	    "server reset it (it knew no such connection); 1000 bytes to the "
+	    "server reset it (no such connection); 1000 bytes to the "
 	    "server lost; the server may not have read all",
 	    FLOW_RESET, FLOW_WHY_GONE, S, S, true,
 	    { 1000, 0 }, { 2000, 3000 } } },
 	{ "fin_timeout", {
-	    "server closed first; server reset it (it knew no such "
+	    "server closed first; server reset it (no such "
 	    "connection); nothing lost; the server may not have read all",
 	    FLOW_RESET, FLOW_WHY_GONE, S, S, true,
 	    { 0, 0 }, { 1000, 3000 } } },

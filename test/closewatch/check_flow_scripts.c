@@ -170,7 +170,7 @@ static const struct script {
 	    { 0, 0 }, { 0, 0 } } },
 	{ "a scanner",
 	    "c S 0; s S. 0 1; c R 1",
-	    { "client reset it (it knew no such connection); nothing lost",
+	    { "client reset it (no such connection); nothing lost",
 	    FLOW_RESET, FLOW_WHY_GONE, C, C, true,
 	    { 0, 0 }, { 0, 0 } } },
 	{ "a SYN of another connection draws an ACK",
@@ -180,12 +180,12 @@ static const struct script {
 	    { 0, 0 }, { 0, 0 } } },
 	{ "the ACK that a SYN drew is answered with a RST",
 	    OPEN "c S 700; s . 1 1; c R 1",
-	    { "client reset it (it knew no such connection); nothing lost",
+	    { "client reset it (no such connection); nothing lost",
 	    FLOW_RESET, FLOW_WHY_GONE, C, C, true,
 	    { 0, 0 }, { 0, 0 } } },
 	{ "a RST before data that is on its way",
 	    OPEN "s P. 1+10 1; s R 1",
-	    { "server reset it (it knew no such connection); 10 bytes to the "
+	    { "server reset it (no such connection); 10 bytes to the "
 	    "client lost",
 	    FLOW_RESET, FLOW_WHY_GONE, S, S, true,
 	    { 0, 10 }, { 0, 10 } } },
@@ -208,7 +208,7 @@ static const struct script {
 	    { 0, 0 }, { 10, 0 } } },
 	{ "a RST that was asked for again",
 	    OPEN "s R 50; c . 1 1; s R 1",
-	    { "server reset it (it knew no such connection); nothing lost",
+	    { "server reset it (no such connection); nothing lost",
 	    FLOW_RESET, FLOW_WHY_GONE, S, S, true,
 	    { 0, 0 }, { 0, 0 } } },
 	{ "a RST behind data that the capture lacks",
@@ -219,7 +219,7 @@ static const struct script {
 	    { 10, 3000 }, { 10, 3000 } } },
 	{ "a RST with the number of the FIN",
 	    OPEN "c F. 1 1; s . 1 2; c R 1",
-	    { "client closed first; client reset it (it knew no such "
+	    { "client closed first; client reset it (no such "
 	    "connection); nothing lost",
 	    FLOW_RESET, FLOW_WHY_GONE, C, C, true,
 	    { 0, 0 }, { 0, 0 } } },
@@ -289,7 +289,7 @@ static const struct script {
 	    { 0, 0 }, { 0, 0 } } },
 	{ "begins with a RST",
 	    "s R 1",
-	    { "server reset it (it knew no such connection); only one "
+	    { "server reset it (no such connection); only one "
 	    "direction was captured; begun before the capture",
 	    FLOW_RESET, FLOW_WHY_GONE, S, S, true,
 	    { 0, 0 }, { 0, 0 } } },
@@ -312,19 +312,19 @@ static const struct script {
 	    { 0, 0 }, { 500, 1000 } } },
 	{ "keep-alive probes without an answer",
 	    OPEN "s . 0 1 @1000; s . 0 1 @1000; s R. 1 1 @1000",
-	    { "server reset it (heard nothing any more); nothing lost",
+	    { "server reset it (no answer to keep-alive); nothing lost",
 	    FLOW_RESET, FLOW_WHY_SILENCE, S, S, true,
 	    { 0, 0 }, { 0, 0 } } },
 	{ "keep-alive probes with a byte, all was read",
 	    OPEN "c P. 1+10 1; s . 1 11; s . 0+1 11 @1000; "
 	    "s . 0+1 11 @1000; s R. 1 11 @1000",
-	    { "server reset it (heard nothing any more); nothing lost; the "
+	    { "server reset it (no answer to keep-alive); nothing lost; the "
 	    "server may not have read all",
 	    FLOW_RESET, FLOW_WHY_SILENCE, S, S, true,
 	    { 0, 0 }, { 10, 0 } } },
 	{ "keep-alive probes after a FIN",
 	    OPEN "s F. 1 1; c . 1 2; s . 1 1 @1000; s R. 2 1 @1000",
-	    { "server closed first; server reset it (heard nothing any more); "
+	    { "server closed first; server reset it (no answer to keep-alive); "
 	    "nothing lost",
 	    FLOW_RESET, FLOW_WHY_SILENCE, S, S, true,
 	    { 0, 0 }, { 0, 0 } } },
@@ -351,7 +351,7 @@ static const struct script {
 	    { 0, 0 }, { 0, 0 } } },
 	{ "begins with keep-alive probes without an answer",
 	    "s . 0 1; s . 0 1 @1000; s R. 1 1 @1000; c F. 1 1; s R 1",
-	    { "server reset it (heard nothing any more); nothing lost; begun "
+	    { "server reset it (no answer to keep-alive); nothing lost; begun "
 	    "before the capture",
 	    FLOW_RESET, FLOW_WHY_SILENCE, S, S, true,
 	    { 0, 0 }, { 0, 0 } } },

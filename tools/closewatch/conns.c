@@ -9,15 +9,15 @@
 #include "closewatch/conns.h"
 
 #define SECOND		((int64_t)1000000)
-#define LINGER		(1 * SECOND)	/* ended, something may come late */
-#define FORGET		(130 * SECOND)	/* told and silent: RTO_MAX is 120 s */
+#define LINGER		(1 * SECOND)	/* ended: a segment may be late */
+#define FORGET		(130 * SECOND)	/* reported: RTO_MAX is 120 s */
 
 /*
- * A connection is in one of three queues, in each of which the first has been
- * there for longest.  What was told stays as long as there is room, so that a
- * segment that comes very late begins no connection.
+ * Each connection is in one of three queues; the first of a queue has been in
+ * it longest.  A reported connection stays until its place is needed, so that a
+ * very late segment does not begin a new one.
  */
-enum stage { OPEN, ENDED, TOLD, STAGES };
+enum stage { OPEN, ENDED, REPORTED, STAGES };
 
 struct conn {
 	struct flow		flow;
@@ -34,12 +34,12 @@ LIST_HEAD(chain, conn);
 struct conns {
 	conns_tell	*tell;
 	void		*arg;
-	struct conn	*all;		/* max of them, */
-	size_t		 used, max;	/* so many were ever used */
+	struct conn	*all;		/* the places, max of them */
+	size_t		 used, max;	/* used: ever taken */
 	struct queue	 queues[STAGES];
 	struct chain	*table;
 	size_t		 chains;	/* a power of two */
-	uint64_t	 secret;	/* nobody shall choose his chain */
+	uint64_t	 secret;	/* or a sender could fill one chain */
 	uint64_t	 dropped, superseded;
 };
 
@@ -122,7 +122,7 @@ conns_find(const struct conns *cs, const struct segment *s)
 {
 	const struct conn *c = find(cs, s);
 
-	return c != NULL && c->stage != TOLD ? &c->flow : NULL;
+	return c != NULL && c->stage != REPORTED ? &c->flow : NULL;
 }
 
 /* --- from queue to queue ------------------------------------------------- */
@@ -153,7 +153,7 @@ static void
 tell(struct conns *cs, struct conn *c, int64_t now)
 {
 	cs->tell(cs->arg, &c->flow, c->over_us);
-	move(cs, c, TOLD, now);
+	move(cs, c, REPORTED, now);
 }
 
 static void
@@ -188,7 +188,10 @@ conns_due(const struct conns *cs)
 
 /* --- a segment ----------------------------------------------------------- */
 
-/* One that was told has no news; one that ended is told a little early. */
+/*
+ * The place for a new connection: of one that was reported; else of one that
+ * ended, which is reported early; else of an open one.
+ */
 static struct conn *
 room(struct conns *cs, int64_t now)
 {
@@ -196,9 +199,10 @@ room(struct conns *cs, int64_t now)
 
 	if (cs->used < cs->max)
 		return &cs->all[cs->used++];
-	if (TAILQ_EMPTY(&cs->queues[TOLD]) && !TAILQ_EMPTY(&cs->queues[ENDED]))
+	if (TAILQ_EMPTY(&cs->queues[REPORTED]) &&
+	    !TAILQ_EMPTY(&cs->queues[ENDED]))
 		tell(cs, TAILQ_FIRST(&cs->queues[ENDED]), now);
-	if ((c = TAILQ_FIRST(&cs->queues[TOLD])) == NULL) {
+	if ((c = TAILQ_FIRST(&cs->queues[REPORTED])) == NULL) {
 		c = TAILQ_FIRST(&cs->queues[OPEN]);
 		cs->dropped++;
 	}
@@ -228,11 +232,11 @@ begin(struct conns *cs, struct conn *c, const struct segment *s, int64_t now)
 	news(cs, c, s, now);
 }
 
-/* The same ports again, as flow_has() knows; or anything after long silence. */
+/* A new connection between the same ports, or a segment after long silence. */
 static bool
 begins_anew(const struct conn *c, const struct segment *s, int64_t now)
 {
-	return (c->stage == TOLD && now - c->since > FORGET) ||
+	return (c->stage == REPORTED && now - c->since > FORGET) ||
 	    !flow_has(&c->flow, s);
 }
 
@@ -257,8 +261,8 @@ conns_feed(struct conns *cs, const struct segment *s, int64_t now)
 		begin(cs, room(cs, now), s, now);
 	} else if (begins_anew(c, s, now)) {
 		supersede(cs, c, s, now);
-	} else if (c->stage == TOLD) {
-		move(cs, c, TOLD, now);	/* sent again: it is not over yet */
+	} else if (c->stage == REPORTED) {
+		move(cs, c, REPORTED, now);	/* a retransmission: not over yet */
 	} else {
 		flow_feed(&c->flow, s);
 		news(cs, c, s, now);

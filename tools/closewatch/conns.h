@@ -1,11 +1,11 @@
 /*
- * conns.h - the connections that a capture shows, so many and no more
+ * conns.h - the connections that a capture shows, up to a maximum
  *
- * One that ended is told of a second later, as something may come late that
- * belongs to it.  When there is no room for one more, the one that has been
- * silent for longest is dropped.
+ * A connection is reported a second after its end, as a late segment may belong
+ * to it.  When all places are taken, the connection that has been silent
+ * longest is dropped.
  *
- * The time is the caller's, in microseconds, and goes forward.
+ * The caller gives the time in microseconds; it never goes back.
  */
 #ifndef CONNS_H
 #define CONNS_H
@@ -18,29 +18,29 @@
 
 struct conns;
 
-/* What is called for each that ended; over_us: when its last segment came. */
+/* Called for each connection that ended; over_us: time of its last segment. */
 typedef void	conns_tell(void *arg, const struct flow *f, int64_t over_us);
 
-/* Room for max; NULL: no memory. */
+/* NULL: no memory for that many. */
 struct conns *conns_open(size_t max, conns_tell *tell, void *arg);
 void	conns_close(struct conns *cs);
 
 void	conns_feed(struct conns *cs, const struct segment *s, int64_t now);
 
-/* Tell of those that ended a second ago; of all that ended. */
+/* Report those that ended a second ago; all that ended. */
 void	conns_tick(struct conns *cs, int64_t now);
 void	conns_tell_all(struct conns *cs, int64_t now);
 
-/* When there is one to tell of; INT64_MAX: nobody knows yet. */
+/* When the next report is due; INT64_MAX: none has ended. */
 int64_t	conns_due(const struct conns *cs);
 
-/* The connection of this segment, until it is told of; else NULL. */
+/* The connection of this segment until it is reported; else NULL. */
 const struct flow *conns_find(const struct conns *cs, const struct segment *s);
 
 struct conns_count {
 	uint64_t	open, half_closed;	/* half_closed are open */
-	uint64_t	dropped;		/* for want of room */
-	uint64_t	superseded;		/* the same ports began anew */
+	uint64_t	dropped;		/* all places were taken */
+	uint64_t	superseded;		/* a new one had the same ports */
 };
 
 struct conns_count

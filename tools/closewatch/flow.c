@@ -5,7 +5,7 @@
 
 #include "closewatch/flow.h"
 
-/* No window is larger (RFC 7323, 2.3): what is farther off is not ours. */
+/* No window is larger (RFC 7323, 2.3): a number beyond is of no use. */
 #define REACH	(1 << 30)
 
 /*
@@ -14,7 +14,7 @@
  */
 #define PATIENCE	900000
 
-/* Sequence numbers go round: a is so much beyond b (RFC 9293, 3.4). */
+/* How far a is after b; sequence numbers wrap (RFC 9293, 3.4). */
 static int32_t
 beyond(uint32_t a, uint32_t b)
 {
@@ -30,8 +30,8 @@ far(const struct flow_side *side, uint32_t seq)
 }
 
 /*
- * Nothing of it that takes numbers was seen: when a capture begins with a
- * keep-alive probe, the number it begins with is one too low.
+ * The side has sent nothing yet that takes sequence numbers.  If a capture
+ * begins with a keep-alive probe, the first number is one too low.
  */
 static bool
 unsure(const struct flow_side *me)
@@ -67,8 +67,8 @@ began_with_probe(struct flow_side *me, uint32_t next)
 }
 
 /*
- * A SYN that belongs to what is known of this side: the same again, or one
- * that was overtaken by what it began.
+ * A SYN of this connection: a retransmission, or one that later segments of
+ * the same side overtook.
  */
 static bool
 own_syn(const struct flow_side *me, const struct segment *s)
@@ -98,8 +98,8 @@ advance(struct flow_side *side, uint32_t to)
 }
 
 /*
- * Its number was acknowledged before it was seen, as captures show it that
- * mix two directions; so far it was taken for a byte, if for anything.
+ * The capture has the acknowledgement before the FIN itself, as happens when
+ * two queues capture the two directions.  Until now the FIN counted as a byte.
  */
 static bool
 was_acked(struct flow_side *me, uint32_t fin, uint64_t sent)
@@ -153,8 +153,8 @@ feed_fin(struct flow *f, int by, const struct segment *s)
 }
 
 /*
- * What is acknowledged was sent, whether the capture has it or not; beyond a
- * FIN there is nothing.
+ * Acknowledged bytes were sent, even if the capture lacks them.  No byte
+ * follows a FIN.
  */
 static void
 feed_ack(struct flow_side *other, uint32_t ack)
@@ -179,11 +179,11 @@ feed_window(struct flow_side *me, const struct flow_side *other,
 }
 
 /*
- * RFC 5961, 3.2: a RST resets when its number is the next that is expected;
- * another one in the window is asked for again with an ACK, and comes again
- * with the right number if it was meant.  Its receiver is where it acknowledged
- * last, or has all that passed.  After a FIN Linux also takes the number of
- * that (tcp_reset_check() in net/ipv4/tcp_input.c).
+ * RFC 5961, 3.2: an RST resets if its number is the next one expected.  To
+ * another number in the window the receiver sends an ACK; a true RST then comes
+ * again with the right number.  The receiver expects the number that it
+ * acknowledged last, or the one after all that passed.  After a FIN, Linux also
+ * accepts the number of the FIN (tcp_reset_check() in net/ipv4/tcp_input.c).
  */
 static bool
 expected(const struct flow_side *me, const struct segment *s)
@@ -193,8 +193,9 @@ expected(const struct flow_side *me, const struct segment *s)
 }
 
 /*
- * A capture may lack what was sent right before the RST.  Who ends his own
- * connection acknowledges just what came; who guesses cannot know.
+ * A capture may lack what was sent right before the RST.  A side that ends its
+ * own connection acknowledges exactly what it received; an attacker who guesses
+ * cannot.
  */
 static bool
 skips(const struct flow_side *me, const struct flow_side *other,
@@ -207,17 +208,18 @@ skips(const struct flow_side *me, const struct flow_side *other,
 }
 
 /*
- * What Linux puts on the wire (test/captures shows each but the last):
+ * What Linux puts on the wire (test/closewatch/captures shows each but
+ * the last):
  *
- * A RST without ACK answers a segment for which there is no socket, or whose
- * data nobody can read any more, and takes its number from there.
+ * An RST without ACK answers a segment for which there is no socket, or whose
+ * data no program can read any more.  It takes its number from that segment.
  *
- * A RST with ACK ends a connection that lived.  close(2) with unread input,
- * SO_LINGER 0 and connect(AF_UNSPEC) send the same; but when nothing was
- * received, nothing was unread.  close(2) first throws the queue away, so that
- * a window that was 0 opens with the RST; connect(AF_UNSPEC) leaves it at 0,
- * and who reads and then aborts mostly opens it before.  And the kernel sends
- * one by itself when its keep-alive probes were not answered.
+ * An RST with ACK ends an established connection.  close(2) with unread input,
+ * SO_LINGER 0 and connect(AF_UNSPEC) send the same one.  But if nothing was
+ * received, nothing was unread.  close(2) discards the receive queue first, so
+ * that a window of 0 opens with the RST.  connect(AF_UNSPEC) leaves the window
+ * at 0; a program that reads and then aborts mostly opens it before.  The
+ * kernel also sends one when its keep-alive probes get no answer.
  */
 static enum flow_why
 cause(const struct flow *f, int by, const struct segment *s)
@@ -238,7 +240,7 @@ cause(const struct flow *f, int by, const struct segment *s)
 	return me->shut && s->window != 0 ? FLOW_WHY_UNREAD : FLOW_WHY_EITHER;
 }
 
-/* Who only sent a SYN knows but one kind of RST (RFC 9293, 3.10.7.3). */
+/* A side that only sent a SYN accepts one RST (RFC 9293, 3.10.7.3). */
 static bool
 refuses(const struct flow *f, int by, const struct segment *s)
 {
@@ -276,8 +278,8 @@ feed_rst(struct flow *f, int by, const struct segment *s)
 }
 
 /*
- * A number that was acknowledged already, to be acknowledged again (RFC 9293,
- * 3.8.4); some send a byte with it.
+ * A keep-alive probe repeats a number that was acknowledged already, to get an
+ * ACK (RFC 9293, 3.8.4).  Some systems send a byte with it.
  */
 static bool
 is_probe(const struct flow_side *me, const struct segment *s)
@@ -308,7 +310,7 @@ feed_other(struct flow *f, int by, const struct segment *s)
 		feed_fin(f, by, s);
 	advance(me, s->seq + segment_span(s));
 	if (s->flags & SEGMENT_ACK) {
-		f->mptcp |= s->mptcp;		/* what was offered is taken */
+		f->mptcp |= s->mptcp;		/* the other side accepts it */
 		feed_ack(other, s->ack);
 		feed_window(me, other, s);
 	}
@@ -329,7 +331,7 @@ flow_feed(struct flow *f, const struct segment *s)
 		feed_other(f, by, s);
 }
 
-/* A SYN and ACK tells of the SYN that it answers. */
+/* A SYN with ACK shows the number of the SYN that it answers. */
 static void
 learn_client(struct flow_side *client, const struct segment *s)
 {
@@ -361,10 +363,10 @@ flow_begin(struct flow *f, const struct segment *s)
 }
 
 /*
- * A SYN to a connection that is still open is answered with an ACK and comes
- * again once that was reset (RFC 5961, 4.2): only the second one begins
- * something.  Where the capture has no end of the old connection, the answer
- * to the SYN tells.
+ * An open connection answers a SYN with an ACK.  The SYN comes again when that
+ * ACK caused a reset (RFC 5961, 4.2); only the second SYN begins a connection.
+ * If the capture lacks the end of the old connection, the answer to the SYN
+ * shows which connection it is.
  */
 bool
 flow_has(const struct flow *f, const struct segment *s)
@@ -447,8 +449,8 @@ one_way(const struct flow *f)
 }
 
 /*
- * A listener that is closed resets whom it had not yet handed over, and a
- * server that never said a word may have been one.
+ * A listening socket that is closed resets the connections in its accept
+ * queue.  A server that sent no data may have been such a socket.
  */
 static const char *
 why(const struct flow *f)
@@ -468,11 +470,11 @@ why(const struct flow *f)
 		if (one_way(f))
 			return "unread input, abort, or silence";
 		if (f->why == FLOW_WHY_SILENCE)
-			return "heard nothing any more";
+			return "no answer to keep-alive";
 		return silent ? "unread input, abort, or never accepted" :
 		    "unread input, or abort";
 	default:
-		return "it knew no such connection";
+		return "no such connection";
 	}
 }
 
@@ -565,8 +567,8 @@ kept_back(const struct flow *f, int side)
 }
 
 /*
- * What the numbers do not say: TCP acknowledged what the program may not have
- * read, and a window of 0 keeps back what was to be sent.
+ * What the numbers do not show: TCP acknowledges bytes that the program may not
+ * have read, and a window of 0 holds bytes back in the send queue.
  */
 static void
 say_doubts(struct text *t, const struct flow *f)

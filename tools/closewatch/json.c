@@ -48,7 +48,7 @@ put_number(const char *key, uint64_t n)
 	printf(", \"%s\": %" PRIu64, key, n);
 }
 
-/* A double has not digits enough for microseconds since 1970. */
+/* A double is not precise enough for microseconds since 1970. */
 static void
 put_time(const char *key, int64_t us)
 {

@@ -1,6 +1,6 @@
 /*
- * json.h - connections that ended, and the summary, for programs: an object a
- * line (RFC 8259); the head of closewatch.c tells what is in them
+ * json.h - the lines for programs: connections that ended, and the summary, one
+ * object a line (RFC 8259); closewatch(8) names the keys
  */
 #ifndef JSON_H
 #define JSON_H

@@ -10,7 +10,7 @@
 #include "closewatch/diag.h"
 #include "closewatch/ladder.h"
 
-#define RUN_MIN		9		/* shorter ones are told in full */
+#define RUN_MIN		9		/* shorter runs are shown in full */
 #define RUN_PAUSE_US	10000		/* ends a run */
 #define INNER		43		/* columns between the two sides */
 #define LABEL_MAX	(INNER - 3)	/* beside two spaces and a head */
@@ -32,7 +32,7 @@ struct pass {
 	bool		reset;
 };
 
-/* A capture that has no SYN has, for us, begun right after it. */
+/* A capture without the SYN counts as begun right after it. */
 static void
 learn_base(struct side *side, uint32_t number)
 {
@@ -61,8 +61,8 @@ number_row(struct pass *p, struct ladder_row *row, const struct segment *s)
 }
 
 /*
- * An RST's own acknowledgement does not count: nobody looks at it (Linux kills
- * the connection first, tcp_validate_incoming()).
+ * The acknowledgement of an RST does not count: Linux ends the connection
+ * before it looks at it (tcp_validate_incoming()).
  */
 static void
 remember(struct pass *p, const struct ladder_row *row)
@@ -139,7 +139,7 @@ receiver_moves(struct side *me, uint8_t flags)
 		got_fin(me);
 }
 
-/* What was seen stands above what follows from the segments. */
+/* A state that the kernel gave overrides one derived from the segments. */
 static void
 settle_state(struct side *side, int seen, int *state, bool *sure)
 {
@@ -173,7 +173,7 @@ make_row(struct pass *p, struct ladder_row *row, const struct wire_segment *w,
 	    &row->server_sure);
 }
 
-/* No state comes back: what was seen once was so as long as it lasted. */
+/* No state returns, so a state that was seen held as long as it lasted. */
 static void
 spread(struct ladder_row *to, const struct ladder_row *from)
 {
@@ -205,7 +205,7 @@ moves_nobody(const struct ladder_row *before, const struct ladder_row *row)
 	    row->server_state == before->server_state;
 }
 
-/* Whether rows[i] has nothing about it that should be told by itself. */
+/* Whether rows[i] may be part of a run: it has nothing special. */
 static bool
 plain(const struct ladder_row *rows, size_t i)
 {
@@ -242,10 +242,10 @@ join(struct ladder_row *run, const struct ladder_row *row)
 	run->end = row->end;
 	run->ack = row->ack;
 	run->window = row->window;
-	run->flags &= row->flags;		/* a PSH that all have */
+	run->flags &= row->flags;		/* PSH only if all have it */
 }
 
-/* The run becomes a row of each kind that is in it, in place. */
+/* Replace the run, in place, by one row of each kind. */
 static size_t
 fold_run(struct ladder_row *rows, size_t n)
 {
@@ -308,7 +308,7 @@ mark(const struct ladder_row *row)
 	return row->again ? "again" : "";
 }
 
-/* As tcpdump: a seq where it means something, a range where data is. */
+/* As tcpdump: seq where it matters, a range where there is data. */
 const char *
 ladder_line(const struct ladder_row *row, char *buf)
 {
@@ -449,7 +449,7 @@ draw_arrow(FILE *out, const struct ladder_row *row, struct ladder_style style)
 	fputs(ladder_plain(row, style), out);
 }
 
-/* A state is told where it is another than the one above. */
+/* A state is shown if it differs from the one above. */
 static const char *
 news(int state, bool sure, int *told, char *buf)
 {

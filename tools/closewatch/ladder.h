@@ -1,6 +1,6 @@
 /*
- * ladder.h - the segments of one connection for the eye: as lines, the way
- * tcpdump(1) has them, or as the ladder of the textbooks
+ * ladder.h - the segments of one connection for people: as lines like those of
+ * tcpdump(8), or as a ladder diagram
  */
 #ifndef LADDER_H
 #define LADDER_H
@@ -16,10 +16,10 @@
 #include "closewatch/live.h"
 
 /*
- * What is told as one: a segment, or a long run of data segments, or of the
- * ACKs in between.  Numbers are relative, as in tcpdump: SYN 0, data from 1.
- * States that nobody saw follow from the segments (RFC 9293, 3.3.2); they are
- * not sure.
+ * One row: a segment, a long run of data segments, or the ACKs between them.
+ * Numbers are relative, as in tcpdump: the SYN is 0, data begins at 1.  Where
+ * the kernel was not asked for a state, it follows from the segments (RFC 9293,
+ * 3.3.2) and is not sure.
  */
 struct ladder_row {
 	int64_t		us;
@@ -29,9 +29,9 @@ struct ladder_row {
 	uint16_t	window;
 	uint8_t		flags;
 	bool		to_server;
-	bool		again;		/* had all been sent before */
+	bool		again;		/* a retransmission */
 	bool		probe;		/* of a closed window */
-	bool		unacked;	/* nobody did before the reset */
+	bool		unacked;	/* not acknowledged before the reset */
 	unsigned	count;
 	int		client_state;
 	int		server_state;
@@ -48,8 +48,8 @@ size_t	ladder_rows(struct ladder_row *rows, const struct wire_segment *w,
 const char *ladder_line(const struct ladder_row *row, char *buf);
 
 /*
- * " CLOSE_WAIT", "(CLOSE_WAIT)" where it is not sure, nothing where it cannot
- * be told: at most 13 wide.
+ * " CLOSE_WAIT", "(CLOSE_WAIT)" if it is not sure, "" if it is unknown: at most
+ * 13 columns.
  */
 #define LADDER_STATE_SIZE	16
 const char *ladder_state(int state, bool sure, char *buf);
@@ -66,7 +66,7 @@ struct ladder_style {
 struct ladder_style
 	ladder_style(FILE *out, bool ascii);
 
-/* Makes a row red (RST), bold (FIN) or yellow (unacked); and ends that. */
+/* Begin red (RST), bold (FIN) or yellow (unacked) for a row; end it. */
 const char *ladder_colour(const struct ladder_row *row,
 	    struct ladder_style style);
 const char *ladder_plain(const struct ladder_row *row,

@@ -26,14 +26,14 @@
 #define KEPT_MAX	16384		/* segments; the oldest go first */
 #define SNAPLEN		128		/* all headers, with all options */
 #define KERNEL_BUFFER	(8 << 20)
-#define SETTLE_US	100		/* from the tap to TCP, with a margin */
+#define SETTLE_US	100		/* from the capture to TCP, with a margin */
 #define QUIET_US	60000		/* a delayed ACK takes 40 ms */
 #define QUIET_LIMIT_US	1000000
 #define PAIRS_MAX	32		/* connections asked for in one go */
 
 struct kept {
 	struct segment	s;
-	int64_t		asked;		/* when the kernel was, 0: not */
+	int64_t		asked;		/* when the kernel was asked; 0: never */
 	int		from_state;
 	int		to_state;
 };
@@ -52,10 +52,10 @@ struct wire {
 	uint64_t	 forgotten;	/* below this */
 	uint64_t	 asked;		/* below this, or too late */
 
-	struct wire_segment *answer;	/* the caller's own */
+	struct wire_segment *answer;	/* what wire_segments() returns */
 };
 
-/* Time stamps of a capture are the wall clock's. */
+/* A capture has the time of the wall clock. */
 static int64_t
 wall_us(void)
 {
@@ -124,8 +124,8 @@ on_loopback(const struct endpoint *e)
 }
 
 /*
- * A listener answers to the ports of a connection that is gone; but of a
- * connection whose SYN was seen LISTEN is no state.
+ * When a connection is gone, the kernel finds the listening socket by its port.
+ * A connection whose SYN was captured cannot be in LISTEN.
  */
 static int
 ask_state(const struct wire *w, const struct endpoint *local,
@@ -157,8 +157,8 @@ ask_both(struct wire *w, uint64_t i)
 }
 
 /*
- * Ask for the connections whose last segment is below `settled`; where there
- * is one more by now, it is that one's turn the next time.
+ * Ask for the connections whose last segment is below `settled`.  If another
+ * segment has arrived since, the next call asks after that one.
  */
 static void
 ask_kernel(struct wire *w, uint64_t settled)
@@ -183,7 +183,7 @@ ask_kernel(struct wire *w, uint64_t settled)
 }
 
 /*
- * A packet passes the tap before it reaches TCP, so the kernel is asked a
+ * The capture gets a packet before TCP does, so the thread asks the kernel a
  * little later.
  */
 static void *
@@ -196,7 +196,7 @@ capture(void *arg)
 	};
 	uint64_t settled;
 
-	prctl(PR_SET_TIMERSLACK, 1UL);	/* a short nap is to be short */
+	prctl(PR_SET_TIMERSLACK, 1UL);	/* naps as short as asked for */
 	while (poll(pfds, 2, w->asked < w->seen ? 0 : -1) != -1 ||
 	    errno == EINTR) {
 		if (pcap_dispatch(w->pcap, -1, keep, (unsigned char *)w) < 0)
@@ -214,7 +214,7 @@ capture(void *arg)
 
 /* --- open and close ------------------------------------------------------ */
 
-/* libpcap drops one of the two copies that loopback shows: out, and in. */
+/* libpcap drops the outgoing one of the two copies that loopback shows. */
 static const char *
 start_pcap(struct wire *w)
 {
@@ -262,7 +262,7 @@ start_file(struct wire *w, const char *name)
 	return NULL;
 }
 
-/* Signals are for the program's own threads. */
+/* The threads of the program take its signals, not this one. */
 static int
 start_thread(struct wire *w)
 {
@@ -294,7 +294,7 @@ start(struct wire *w, const char *pcap_file)
 	return NULL;
 }
 
-/* All but the thread. */
+/* Free everything; the thread has ended. */
 static void
 release(struct wire *w)
 {
@@ -378,7 +378,7 @@ await_quiet(struct wire *w, in_port_t client, in_port_t server)
 	} while (now - last < QUIET_US && now - began < QUIET_LIMIT_US);
 }
 
-/* The answer holds for a segment only if the next came after it. */
+/* The states belong to a segment only if the next one arrived later. */
 static size_t
 collect(struct wire *w, in_port_t client, in_port_t server)
 {

@@ -1,8 +1,8 @@
 /*
- * live.h - what a connection looks like on the wire, while an example runs
+ * live.h - the segments of loopback while an example runs
  *
- * Needs libpcap at build time and the right to capture; without either, wire
- * says so once and the example goes on without.
+ * It needs libpcap at build time and the right to capture.  Without either
+ * wire_open() says so, and the example goes on.
  */
 #ifndef LIVE_H
 #define LIVE_H
@@ -15,9 +15,9 @@
 #include "closewatch/segment.h"
 
 /*
- * A segment, and where both ends stood after it.  The kernel is asked a tenth
- * of a millisecond later; when the next segment is on the wire by then, nobody
- * knows any more.  Only 127.0.0.1 is asked for.
+ * A segment, and the states of both ends after it.  The thread asks the kernel
+ * a tenth of a millisecond later.  If the next segment is there by then, the
+ * states remain unknown.  It asks only for connections of 127.0.0.1.
  */
 struct wire_segment {
 	struct segment	s;
@@ -30,22 +30,21 @@ struct wire_segment {
 struct wire;
 
 /*
- * Captures the TCP segments of loopback from now on; with a file name also
- * into that file, as tcpdump -w does.  NULL: not here, and *why is one line
- * that says so.
+ * Capture the TCP segments of loopback from now on; with a file name also into
+ * that file, as tcpdump -w does.  NULL: *why says in one line why not.
  */
 struct wire *wire_open(const char *pcap_file, const char **why);
 
 /*
- * What was captured of the connection between these two ports (host byte
- * order) since the last wire_forget(), once nothing more has come for a
- * moment.  Valid until the next call.
+ * The segments of the connection between these two ports (host byte order)
+ * since the last wire_forget().  The call waits until no more arrive.  The
+ * result is valid until the next call.
  */
 const struct wire_segment *wire_segments(struct wire *w, in_port_t client,
 	    in_port_t server, size_t *n);
 void	wire_forget(struct wire *w);
 
-/* How many segments, of all connections, came too fast to be captured. */
+/* How many segments, of all connections, the kernel dropped. */
 unsigned wire_missed(struct wire *w);
 
 /* wire_close(NULL) does nothing. */

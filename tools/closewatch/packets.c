@@ -56,7 +56,7 @@ packets_close(struct packets *p)
 	free(p);
 }
 
-/* NULL: segment.h names this one. */
+/* NULL: segment_parse() reads this link type. */
 static const char *
 unread_link(int link)
 {
@@ -115,8 +115,8 @@ set_filter(pcap_t *pcap, int port)
 }
 
 /*
- * AF_PACKET shows what passes lo twice, as it leaves and as it comes in;
- * libpcap keeps the second.
+ * AF_PACKET shows each packet of lo twice, outgoing and incoming; libpcap drops
+ * the first.
  */
 static const char *
 start(struct packets *p, const char *name, int port, char *error)
@@ -181,7 +181,7 @@ packets_file(const char *name, const char **why)
 
 /* --- read ---------------------------------------------------------------- */
 
-/* A file may say anything. */
+/* A file may contain any number. */
 static int64_t
 packet_us(const struct pcap_pkthdr *header)
 {
@@ -228,7 +228,7 @@ packets_read(struct packets *p, int timeout_ms, packets_take *take, void *arg)
 		await(p, timeout_ms);
 	n = pcap_dispatch(p->pcap, BATCH, on_packet, (u_char *)p);
 	if (n < 0 && p->file && p->stopped)
-		return 0;		/* broken off, or EINTR */
+		return 0;		/* interrupted by packets_stop() */
 	return n < 0 ? -1 : n;
 }
 
@@ -238,7 +238,7 @@ packets_error(struct packets *p)
 	return pcap_geterr(p->pcap);
 }
 
-/* Of an interface what has come is still taken, at most a batch. */
+/* On an interface one more batch, of packets that have arrived, is read. */
 void
 packets_stop(struct packets *p)
 {

@@ -9,9 +9,9 @@
 #include "closewatch/segment.h"
 
 /*
- * Link types by the values of <pcap/dlt.h>: who reads packets that he has
- * anyway needs no libpcap.  A raw IP packet has one number in a file and two
- * in programs, 14 being OpenBSD's.
+ * Link types by the values of <pcap/dlt.h>, so that this file needs no libpcap.
+ * A raw IP packet has one number in a file and two in programs; 14 is
+ * OpenBSD's.
  */
 #define LINK_NULL	0
 #define LINK_EN10MB	1
@@ -40,12 +40,12 @@
 #define OPTION_NOP	1
 #define OPTION_MPTCP	30
 
-/* What is left of a packet, while header after header is taken off. */
+/* The rest of a packet, behind the headers that were read. */
 struct rest {
 	const unsigned char	*at;
-	size_t			 have;		/* so much was captured */
-	size_t			 was;		/* so much was on the link */
-	size_t			 length;	/* so much IP says there is */
+	size_t			 have;		/* bytes captured */
+	size_t			 was;		/* bytes on the link */
+	size_t			 length;	/* bytes by the IP header */
 };
 
 static uint16_t
@@ -76,8 +76,9 @@ take(struct rest *r, size_t n)
 }
 
 /*
- * The family of NULL is in the byte order of the machine that captured, and
- * each system has another number for IPv6; the packet itself knows better.
+ * The address family of DLT_NULL has the byte order of the capturing machine,
+ * and each system has its own number for IPv6.  The IP version in the packet
+ * itself decides.
  */
 static int
 bsd_type(const unsigned char *p)
@@ -114,7 +115,7 @@ raw_type(const struct rest *r)
 	}
 }
 
-/* Takes the link's own header off; what comes after it, -1: who knows. */
+/* Take off the header of the link: the type of the next one; -1: unknown. */
 static int
 link_type(int link, struct rest *r)
 {
@@ -163,10 +164,10 @@ set_addresses(struct segment *s, int family, const unsigned char *from,
 }
 
 /*
- * Beyond an IP header there is no more than it says: short frames are padded.
- * A packet that the card is still to cut up, or has put together, may be
- * longer than its header can say, and says 0 (Linux, "BIG TCP"; some TSO
- * drivers before it): then all there is must be taken for it.
+ * The IP header says where the packet ends, as short frames are padded.  A
+ * packet that the card will segment, or has merged, may be longer than its
+ * header can say.  The header then says 0 (Linux, "BIG TCP"; some TSO drivers
+ * before it), and all bytes belong to the packet.
  */
 static void
 set_length(struct rest *r, size_t length)
@@ -192,7 +193,7 @@ ipv4(struct segment *s, struct rest *r)
 	return take(r, header) != NULL;
 }
 
-/* Of a jumbogram the length stands among its hop-by-hop options. */
+/* The length of a jumbogram is a hop-by-hop option. */
 static void
 find_jumbo(struct rest *r, const unsigned char *option, size_t left)
 {
@@ -209,8 +210,7 @@ find_jumbo(struct rest *r, const unsigned char *option, size_t left)
 }
 
 /*
- * Takes one extension header off, and says what comes next; -1 when that is
- * nothing that could be read.
+ * Take off one extension header: the type of the next one; -1: unreadable.
  */
 static int
 extension(int type, struct rest *r, bool may_be_jumbo)

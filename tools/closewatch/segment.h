@@ -1,5 +1,5 @@
 /*
- * segment.h - one TCP segment, as it went over the wire
+ * segment.h - one TCP segment of a capture
  */
 #ifndef SEGMENT_H
 #define SEGMENT_H
@@ -32,15 +32,15 @@ struct segment {
 	uint32_t	length;		/* of the payload, as the headers say */
 	uint16_t	window;		/* not scaled */
 	uint8_t		flags;
-	bool		mptcp;		/* a SYN that says so (RFC 8684) */
+	bool		mptcp;		/* a SYN with MP_CAPABLE (RFC 8684) */
 };
 
 /*
  * Reads a captured packet of a link type of libpcap (DLT_EN10MB, DLT_RAW,
  * DLT_NULL, DLT_LOOP, DLT_LINUX_SLL, DLT_LINUX_SLL2), of which `have` bytes
- * were captured.  It was `was` bytes long: one that IP has no number for
- * (Linux, "BIG TCP") shows its length only so.  False: it is no TCP, or not
- * whole as far as its headers go.  Sets all of *s but the time.
+ * were captured.  On the link it was `was` bytes long, which is the only length
+ * of a packet that is too long for the IP header (Linux, "BIG TCP").  False: it
+ * is no TCP, or a header is cut off.  Sets all of *s except the time.
  */
 bool	segment_parse(struct segment *s, int link, const void *packet,
 	    size_t have, size_t was);
@@ -49,7 +49,7 @@ bool	segment_parse(struct segment *s, int link, const void *packet,
 #define SEGMENT_FLAGS_SIZE	12
 const char *segment_flags(const struct segment *s, char *buf);
 
-/* What it takes of the sequence space: payload, SYN and FIN. */
+/* How many sequence numbers it takes: payload, SYN and FIN. */
 uint32_t segment_span(const struct segment *s);
 
 /* "127.0.0.1.4711", "::1.4711". */

@@ -3,7 +3,7 @@
 
 #include "closewatch/tally.h"
 
-#define TOP	10			/* of the resetters are shown */
+#define TOP	10			/* resetters in a summary */
 
 static const struct {
 	const char	*name, *key;
@@ -21,9 +21,9 @@ static const struct {
 	[TALLY_RESET + FLOW_WHY_ABORT] = { "reset, abort", "reset_abort" },
 	[TALLY_RESET + FLOW_WHY_EITHER] = { "reset, unread input or abort",
 	    "reset_unread_or_abort" },
-	[TALLY_RESET + FLOW_WHY_SILENCE] = { "reset, heard nothing more",
+	[TALLY_RESET + FLOW_WHY_SILENCE] = { "reset, no keep-alive answer",
 	    "reset_silence" },
-	[TALLY_RESET + FLOW_WHY_GONE] = { "reset, it knew no connection",
+	[TALLY_RESET + FLOW_WHY_GONE] = { "reset, no such connection",
 	    "reset_gone" },
 };
 
@@ -73,9 +73,9 @@ count(struct tally_count *c, int by, uint64_t lost)
 }
 
 /*
- * Who sends the most RSTs, in bounded memory (Metwally and others, "Efficient
- * Computation of Frequent and Top-k Elements in Data Streams", 2005): the one
- * with the fewest makes room for somebody new, who inherits the number.
+ * The hosts that send most RSTs, in bounded memory (Metwally and others,
+ * "Efficient Computation of Frequent and Top-k Elements in Data Streams",
+ * 2005): a new host takes the place of the one with the fewest, and its count.
  */
 static struct tally_resetter *
 resetter(struct tally *t, const struct endpoint *who, int side)
@@ -137,7 +137,7 @@ by_conns(const void *a, const void *b)
 	return (x < y) - (x > y);
 }
 
-/* The order of the table means nothing, so it may be sorted as it stands. */
+/* The table has no order of its own, so it is sorted in place. */
 size_t
 tally_top(struct tally *t)
 {

@@ -1,5 +1,5 @@
 /*
- * tally.h - how many connections ended in which way, and who sent the RSTs
+ * tally.h - how many connections ended in which way, and which hosts sent RSTs
  */
 #ifndef TALLY_H
 #define TALLY_H
@@ -21,19 +21,20 @@ enum {
 	TALLY_KINDS = TALLY_RESET + FLOW_WHY_GONE + 1
 };
 
-/* Why someone sent an RST: the kinds from REFUSED on, or it was over. */
+/* Why a host sent an RST: a kind from REFUSED on, or AFTER a normal end. */
 enum { TALLY_AFTER = TALLY_KINDS, TALLY_CAUSES };
 
 struct tally_count {
 	uint64_t	number;
-	uint64_t	by[2];		/* who closed first, or reset */
+	uint64_t	by[2];		/* the side that closed first, or reset */
 	uint64_t	lossy;
 	uint64_t	lost;		/* bytes */
 };
 
 /*
- * Of a client the port is another each time, so it does not count.  The true
- * number of connections is between conns - overcounted and conns.
+ * A host that sent RSTs.  A client has another port each time, so its port is
+ * ignored.  The true number of connections is between conns - overcounted and
+ * conns.
  */
 struct tally_resetter {
 	struct endpoint	who;
@@ -52,10 +53,10 @@ struct tally {
 	size_t		nresetters;
 };
 
-/* One that ended. */
+/* Count a connection that ended. */
 void	tally_conn(struct tally *t, const struct flow *f);
 
-/* Puts those who sent the most first: how many of them are to be shown. */
+/* Sort the resetters, most RSTs first: how many of them a summary shows. */
 size_t	tally_top(struct tally *t);
 
 int	tally_kind(const struct flow *f);
@@ -68,9 +69,9 @@ struct tally_summary {
 	const struct tally *tally;
 	size_t		   top;		/* resetters to show */
 	struct conns_count conns;
-	int		   max;		/* there was room for so many */
+	int		   max;		/* places for connections */
 	int64_t		   us, span_us;	/* now, since the beginning */
-	uint64_t	   missed;	/* packets, by the kernel */
+	uint64_t	   missed;	/* packets that the kernel dropped */
 };
 
 #endif /* TALLY_H */

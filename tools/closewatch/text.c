@@ -126,21 +126,22 @@ resetters_table(const struct tally_summary *s)
 		resetter_line(&s->tally->resetters[i]);
 }
 
-/* Only what is not as it should be is worth a word. */
+/* Lines that appear only when something is wrong. */
 static void
 trouble(const struct tally_summary *s)
 {
 	if (s->conns.dropped > 0)
-		printf("%" PRIu64 " dropped, with no room for more than %d: "
+		printf("%" PRIu64 " dropped, as all %d places were taken: "
 		    "see --max\n", s->conns.dropped, s->max);
 	if (s->conns.superseded > 0)
-		printf("%" PRIu64 " ended unseen: their ports began anew\n",
+		printf("%" PRIu64 " ended unseen: new connections had their "
+		    "ports\n",
 		    s->conns.superseded);
 	if (s->missed > 0)
-		printf("%" PRIu64 " packets missed, so not all is told, or "
-		    "told right\n", s->missed);
+		printf("%" PRIu64 " packets missed: the lines may lack "
+		    "connections, or be wrong\n", s->missed);
 	if (s->tally->not_tcp > 0)
-		printf("%" PRIu64 " packets were no TCP, or broken\n",
+		printf("%" PRIu64 " packets were not TCP, or broken\n",
 		    s->tally->not_tcp);
 }
 

@@ -1,5 +1,5 @@
 /*
- * text.h - connections that ended, and the summary, for the eye
+ * text.h - the lines for people: connections that ended, and the summary
  */
 #ifndef TEXT_H
 #define TEXT_H
@@ -9,7 +9,7 @@
 #include "closewatch/flow.h"
 #include "closewatch/tally.h"
 
-/* To standard output: a line; some lines and tables, at most 95 wide. */
+/* To standard output: one line; lines and tables, at most 102 columns wide. */
 void	text_conn(const struct flow *f, int64_t over_us);
 void	text_summary(const struct tally_summary *s);
 
