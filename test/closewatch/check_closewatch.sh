@@ -1,7 +1,15 @@
 #!/bin/sh
-# closewatch reads captures, whole and broken, tells of each connection that
-# ended and no other, stays within --max, writes JSON that is JSON, and ends at
-# a signal with its summary.
+# closewatch reads captures, whole and broken, and prints each connection that
+# ended and no other.  It stays within --max, writes valid JSON, drops its
+# privileges, and ends at a signal with its summary.
+
+# In a network of its own no other test's connections are captured.
+# shellcheck disable=SC2016 # the inner shell expands it
+if [ -z "${OWN_NETWORK-}" ] &&
+    unshare -n sh -c 'ip link set lo up' 2>/dev/null; then
+	OWN_NETWORK=yes exec unshare -n sh -c \
+	    'ip link set lo up && exec "$0" "$@"' "$0" "$@"
+fi
 program=${BUILD:-build}/tools/closewatch
 here=$(dirname "$0")
 dir=$(mktemp -d) || exit 1
