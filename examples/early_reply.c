@@ -1,17 +1,17 @@
 /*
- * early_reply - how a reply is lost that was sent in full
+ * early_reply - how a client loses a reply that the server sent in full
  *
- * A client uploads 2 MB.  The server sees after the first bytes that it need
- * not read the rest (wrong password, too large, moved elsewhere), sends its
- * reply of 1 MiB, and closes.  Closing a connection on which input is still
- * unread, or still comes in, sends an RST, and an RST destroys the part of the
- * reply that has not left yet (RFC 1122 4.2.2.13, RFC 2525 2.17).  The client
- * gets a part of a reply that send() had taken whole.
+ * A client uploads 2 MB.  After the first bytes the server need not read the
+ * rest (wrong password, too large, moved elsewhere).  It sends its reply of 1
+ * MiB, and closes.  If input is still unread, or still arrives, the kernel
+ * sends an RST.  The RST destroys the part of the reply that has not left yet
+ * (RFC 1122 4.2.2.13, RFC 2525 2.17).  The client gets only a part of a reply
+ * that send() had taken whole.
  *
- * The remedies that are often advised, shutdown() before close(), reading what
- * is there before close(), SO_LINGER, change nothing as long as the client
- * goes on sending.  Reading to the end of the upload does: this is what
- * graceful_close() and linger_close() do.  Each way is run many times.
+ * Often advised are shutdown() before close(), one read before close(), and
+ * SO_LINGER.  They change nothing while the client still sends.  Reading until
+ * the end of the upload helps: graceful_close() and linger_close() do that.
+ * The example runs each way many times.
  *
  * Usage: early_reply [--runs n] [--wire [--ascii]] [--pcap file] [--help]
  */
@@ -43,13 +43,13 @@
 #define REPLY		1048576
 #define CLIENT_SNDBUF	65536		/* the upload takes its time */
 #define LINGER_MS	5000
-#define TIMEOUT_S	10		/* nobody hangs for ever */
+#define TIMEOUT_S	10		/* for send() and recv() */
 #define RUNS_MAX	1000
 
 static int	runs = 50;
 static char	upload[UPLOAD], reply[REPLY];
 
-/* What has come so far, in one go. */
+/* Read what has arrived, once. */
 static void
 drain_once(int fd)
 {
@@ -122,7 +122,7 @@ struct client {
 	struct ends	 view;
 	size_t		 sent;
 	size_t		 got;
-	char		 end[40];	/* how it learned that it was over */
+	char		 end[40];	/* what its last calls returned */
 };
 
 static size_t
@@ -172,7 +172,7 @@ limit_waits(int fd)
 		err(1, "setsockopt SO_RCVTIMEO, SO_SNDTIMEO");
 }
 
-/* The server reads the first of the request, and answers at once. */
+/* The server reads the beginning of the request, and replies at once. */
 static void
 answer_early(const struct ends *view)
 {
@@ -222,7 +222,7 @@ run_once(const struct way *way, struct client *c)
 	return rv;
 }
 
-/* What came of all the runs of one way. */
+/* The outcome of all runs of one way. */
 struct tally {
 	int	whole;
 	int	cut;
@@ -321,13 +321,14 @@ compare(void)
 	    "whole, cut: replies that arrived in full, or not.  At the "
 	    "end, most often: first what the\nclient's send() got, if that "
 	    "failed, then its last recv().\n\n"
-	    "%d of %d cut replies ended with EOF, as if they were whole: an "
-	    "RST is told only once,\nand send() had heard it already.\n",
+	    "%d of %d cut replies ended with EOF, as if they were whole: the "
+	    "kernel reports an RST once,\nand send() had got that error "
+	    "already.\n",
 	    false_eof, cut);
 	show_text("\n"
 	    "As long as the client sends, only reading helps: graceful_close() "
-	    "and linger_close() send\nthe FIN, and throw away what still "
-	    "comes until the reply has been acknowledged.\n");
+	    "and linger_close() send\nthe FIN, and discard input until the "
+	    "client has acknowledged the reply.\n");
 }
 
 static void
@@ -346,7 +347,7 @@ static _Noreturn void
 usage(FILE *out, int status)
 {
 	fprintf(out, "usage: %s [--runs n] " TAP_SYNOPSIS " [--help]\n"
-	    "  --runs n      how often each way is tried (%d)\n" TAP_USAGE,
+	    "  --runs n      run each way n times (%d)\n" TAP_USAGE,
 	    getprogname(), runs);
 	exit(status);
 }

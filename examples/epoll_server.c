@@ -1,18 +1,18 @@
 /*
- * epoll_server - one loop that serves, and closes what it served
+ * epoll_server - one loop that serves connections and closes them
  *
- * A client asks, the server replies with 1 MiB and closes.  To close takes
- * time, as the client may still have to get the reply and to end its side; a
- * loop can neither wait for it nor leave it to close(2), which would destroy
- * the reply where the client still sends.  So the close is one more state of a
- * connection, driven by the same events and timers as the others.
+ * A client asks; the server replies with 1 MiB and closes.  Closing takes time:
+ * the client must still receive the reply and end its side.  The loop cannot
+ * wait for that.  Nor can it call close(2), which would destroy the reply while
+ * the client still sends.  So the close is one more state of a connection,
+ * driven by the same events and timers as the others.
  *
- * A client that asks nothing for --idle ms is closed in the same way.  At
- * SIGTERM or SIGINT the server takes no more clients, closes those that are
- * idle, and lets all others come to their ends for --deadline ms; then it ends
- * who is left, and says how many got everything.
+ * The server closes a client that asks nothing for --idle ms in the same way.
+ * At SIGTERM or SIGINT it accepts no more, closes idle connections, and gives
+ * the others --deadline ms.  Then it aborts the rest, and prints how many
+ * clients got everything.
  *
- * Without arguments it is shown to clients of its own.
+ * Without arguments it serves clients of its own.
  *
  * Usage: epoll_server --port n [--conns n] [--idle ms] [--deadline ms]
  *	  epoll_server --port n --client n
@@ -48,7 +48,7 @@
 
 #define CONNS_MAX	4096
 #define BATCH		64
-#define EACH		4	/* clients of a manner, when shown */
+#define EACH		4	/* clients of a manner, in the demonstration */
 #define SHOWN_IDLE_MS	500
 #define SHOWN_DEADLINE_MS 150
 
@@ -72,7 +72,7 @@ struct conn {
 	size_t			at;	/* its place in timers[] */
 };
 
-/* What came of all who were served. */
+/* The outcome of all connections. */
 static struct {
 	int	served, idle;
 	int	delivered, finished, reset, expired, cut;
@@ -93,7 +93,7 @@ now_ms(void)
 }
 
 /*
- * Timers: every connection has one and is in this heap, the soonest on top.
+ * Timers: each connection has one and is in this heap, the next one on top.
  */
 static struct conn	*timers[CONNS_MAX];
 static size_t		 nconns;
@@ -165,7 +165,7 @@ timers_next(void)
 	return ms <= 0 ? 0 : ms < INT_MAX ? (int)ms : INT_MAX;
 }
 
-/* The listener is not asked while there is no place for one more. */
+/* While all places are taken, the listening socket is not polled. */
 static void
 listen_if(bool wanted)
 {
@@ -197,13 +197,13 @@ count(const struct graceclose_report *report)
 	tally.cut += report->outcome == GRACECLOSE_ABORTED;
 }
 
-/* Over, or ended by us: graceclose_end() then acts as on_expiry says. */
+/* The close is over, or aborted: graceclose_end() then acts by on_expiry. */
 static void
 close_end(struct conn *c)
 {
 	struct graceclose_report report;
 
-	/* First out of the set, as the number is free again afterwards. */
+	/* Out of the set first, as the number may be reused afterwards. */
 	epoll_ctl(epfd, EPOLL_CTL_DEL, c->fd, NULL);
 	graceclose_end(&c->gc, &report);
 	count(&report);
@@ -225,7 +225,7 @@ close_begin(struct conn *c)
 {
 	const struct graceclose_opts opts = {
 		.idle_ms = options.idle_ms,
-		/* Else the kernel keeps those who never end, a minute. */
+		/* Else the kernel keeps those that never end a minute. */
 		.on_expiry = GRACECLOSE_RESET,
 	};
 
@@ -240,7 +240,7 @@ close_begin(struct conn *c)
 	close_step(c);
 }
 
-/* A FIN behind half a reply would make it look whole. */
+/* After half a reply a FIN would look like its end, so this resets. */
 static void
 conn_cut(struct conn *c)
 {
@@ -265,10 +265,10 @@ conn_reply(struct conn *c)
 	if (n == -1 && errno == EAGAIN)
 		timer_set(c, options.idle_ms);
 	else
-		close_begin(c);		/* it knows a dead connection, too */
+		close_begin(c);		/* it also handles a dead connection */
 }
 
-/* A line is a question, whatever it says. */
+/* Any line is a question. */
 static void
 conn_hear(struct conn *c)
 {
@@ -358,7 +358,7 @@ accept_all(void)
 	listen_if(false);		/* until a connection has ended */
 }
 
-/* An end of a connection moves others in the heap, so they are copied. */
+/* Ending a connection moves others in the heap, so this copies them. */
 static void
 for_each(void (*act)(struct conn *))
 {
@@ -371,7 +371,7 @@ for_each(void (*act)(struct conn *))
 		act(all[i]);
 }
 
-/* Whose question is there already is still answered. */
+/* A client whose question has arrived still gets its reply. */
 static void
 stop_idle(struct conn *c)
 {
@@ -389,7 +389,7 @@ stop_late(struct conn *c)
 		conn_cut(c);
 }
 
-/* Who waits in the listener's queue would be reset with it. */
+/* Closing the listener would reset the clients in its accept queue. */
 static void
 stop(void)
 {
@@ -417,8 +417,8 @@ timers_run(void)
 }
 
 /*
- * A connection frees nothing but itself, so no event of the batch is stale;
- * timers and the stop reach others, and come behind it.
+ * A connection frees only itself, so no event of the batch is stale.  Timers
+ * and the stop free other connections, and run after the batch.
  */
 static void
 turn(void)
@@ -464,7 +464,7 @@ run(void)
 	close(signals);
 }
 
-/* The signals that stop the server come as input, in every thread. */
+/* The signals that stop the server are blocked in every thread, and read. */
 static void
 take_signals(void)
 {
@@ -501,7 +501,7 @@ serve_port(void)
 	return 0;
 }
 
-/* Clients of every manner; then some more, and SIGTERM in their midst. */
+/* Clients of every manner; then more, and SIGTERM while they are there. */
 static void *
 party_main(void *arg)
 {
@@ -545,7 +545,7 @@ show_itself(void)
 
 	options.idle_ms = SHOWN_IDLE_MS;
 	options.deadline_ms = SHOWN_DEADLINE_MS;
-	show_title("One loop that serves, and closes what it served");
+	show_title("One loop that serves connections and closes them");
 	show_text("\n");
 	take_signals();
 	listener = clients_listen(&port);
@@ -556,10 +556,11 @@ show_itself(void)
 	print_tally();
 	clients_print();
 	verify();
-	show_text("\nThe first %d of each manner came at once; who stayed was "
-	    "reset after %d ms.  Of the last\n%d, who came just before the "
-	    "SIGTERM, the silent saw EOF and ended; who stayed was cut\nat the "
-	    "deadline, %d ms later, and had all of the reply by then.\n", EACH,
+	show_text("\nThe first %d of each manner came at once.  The server "
+	    "reset those that stayed after %d ms.\nOf the last %d, which came "
+	    "just before the SIGTERM, the silent ones saw EOF and ended.\nThe "
+	    "server aborted the others at the deadline, %d ms later; they had "
+	    "the whole reply by then.\n", EACH,
 	    options.idle_ms, 2 * EACH, options.deadline_ms);
 	return show_verdict();
 }
@@ -568,12 +569,12 @@ static _Noreturn void
 usage(FILE *out, int status)
 {
 	fprintf(out, "usage: %s [options] [--help]\n"
-	    "without options it is shown to clients of its own\n"
-	    "  --port n       of 127.0.0.1 to serve; 0: any that is free (%d)\n"
-	    "  --conns n      connections at once, the others wait (%d)\n"
-	    "  --idle ms      a client's silence, in any state (%d)\n"
-	    "  --deadline ms  to end all at SIGTERM, SIGINT (%d)\n"
-	    "  --client n     be n clients of each manner for the --port\n",
+	    "without options it serves clients of its own\n"
+	    "  --port n       serve 127.0.0.1 port n; 0: any free one (%d)\n"
+	    "  --conns n      at most n connections; other clients wait (%d)\n"
+	    "  --idle ms      how long a client may be silent (%d)\n"
+	    "  --deadline ms  time to end all after SIGTERM or SIGINT (%d)\n"
+	    "  --client n     be n clients of each manner of the --port\n",
 	    getprogname(), options.port, options.conns, options.idle_ms,
 	    options.deadline_ms);
 	exit(status);
@@ -596,7 +597,8 @@ parse_options(int argc, char *argv[])
 	while ((c = getopt_long(argc, argv, "", names, NULL)) != -1) {
 		switch (c) {
 		case 'p':
-			options.port = option_number("--port", optarg, 0, 65535);
+			options.port = option_number("--port", optarg, 0,
+			    65535);
 			break;
 		case 'n':
 			options.conns = option_number("--conns", optarg, 1,
@@ -607,8 +609,8 @@ parse_options(int argc, char *argv[])
 			    600000);
 			break;
 		case 'd':
-			options.deadline_ms = option_number("--deadline", optarg,
-			    1, 600000);
+			options.deadline_ms = option_number("--deadline",
+			    optarg, 1, 600000);
 			break;
 		case 'c':
 			options.clients = option_number("--client", optarg, 1,

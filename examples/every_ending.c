@@ -53,7 +53,7 @@ struct ending {
 	/* Play it; NULL, or what the kernel refused, and errno. */
 	const char	*(*play)(struct ends *ends);
 
-	/* When the capture shows that, there is more to do. */
+	/* When the capture shows this, the second part follows. */
 	bool		 (*when)(const struct flow *f);
 	void		 (*then)(struct ends *ends);
 
@@ -122,7 +122,7 @@ play_in_order(struct ends *ends)
 	return NULL;
 }
 
-/* As epoll_server does; a blocking call would need another thread. */
+/* As epoll_server does: a blocking call would need another thread. */
 static const char *
 play_graceful(struct ends *ends)
 {
@@ -158,8 +158,8 @@ play_close(struct ends *ends)
 }
 
 /*
- * The window of the client is full, and opens with its RST: then it is seen
- * that something was unread.
+ * The client's window is 0, and opens with its RST, which shows that input was
+ * unread.
  */
 static const char *
 play_full(struct ends *ends)
@@ -177,7 +177,7 @@ client_is_full(const struct flow *f)
 	return f->side[FLOW_CLIENT].shut;
 }
 
-/* It has received nothing, so that nothing was unread. */
+/* The client has received nothing, so nothing is unread. */
 static const char *
 play_linger_0(struct ends *ends)
 {
@@ -226,10 +226,10 @@ play_half_close(struct ends *ends)
 }
 
 /*
- * On loopback a FIN arrives before the call that sends it returns, so that
- * two never cross: unless a filter keeps the first from the server until the
- * client sends it again.  The flags are byte 13 of the TCP header, where the
- * filter of a TCP socket begins.
+ * On loopback a FIN arrives before the call that sends it returns, so two FINs
+ * never cross.  Here a filter keeps the first FIN from the server until the
+ * client sends it again.  A filter of a TCP socket begins at the TCP header,
+ * whose byte 13 has the flags.
  */
 static const char *
 play_simultaneous(struct ends *ends)
@@ -256,7 +256,7 @@ play_simultaneous(struct ends *ends)
 	return NULL;
 }
 
-/* A port that nobody listens on: it is bound, and that is all. */
+/* The port is bound, but no socket listens on it. */
 static const char *
 play_refused(struct ends *ends)
 {
@@ -336,7 +336,7 @@ static const struct ending endings[] = {
 		.first = FLOW_CLIENT, .reset_by = -1,
 		.bytes = { REQUEST, REPLY }
 	}, {
-		"the client knocks where nobody listens",
+		"the client connects to a port without a listening socket",
 		play_refused, .kinds = 1u << TALLY_REFUSED,
 		.first = FLOW_SERVER, .reset_by = FLOW_SERVER,
 		.bytes = { 0, 0 }
@@ -387,7 +387,7 @@ await_more(struct monitor *m, const struct ending *e, struct ends *ends)
 	e->then(ends);
 }
 
-/* Until it has ended, and nothing more comes; NULL: it did not end. */
+/* Wait until it has ended and no segment follows; NULL: it did not end. */
 static const struct flow *
 await_end(struct monitor *m, const struct ends *ends)
 {
@@ -439,10 +439,10 @@ show_endings(struct monitor *m)
 	for (const struct ending *e = endings; e->title != NULL; e++)
 		show_ending(m, e);
 	monitor_summary(m);
-	show_text("\nthere, back: what the client sent, the server sent.  "
-	    "What was sent and not acknowledged\nis lost.  What an RST "
-	    "destroyed in a queue is lost, too, before it was sent or before "
-	    "it was\nread, but no capture shows that.\n");
+	show_text("\nthere: bytes from the client; back: bytes from the "
+	    "server.  Bytes that were sent and never\nacknowledged are lost.  "
+	    "An RST may also destroy bytes in a send queue or a receive "
+	    "queue;\nno capture shows these.\n");
 	monitor_close(m);
 	return show_verdict();
 }

@@ -1,21 +1,21 @@
 /*
- * forced_reset - what an RST does, who sends one, and who only seems to
+ * forced_reset - what an RST does, and which calls send one
  *
- * An echo server answers "Hi, gopher?" and closes the connection after a
- * while, although nobody asked for that: a client sits in a blocking read, and
- * the server's own reader thread in another.  The closing thread can call
- * close(), with SO_LINGER off, {1,0} (Go's SetLinger(0)) or {1,1} (Go's
- * SetLinger(1)), or abort_close() or linger_close().  Three parts:
+ * An echo server answers "Hi, gopher?" and closes the connection after a while.
+ * The client then waits in a blocking read, and the server's own reader thread
+ * in another.  The closing thread calls close(), with SO_LINGER off, {1,0}
+ * (Go's SetLinger(0)) or {1,1} (Go's SetLinger(1)), or abort_close(), or
+ * linger_close().  Three parts:
  *
- *	1. with the server's own reader blocked in recv: close() does nothing
- *	   at all then, because that recv still holds the connection;
- *	2. with nobody blocked at the server's end, as in Go, whose runtime
- *	   wakes the reader before it closes;
- *	3. with a client that does not read, and bytes in the send queue: here
- *	   the ways differ in what arrives.
+ *	1. The server's own reader is blocked in recv().  close() then has no
+ *	   effect, because that recv() still holds the connection.
+ *	2. No thread is blocked at the server's end, as in Go, whose runtime
+ *	   wakes the reader before it closes.
+ *	3. The client does not read, and the send queue has bytes.  The ways
+ *	   differ in what arrives.
  *
- * The last lines answer, from what was measured, the question with which many
- * a text on SetLinger(0) ends: and what if it were SetLinger(1)?
+ * Many texts on SetLinger(0) end with a question: what if it were SetLinger(1)?
+ * The last lines answer it from the measurements.
  *
  * Usage: forced_reset [--after ms] [--data bytes] [--wire [--ascii]]
  *	[--pcap file] [--help]
@@ -45,12 +45,12 @@
 
 #define HELLO		"Hi, gopher?"
 #define HELLO_SIZE	(sizeof(HELLO) - 1)
-#define PATIENCE_MS	300		/* for somebody who may never wake */
+#define PATIENCE_MS	300		/* for a thread that may never wake */
 #define LINGER_MS	300		/* what linger_close() is given */
 #define SETTLE_MS	2000		/* for the last acknowledgement */
 #define CLIENT_RCVBUF	16384
 #define WIDTH		95
-#define DATA_MIN	(128 * 1024)	/* more than the client has room for */
+#define DATA_MIN	(128 * 1024)	/* more than the receive queue holds */
 #define DATA_MAX	(1024 * 1024)
 
 static int	after_ms = 200;
@@ -113,13 +113,13 @@ struct outcome {
 	double		 took;		/* ms, of the closing call */
 	const char	*client_got;	/* EOF or an errno, at the end */
 	double		 client_after;	/* ms after the call was made */
-	bool		 client_stuck;	/* only its own SHUT_WR moved things */
+	bool		 client_stuck;	/* until its own SHUT_WR */
 	const char	*reader_got;	/* the server's own reader, part 1 */
 	bool		 reader_stuck;
 	size_t		 sent;		/* part 3: what send() took */
-	size_t		 queued;	/* of it, not yet with the client */
+	size_t		 queued;	/* of it, not yet acknowledged */
 	size_t		 arrived;
-	bool		 went_on;	/* the kernel still had it afterwards */
+	bool		 went_on;	/* the kernel sent after close() */
 };
 
 static struct outcome	with_reader[WAYS], alone[WAYS], full[WAYS];
@@ -148,7 +148,7 @@ call_it(const struct way *way, struct ends *ends, struct outcome *o)
 	return began;
 }
 
-/* "Hi, gopher?" to the server; its echo comes from the reader, or from us. */
+/* "Hi, gopher?" to the server; the reader or this thread echoes it. */
 static void
 greet(const struct ends *ends, bool server_has_reader)
 {
@@ -176,7 +176,7 @@ idle(const struct ends *ends)
 	    after_ms);
 }
 
-/* Who has not been woken gets unstuck by the client's end of its side. */
+/* If a thread still waits, the client ends its side, which wakes it. */
 static void
 client_gives_up(const struct ends *ends)
 {
@@ -218,7 +218,7 @@ close_on_reader(const struct way *way, struct outcome *o)
 	tap_connection(&ends);
 	client_view = ends_client_view(&ends);
 	server_view = ends_server_view(&ends);
-	server_view.server.fd = -1;	/* closed under the reader's hands */
+	server_view.server.fd = -1;	/* closed while the reader uses it */
 	reader_start(&reader, "reader", &server_view, ends.server.fd, true);
 	greet(&ends, true);
 	reader_settle(&reader);
@@ -262,7 +262,7 @@ close_alone(const struct way *way, struct outcome *o)
 	ends_close(&ends);
 }
 
-/* The client does not read: what its queue does not hold stays in ours. */
+/* The client does not read: its receive queue fills, then the send queue. */
 static void
 fill(const struct ends *ends, struct outcome *o)
 {
@@ -373,7 +373,7 @@ is(const char *got, const char *name)
 	return strcmp(got, name) == 0;
 }
 
-/* Part 1: only the verbs, which come last, act on the connection. */
+/* Part 1: only the verbs, the last two, act on the connection. */
 static void
 expect_with_reader(void)
 {
@@ -430,7 +430,7 @@ expect_full(void)
 	    "linger_close() took %.1f ms", full[LINGER_VERB].took);
 }
 
-/* The question, answered from the runs above. */
+/* The answer to the question, from the runs above. */
 static void
 answer(void)
 {
@@ -462,33 +462,33 @@ answer(void)
 static void
 part_1(void)
 {
-	show_title("Part 1: the server's own reader sits in recv()");
+	show_title("Part 1: the server's own reader waits in recv()");
 	for (int i = 0; i < WAYS; i++)
 		close_on_reader(&ways[i], &with_reader[i]);
 	print_with_reader();
 	expect_with_reader();
 	show_text("(later: when the client ended its side)\n\n"
-	    "close() takes away the descriptor, but the recv() under way "
-	    "keeps the connection: no FIN,\nno RST, whatever SO_LINGER says, "
-	    "until the reader wakes for another reason.  The verbs\nact on "
-	    "the connection: abort_close() woke the client with %s and the "
-	    "reader with %s.\n(A reader that comes back to recv() once more "
-	    "would use a descriptor number that is no\nlonger its own: stop "
-	    "your readers before you close.)\n",
+	    "close() removes the descriptor, but the blocked recv() keeps "
+	    "the connection.  The kernel\nsends no FIN and no RST, whatever "
+	    "SO_LINGER says, until the reader wakes for another reason.\nThe "
+	    "verbs act on the connection: abort_close() woke the client with "
+	    "%s and the\nreader with %s.  (A reader that calls recv() again "
+	    "would use a descriptor number that may\nbelong to another file: "
+	    "stop your readers before you close.)\n",
 	    with_reader[ABORT].client_got, with_reader[ABORT].reader_got);
 }
 
 static void
 part_2(void)
 {
-	show_title("Part 2: nobody at the server's end is blocked");
+	show_title("Part 2: no thread at the server's end is blocked");
 	for (int i = 0; i < WAYS; i++)
 		close_alone(&ways[i], &alone[i]);
 	print_alone();
 	expect_alone();
 	show_text("\n"
-	    "Who waited, waited for the acknowledgement of the FIN, which "
-	    "kernels like to delay.\n");
+	    "A call that waited waited for the acknowledgement of the FIN, "
+	    "which kernels delay.\n");
 }
 
 static void
@@ -555,8 +555,8 @@ main(int argc, char *argv[])
 
 	show_title("Closing by force: FIN, RST, or nothing at all");
 	show_text("\n"
-	    "A client says \"%s\" to an echo server, reads the answer, and "
-	    "sits in the next read.\n%d ms later the server closes.  What "
+	    "A client sends \"%s\" to an echo server, reads the answer, and "
+	    "waits in the next read.\n%d ms later the server closes.  What "
 	    "does that read get?\n", HELLO, after_ms);
 	show_legend();
 	tap_open();

@@ -1,18 +1,17 @@
 /*
- * pool_sweep - a client's pool of idle connections, looked at before use
+ * pool_sweep - a client checks its pool of idle connections before use
  *
  * A client keeps connections to a server, to send the next request without a
- * handshake.  While they lie idle the server ends some: it has its own limits,
- * or was started anew.  Nothing tells the client.  The write of the next
- * request on such a connection succeeds where a FIN came, and the request has
- * vanished: the server never saw it.  Where something unread is waiting, an
- * error page that came before the FIN, or what belongs to an older request, it
- * is taken for the reply.
+ * handshake.  Meanwhile the server ends some of them: it has its own limits, or
+ * it was restarted.  No call of the client fails at that moment.  After a FIN
+ * the write of the next request succeeds, but the server never gets the
+ * request.  If unread input waits, such as an error page before the FIN or a
+ * part of an older reply, the client takes it for the reply.
  *
- * graceclose_probe_many() looks at all of them in one poll(2), consumes
- * nothing, and says what came: input, a FIN, an RST.  An idle connection has
- * none of these; those that have are replaced.  Shown without the sweep, then
- * with it.
+ * graceclose_probe_many() checks all of them with one poll(2) and consumes
+ * nothing.  It reports input, a FIN or an RST.  A usable idle connection has
+ * none of these; the client replaces the others.  The example runs without the
+ * check first, then with it.
  *
  * Usage: pool_sweep [--pool n] [--help]
  */
@@ -45,9 +44,9 @@
 
 static int		pool_size = 40;
 static struct ends	pool[POOL_MAX];
-static unsigned char	bits[POOL_MAX];	/* what the probe said */
+static unsigned char	bits[POOL_MAX];	/* from graceclose_probe_many() */
 
-/* What a server does to a connection that lies idle. */
+/* What the server does to an idle connection. */
 static void
 nothing(struct ends *ends)
 {
@@ -93,8 +92,8 @@ enum { OPEN, FIN, STRAY_FIN, STRAY, RST, FATES };
 static const struct {
 	const char	*name;
 	void		(*befall)(struct ends *);
-	int		 bits;		/* what a probe is to say */
-	bool		 vanishes;	/* the next request, unless replaced */
+	int		 bits;		/* what the probe must report */
+	bool		 vanishes;	/* the next request, without a check */
 } fates[FATES] = {
 	[OPEN] = { "did nothing", nothing, 0, false },
 	[FIN] = { "closed it", fin, GRACECLOSE_FIN, true },
@@ -104,14 +103,14 @@ static const struct {
 	[RST] = { "reset it", rst, GRACECLOSE_RST, false },
 };
 
-/* What came of the requests on connections of one fate. */
+/* The requests on connections to which the server did the same. */
 struct tally {
 	int	conns;
 	int	replaced;
-	int	taken;			/* send() said so */
+	int	taken;			/* send() returned success */
 	int	served;			/* the server got it */
 	int	right;			/* its reply came back */
-	int	wrong;			/* something else did */
+	int	wrong;			/* other input was read for it */
 };
 
 static void
@@ -131,8 +130,8 @@ empty_pool(void)
 }
 
 /*
- * Nothing is under way on an idle connection, so there is nothing to be
- * graceful with: abort_close() never waits, whatever has become of it.
+ * An idle connection has nothing to deliver, so abort_close() is right: it
+ * never waits, whatever the state of the connection.
  */
 static void
 replace(struct ends *ends)
@@ -144,9 +143,10 @@ replace(struct ends *ends)
 }
 
 /*
- * The sweep.  Any bit is one too many: what is unread on an idle connection is
- * no reply to a request that has yet to be sent.  That is why the number which
- * graceclose_probe_many() returns, those with FIN or RST, is not enough.
+ * The check.  Any bit makes a connection unusable: unread input is no reply to
+ * a request that was not sent yet.  The return value of
+ * graceclose_probe_many() counts only those with FIN or RST, so it is not
+ * enough.
  */
 static void
 sweep(struct tally t[FATES])
@@ -165,7 +165,7 @@ sweep(struct tally t[FATES])
 	}
 }
 
-/* The server's program, where it still has the connection. */
+/* The server, if it still has the connection. */
 static bool
 serve(const struct ends *ends)
 {
@@ -187,7 +187,7 @@ exchange(struct ends *ends, int number, struct tally *t)
 	snprintf(line, sizeof(line), "request %d\n", number);
 	snprintf(expected, sizeof(expected), "reply to request %d\n", number);
 	if (ends_send(ends->client.fd, line, LINE) != LINE)
-		return;			/* at least it was told */
+		return;			/* the client got an error */
 	t->taken++;
 	t->served += serve(ends);
 	if (poll(&pfd, 1, PATIENCE_MS) != 1 ||
@@ -261,7 +261,7 @@ without_sweep(void)
 {
 	struct tally t[FATES] = { 0 }, all;
 
-	show_title("A request on each connection, without a look");
+	show_title("A request on each connection, without a check");
 	fill_pool();
 	use_pool(t);
 	empty_pool();
@@ -275,9 +275,9 @@ without_sweep(void)
 	show_expect(t[STRAY].wrong == t[STRAY].conns &&
 	    t[STRAY_FIN].wrong == t[STRAY_FIN].conns, "no wrong reply");
 	show_text("\n%d of %d requests vanished: send() took them, the server "
-	    "never got them.  %d replies were\nwrong: what had been waiting was "
-	    "read for the answer.  Only the %d on reset connections were\n"
-	    "refused at once.\n", all.taken - all.served, all.conns, all.wrong,
+	    "never got them.  %d replies were\nwrong: the client read older "
+	    "input as the reply.  Only the %d on reset connections failed\n"
+	    "at once.\n", all.taken - all.served, all.conns, all.wrong,
 	    all.conns - all.taken);
 }
 
@@ -304,11 +304,11 @@ with_sweep(void)
 	    "%d replaced, %d served, %d right", all.replaced, all.served,
 	    all.right);
 	show_text("\n"
-	    "Every request was served, and has its own reply.  The sweep, with "
-	    "%d new connections, took\n%.1f ms.  What the server does after the "
-	    "look is not seen: that gap is small, not closed, and\na request "
-	    "that must not be sent twice is only certain when its reply is "
-	    "here.\n", all.replaced, took);
+	    "The server served every request, and each got its own reply.  The "
+	    "check, with %d new\nconnections, took %.1f ms.  It does not see "
+	    "what the server does afterwards: that gap is small,\nnot closed.  "
+	    "A request that must not be sent twice is certain only when its "
+	    "reply has arrived.\n", all.replaced, took);
 }
 
 static _Noreturn void
@@ -333,7 +333,8 @@ parse_options(int argc, char *argv[])
 	while ((c = getopt_long(argc, argv, "", options, NULL)) != -1) {
 		switch (c) {
 		case 'p':
-			pool_size = option_number("--pool", optarg, 1, POOL_MAX);
+			pool_size = option_number("--pool", optarg, 1,
+			    POOL_MAX);
 			break;
 		case 'h':
 			usage(stdout, 0);
@@ -351,10 +352,10 @@ main(int argc, char *argv[])
 	setprogname(argv[0]);
 	parse_options(argc, argv);
 
-	show_title("A pool of idle connections, and what became of them");
-	show_text("\nA client has %d connections to a server.  While they lie "
-	    "idle the server lets every\nfifth be, closes, resets or writes to "
-	    "the others.\n", pool_size);
+	show_title("A pool of idle connections, and what the server did");
+	show_text("\nA client has %d connections to a server.  While they are "
+	    "idle, the server leaves every fifth\nalone, and closes, resets or "
+	    "writes to the others.\n", pool_size);
 	without_sweep();
 	with_sweep();
 	return show_verdict();

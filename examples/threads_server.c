@@ -1,16 +1,15 @@
 /*
- * threads_server - a thread for each connection, one reaper for their ends
+ * threads_server - a thread for each connection, one reaper that closes them
  *
- * A client asks, the server replies with 1 MiB and closes.  The thread that
- * replied could wait for the client to get it all and to end its side, but a
- * slow client would then hold a thread, and 64 of them the server.  So a
- * thread hands its connection to the reaper and is free for the next one; one
- * thread of the library's sees all of them to their ends, and says by a hook
- * whom it could not serve well.
+ * A client asks; the server replies with 1 MiB and closes.  The thread could
+ * wait until the client has received all and ended its side.  But a slow client
+ * would then hold a thread, and 64 slow clients all 64.  So the thread hands
+ * its connection to the reaper and is free.  One thread of the library drives
+ * all closes, and calls a function of the server when one has ended.
  *
- * Without arguments it is shown to clients of its own: polite ones, some that
- * still upload while they are answered, some that reset, some silent.  First,
- * for the uploading ones alone, as it goes wrong with close(2).
+ * Without arguments the server serves clients of its own: polite ones, some
+ * that upload while it replies, some that reset, some that send nothing.  First
+ * it shows, with uploading clients only, what close(2) loses.
  *
  * Usage: threads_server --port n [--threads n] [--pending n] [--idle ms]
  *	    [--deadline ms] [--seconds n] [--plain]
@@ -46,7 +45,7 @@
 #include "stage/clients.h"
 #include "stage/narrator.h"
 
-#define EACH		4	/* clients of a manner, when shown */
+#define EACH		4	/* clients of a manner, in the demonstration */
 #define SHOWN_IDLE_MS	500
 
 static struct {
@@ -65,17 +64,17 @@ static struct graceclose_reaper	*reaper;
 static char			 reply[CLIENTS_REPLY];
 
 /*
- * What threads wait for beside their sockets: descriptors that turn readable.
+ * Descriptors that threads wait for beside their sockets.
  * places is a semaphore, one for each thread that may still be started.
  */
 static int		signals, places, stopping, late;
-static sigset_t		stop_set;	/* what signals tells of */
+static sigset_t		stop_set;	/* the signals that stop it */
 
 static atomic_uint	served;
 static atomic_uint	own;		/* closed by their own threads */
 static atomic_uint	ended[GRACECLOSE_INVALID + 1];	/* by outcome */
 
-/* Who is served by a thread, then closed by the reaper: its cookie. */
+/* A connection: a thread serves it, then it is the cookie of its close. */
 struct visitor {
 	int		fd;
 	unsigned	number;
@@ -83,9 +82,8 @@ struct visitor {
 };
 
 /*
- * The end of a visitor.  This is called by the reaper's thread, or by the one
- * that called graceclose_reaper_close(), so it takes no time and no lock of
- * theirs.
+ * The end of a connection.  The caller is the reaper's thread, or a thread in
+ * graceclose_reaper_close(), so this takes little time and no lock of theirs.
  */
 static void
 visitor_done(void *arg, void *cookie, const struct graceclose_report *report)
@@ -104,24 +102,24 @@ visitor_done(void *arg, void *cookie, const struct graceclose_report *report)
 }
 
 /*
- * Close and forget.  After a 0 the visitor is the reaper's, and may be freed
- * already.  After a -1 the descriptor is still ours: there are as many closes
- * under way as the server allows itself.  A thread can wait as well, and while
- * it does it takes no new client, which is what the server needs now.
+ * Close and forget.  After 0 the connection belongs to the reaper, and may be
+ * freed already.  After -1 the descriptor still belongs to this thread: as many
+ * closes are under way as the server allows.  The thread then waits itself.
+ * Meanwhile it takes no new client, which is what a full server needs.
  */
 static void
 visitor_close(struct visitor *v)
 {
 	struct graceclose_opts opts = {
 		.idle_ms = options.idle_ms,
-		/* Else the kernel keeps those who never end, a minute. */
+		/* Else the kernel keeps those that never end a minute. */
 		.on_expiry = GRACECLOSE_RESET,
 	};
 	struct graceclose_report report;
 
 	if (graceclose_reaper_close(reaper, v->fd, &opts, v) == 0)
 		return;
-	opts.timeout_ms = options.deadline_ms;	/* a stop does not wake it */
+	opts.timeout_ms = options.deadline_ms;	/* no signal ends it earlier */
 	graceclose(v->fd, &opts, &report);
 	own++;
 	visitor_done(NULL, v, &report);
@@ -142,7 +140,7 @@ ready(int fd, short events, int enough)
 	return poll(pfd, 2, options.idle_ms) > 0 && pfd[1].revents == 0;
 }
 
-/* A line, or what a client had to say instead: whether it asked. */
+/* Read a line, or what the client sends instead: whether it asked. */
 static bool
 hear(int fd)
 {
@@ -163,7 +161,7 @@ hear(int fd)
 	return false;
 }
 
-/* False: the client takes no more, but is not dead either. */
+/* False: the client reads no more, but the connection is not dead. */
 static bool
 answer(int fd)
 {
@@ -176,18 +174,18 @@ answer(int fd)
 		n = send(fd, reply + sent, sizeof(reply) - sent,
 		    MSG_DONTWAIT | MSG_NOSIGNAL);
 		if (n == -1 && errno != EAGAIN)
-			break;		/* the close will say how it died */
+			break;		/* the close reports the error */
 		if (n > 0)
 			sent += (size_t)n;
 	}
 	return true;
 }
 
-/* A FIN behind half a reply would make it look whole. */
+/* After half a reply a FIN would look like its end, so this resets. */
 static void
 visitor_cut(struct visitor *v)
 {
-	show_text("  client %u, port %d: takes no more, reset\n", v->number,
+	show_text("  client %u, port %d: reads no more, reset\n", v->number,
 	    v->port);
 	abort_close(v->fd);
 	free(v);
@@ -245,7 +243,7 @@ serving(int fd)
 	return pfd[1].revents == 0;
 }
 
-/* As long as all threads are busy who comes waits in the kernel's queue. */
+/* While all threads are busy, new clients wait in the accept queue. */
 static void
 serve(int listener)
 {
@@ -258,7 +256,7 @@ serve(int listener)
 		if (fd != -1)
 			visitor_start(fd, ntohs(sin.sin_port));
 		else if (errno == EMFILE || errno == ENFILE)
-			poll(NULL, 0, 100);	/* closes give some back */
+			poll(NULL, 0, 100);	/* until closes free some */
 	}
 }
 
@@ -273,8 +271,8 @@ time_left(void)
 }
 
 /*
- * Nobody new; threads that wait for a question give up; those that reply have
- * until the deadline.  Then all threads have ended.
+ * Accept no more; threads that wait for a question give up; threads that reply
+ * have until the deadline.  On return all threads have ended.
  */
 static void
 stop(int listener)
@@ -324,14 +322,15 @@ hire_reaper(void)
 }
 
 /*
- * The closes have what is left of the deadline; free cuts the rest, and tells
- * of each.  By now nobody is left who could hand one more to the reaper.
+ * The closes have what is left of the deadline.  Then graceclose_reaper_free()
+ * ends the rest, and reports each.  No thread is left that could hand over
+ * another connection.
  */
 static void
 dismiss_reaper(void)
 {
 	if (graceclose_reaper_flush(reaper, time_left()) == -1)
-		show_text("  the deadline has passed: what is left is cut\n");
+		show_text("  the deadline has passed: the rest is aborted\n");
 	print_stats();
 	graceclose_reaper_free(reaper);
 	reaper = NULL;
@@ -365,7 +364,7 @@ run(int listener)
 	close(late);
 }
 
-/* Before there is a thread: they all inherit it. */
+/* Before the first thread starts, as threads inherit the mask. */
 static void
 block_signals(void)
 {
@@ -388,7 +387,7 @@ serve_port(void)
 	return 0;
 }
 
-/* Bring clients, and stop the server when they have left. */
+/* Start clients, and stop the server when they have left. */
 struct party {
 	pthread_t	thread;
 	in_port_t	port;
@@ -407,7 +406,7 @@ party_main(void *arg)
 			came += EACH;
 		}
 	clients_all_left();
-	while (served < came)		/* who reset may still be queued */
+	while (served < came)		/* a reset one may still be queued */
 		show_nap();
 	kill(getpid(), SIGTERM);
 	return NULL;
@@ -437,8 +436,8 @@ show_plain(void)
 	options.plain = true;
 	show_to(1u << UPLOADING);
 	show_expect(clients_whole(UPLOADING) < EACH, "close(2) lost nothing");
-	show_text("\nWhat the client still uploads meets a closed socket, and "
-	    "the RST that answers it\ndestroys the reply that send() had taken "
+	show_text("\nThe upload reaches a closed socket.  The RST that the "
+	    "kernel sends then destroys the\nreply that send() had taken "
 	    "whole.\n");
 	options.plain = false;
 }
@@ -467,10 +466,10 @@ show_reaper(void)
 		    "a reply was lost, in manner %d", m);
 	expect_ended(4 * EACH, EACH, EACH);
 	show_expect(own == 0, "%u closed by their own threads", own);
-	show_text("\nWho asked and did not reset has the whole reply.  The "
-	    "threads were free at once; the\nreaper found out who did not get "
-	    "all (ECONNRESET), and who did not end its side\n(ETIMEDOUT, "
-	    "after %d ms).\n", options.idle_ms);
+	show_text("\nEach client that asked and did not reset has the whole "
+	    "reply.  The threads were free at\nonce.  The reaper reported "
+	    "clients that did not get all (ECONNRESET), and clients that\ndid "
+	    "not end their side (ETIMEDOUT, after %d ms).\n", options.idle_ms);
 }
 
 static void
@@ -497,15 +496,15 @@ static _Noreturn void
 usage(FILE *out, int status)
 {
 	fprintf(out, "usage: %s [options] [--help]\n"
-	    "without options it is shown to clients of its own\n"
-	    "  --port n       of 127.0.0.1 to serve; 0: any that is free (%d)\n"
-	    "  --threads n    at once, the others wait (%d)\n"
-	    "  --pending n    closes under way at once in the reaper (%d)\n"
-	    "  --idle ms      a client's silence, in any phase (%d)\n"
-	    "  --deadline ms  to end all at SIGTERM, SIGINT (%d)\n"
-	    "  --seconds n    end after that; 0: serve on (%d)\n"
-	    "  --plain        close(2), to see what it loses\n"
-	    "  --client n     be n clients of each manner for the --port\n",
+	    "without options it serves clients of its own\n"
+	    "  --port n       serve 127.0.0.1 port n; 0: any free one (%d)\n"
+	    "  --threads n    at most n threads; other clients wait (%d)\n"
+	    "  --pending n    at most n closes under way in the reaper (%d)\n"
+	    "  --idle ms      how long a client may be silent (%d)\n"
+	    "  --deadline ms  time to end all after SIGTERM or SIGINT (%d)\n"
+	    "  --seconds n    end after n seconds; 0: never (%d)\n"
+	    "  --plain        close with close(2), to see what it loses\n"
+	    "  --client n     be n clients of each manner of the --port\n",
 	    getprogname(), options.port, options.threads, options.pending,
 	    options.idle_ms, options.deadline_ms, options.seconds);
 	exit(status);
@@ -531,7 +530,8 @@ parse_options(int argc, char *argv[])
 	while ((c = getopt_long(argc, argv, "", names, NULL)) != -1) {
 		switch (c) {
 		case 'p':
-			options.port = option_number("--port", optarg, 0, 65535);
+			options.port = option_number("--port", optarg, 0,
+			    65535);
 			break;
 		case 't':
 			options.threads = option_number("--threads", optarg, 1,
@@ -546,8 +546,8 @@ parse_options(int argc, char *argv[])
 			    600000);
 			break;
 		case 'd':
-			options.deadline_ms = option_number("--deadline", optarg,
-			    1, 600000);
+			options.deadline_ms = option_number("--deadline",
+			    optarg, 1, 600000);
 			break;
 		case 's':
 			options.seconds = option_number("--seconds", optarg, 0,

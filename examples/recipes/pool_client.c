@@ -1,7 +1,7 @@
 /*
  * pool_client.c - recipe: a client that keeps idle connections
  *
- * For clients of HTTP, of databases and of caches, which use a connection again.
+ * For clients of HTTP, databases and caches, which use a connection again.
  * The server may have closed an idle connection meanwhile.  A request that is
  * written to it fails or is lost.  peer_closed() asks before the write, without
  * a packet and without reading input.

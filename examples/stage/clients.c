@@ -20,8 +20,8 @@
 
 #define UPLOAD		2000000
 #define SNDBUF		65536	/* the upload takes its time */
-#define PATIENCE_S	10	/* nobody hangs for ever */
-#define STAY_MS		5000	/* unless the server ends it before */
+#define PATIENCE_S	10	/* for send() and recv() */
+#define STAY_MS		5000	/* or until the server resets */
 
 struct client {
 	enum manner	manner;
@@ -104,7 +104,7 @@ read_reply(struct client *g)
 	g->end = n == 0 ? "EOF" : show_errno(errno);
 }
 
-/* Long enough for a server to lose its patience; POLLHUP: it has. */
+/* Until the server ends the connection (POLLHUP). */
 static void
 stay(int fd)
 {

@@ -1,9 +1,9 @@
 /*
- * clients.h - the clients that a server meets: one polite, one that uploads on
- * while it is answered, one that resets, one that never says a word...
+ * clients.h - clients of a server: polite ones, some that upload while the
+ * server replies, some that reset, some that send nothing...
  *
- * Each asks by a line of text, and gets CLIENTS_REPLY bytes and the end of the
- * connection for an answer.
+ * A client sends a line of text.  The server replies with CLIENTS_REPLY bytes
+ * and closes.
  */
 #ifndef CLIENTS_H
 #define CLIENTS_H
@@ -14,22 +14,22 @@
 #include <stddef.h>
 
 #define CLIENTS_ASK	"a reply, please\n"
-#define CLIENTS_REPLY	1048576	/* more than leaves at once */
+#define CLIENTS_REPLY	1048576	/* more than the send queue holds */
 #define CLIENTS_EACH	32	/* of one manner, at most */
 
 enum manner {
 	POLITE,				/* asks, reads to the end, closes */
-	HALF_CLOSING,			/* says after the question: no more */
-	UPLOADING,			/* sends 2 MB on before it reads */
-	RESETTING,			/* asks, and is gone with an RST */
+	HALF_CLOSING,			/* sends its FIN after the question */
+	UPLOADING,			/* sends 2 MB more before it reads */
+	RESETTING,			/* asks, then sends an RST */
 	SILENT,				/* asks nothing, closes on EOF */
 	STAYING,			/* reads to the end, does not close */
 	MANNERS
 };
 
 /*
- * So many more of a manner come to 127.0.0.1, each with a thread of its own.
- * They are connected on return.
+ * Connect so many more clients of a manner to 127.0.0.1, each with a thread of
+ * its own.  On return they are connected.
  */
 void	clients_come(in_port_t port, enum manner manner, int count);
 
@@ -43,14 +43,14 @@ void	clients_all_left(void);
 /* How many of that manner got the whole reply. */
 int	clients_whole(enum manner manner);
 
-/* What they saw; then begin anew. */
+/* Print what they received; forget them all. */
 void	clients_print(void);
 void	clients_forget(void);
 
-/* n of each come, leave, and are told of: the exit status of a client. */
+/* n of each manner come and leave; the result is printed: an exit status. */
 int	clients_visit(in_port_t port, int count);
 
-/* Where clients go: a listener on 127.0.0.1, and which port it has got. */
+/* A listening socket on 127.0.0.1, and its port. */
 int	clients_listen(in_port_t *port);
 
 #endif /* CLIENTS_H */

@@ -18,8 +18,8 @@
 #define AWAIT_MS	5000
 
 /*
- * One segment on the way must not make a step look different from run to run,
- * so an answer goes out without Nagle's delay.
+ * Without Nagle's delay an answer leaves at once, so that a step looks the same
+ * in every run.
  */
 static void
 no_delay(int fd)
@@ -108,7 +108,8 @@ look_by_descriptor(int fd, struct diag_look *look)
 }
 
 static void
-look_without_descriptor(in_port_t local, in_port_t remote, struct diag_look *look)
+look_without_descriptor(in_port_t local, in_port_t remote,
+    struct diag_look *look)
 {
 	int diag = diag_open();
 
@@ -118,8 +119,8 @@ look_without_descriptor(in_port_t local, in_port_t remote, struct diag_look *loo
 }
 
 /*
- * When a connection has ended in order the descriptor says CLOSE, while the
- * kernel keeps the TIME_WAIT apart from it.
+ * After a normal end TCP_INFO of the descriptor says CLOSE.  The kernel keeps
+ * TIME_WAIT in another structure.
  */
 static void
 look_at(const struct end *end, const struct end *other, struct diag_look *look)
@@ -139,7 +140,8 @@ look_at(const struct end *end, const struct end *other, struct diag_look *look)
 }
 
 void
-ends_look(const struct ends *ends, struct diag_look *client, struct diag_look *server)
+ends_look(const struct ends *ends, struct diag_look *client,
+    struct diag_look *server)
 {
 	look_at(&ends->client, &ends->server, client);
 	look_at(&ends->server, &ends->client, server);

@@ -1,6 +1,6 @@
 /*
  * ends.h - the two ends of one TCP connection over loopback, and what the
- * kernel says of each.
+ * kernel says of each
  */
 #ifndef ENDS_H
 #define ENDS_H
@@ -13,10 +13,9 @@
 #include "closewatch/diag.h"
 
 /*
- * An end whose descriptor was closed, or was handed to a closing verb that is
- * still at work, has fd -1: nobody else may use that number any more.  The
- * kernel often keeps the connection a while longer, so it is looked up by its
- * ports instead.
+ * An end has fd -1 if its descriptor was closed, or if a closing verb is at
+ * work on it: no other code may use that number any more.  The kernel often
+ * keeps the connection longer, so ends_look() then finds it by its ports.
  */
 struct end {
 	int		fd;
@@ -31,10 +30,10 @@ struct ends {
 /* Connect; a rcvbuf that is not 0 keeps the client's receive queue small. */
 void	ends_open(struct ends *ends, int rcvbuf);
 
-/* Close what is still open.  What a dead connection says does not matter. */
+/* Close the descriptors that are still open, and ignore errors. */
 void	ends_close(struct ends *ends);
 
-/* The same connection as a thread sees it that has only one descriptor. */
+/* The same connection, for a thread that uses only one descriptor. */
 struct ends
 	ends_client_view(const struct ends *ends);
 struct ends
@@ -51,7 +50,7 @@ bool	ends_await(const struct ends *ends, unsigned client, unsigned server);
 /* Wait until all that the client sent was acknowledged; 5 s at most. */
 bool	ends_await_acked(const struct ends *ends);
 
-/* Send all of it, blocking; how much was taken, errno says what stopped it. */
+/* Send all, blocking: how many bytes send() took; after an error, errno. */
 size_t	ends_send(int fd, const void *data, size_t size);
 
 #endif /* ENDS_H */

@@ -36,8 +36,8 @@ static pthread_mutex_t	steps_lock = PTHREAD_MUTEX_INITIALIZER;
 static int		expected, missed;
 
 /*
- * A reset connection counts its FIN in the send queue for ever, if one was
- * sent, and does not tell it from a byte.
+ * A reset connection that had sent a FIN keeps it in the send queue, where the
+ * kernel counts it as a byte.
  */
 static const char *
 show_unacked(const struct diag_look *look)
@@ -160,7 +160,7 @@ by_time(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
-/* The queues are told where they differ from the step before. */
+/* The queues are printed where they differ from the step before. */
 void
 show_scene_end(void)
 {
@@ -222,23 +222,24 @@ void
 show_legend(void)
 {
 	printf("\n"
-	    "  FIN          \"I will send nothing more\": the other side reads "
-	    "to the end, then gets 0 (EOF)\n"
-	    "  RST          \"I know nothing of this connection\": it is dead "
-	    "at once on both sides\n"
+	    "  FIN          its sender sends nothing more: the peer reads to "
+	    "the end, then gets 0 (EOF)\n"
+	    "  RST          its sender has ended the connection: it is dead at "
+	    "once on both sides\n"
 	    "  ESTABLISHED  open both ways\n"
-	    "  FIN_WAIT1/2  its FIN went out, not yet / already acknowledged; "
+	    "  FIN_WAIT1/2  it sent its FIN, not yet / already acknowledged; "
 	    "it may still receive\n"
-	    "  CLOSE_WAIT   the other side's FIN came; it may still send\n"
-	    "  LAST_ACK     both FINs went out, its own is not yet "
+	    "  CLOSE_WAIT   it received the peer's FIN; it may still send\n"
+	    "  LAST_ACK     both sides sent a FIN; its own is not yet "
 	    "acknowledged\n"
-	    "  TIME_WAIT    ended in order; the kernel remembers it a while\n"
-	    "  CLOSE, gone  nothing is left of it (the program still holds the "
-	    "descriptor, or not)\n\n"
-	    "ms: when the call was made or, of a call that waits, when it "
-	    "returned.  got: what it returned,\nor its errno.  TCP: the state "
-	    "of each end just after.  ^: what waits in the queues then, where\n"
-	    "that is news.\n");
+	    "  TIME_WAIT    it ended normally; the kernel keeps the ports a "
+	    "minute\n"
+	    "  CLOSE, gone  the kernel has ended it (the program still has a "
+	    "descriptor, or none)\n\n"
+	    "ms: when the call was made; if the call waits, when it "
+	    "returned.  got: what it returned, or its\nerrno.  TCP: the state "
+	    "of each end just after.  ^: the bytes in the queues then, where "
+	    "they changed.\n");
 }
 
 void

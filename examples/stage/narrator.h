@@ -1,6 +1,6 @@
 /*
- * narrator.h - the narrator of the examples: who did what, when, what it got,
- * and in which state that left TCP at both ends.
+ * narrator.h - the output of the examples: which end made which call, when,
+ * what the call returned, and the TCP state of both ends after it
  */
 #ifndef NARRATOR_H
 #define NARRATOR_H
@@ -13,10 +13,10 @@
 struct ends;
 
 /*
- * A scene is a heading, steps, and an end that prints the steps in the order
- * in which they happened: threads may tell theirs at the same time.  Its
- * clock starts with it.  Outside a scene steps are dropped, so that the same
- * code can run many times without a word.
+ * A scene is a heading, steps, and an end that prints the steps in the order of
+ * their times; several threads may add steps.  The clock starts with the scene.
+ * Outside a scene steps are ignored, so that the same code can run many times
+ * without output.
  */
 void	show_scene(const char *title);
 void	show_step(const struct ends *ends, double at, const char *who,
@@ -24,7 +24,7 @@ void	show_step(const struct ends *ends, double at, const char *who,
 	    __attribute__((format(printf, 5, 6)));
 void	show_scene_end(void);
 
-/* A line among the steps that is not a step of anybody's. */
+/* A line among the steps that belongs to neither end. */
 void	show_line(double at, const char *fmt, ...)
 	    __attribute__((format(printf, 2, 3)));
 
@@ -48,8 +48,8 @@ void	show_text(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 void	show_rule(int width);
 
 /*
- * Each example looks at its own outcome: what is not as expected is said, and
- * the exit status tells.
+ * Each example checks its own outcome.  It prints what differs from the
+ * expectation, and show_verdict() is its exit status.
  */
 void	show_expect(bool ok, const char *fmt, ...)
 	    __attribute__((format(printf, 2, 3)));

@@ -1,5 +1,5 @@
 /*
- * reader.h - a thread that sits in a blocking recv, and tells what woke it.
+ * reader.h - a thread that waits in a blocking recv(), and what ended the wait
  */
 #ifndef READER_H
 #define READER_H
@@ -14,7 +14,7 @@
 #include "stage/ends.h"
 
 struct reader {
-	struct ends	 view;		/* which end is ours, for the steps */
+	struct ends	 view;		/* its end, for the steps */
 	const char	*who;
 	int		 fd;
 	bool		 echo;		/* send back what comes */
@@ -32,14 +32,14 @@ struct reader {
 	double		 at;		/* when, in ms of the scene */
 };
 
-/* Read fd until EOF or an error.  Returns when the thread sits in recv. */
+/* Read fd until EOF or an error.  On return the thread waits in recv(). */
 void	reader_start(struct reader *w, const char *who, const struct ends *view,
 	    int fd, bool echo);
 
-/* Return when it sits in recv again, or is over. */
+/* Return when the thread waits in recv() again, or has ended. */
 void	reader_settle(const struct reader *w);
 
-/* Wait until it is over, at most so long: whether it is. */
+/* Wait until the thread has ended, at most that long: whether it has. */
 bool	reader_over(struct reader *w, int timeout_ms);
 void	reader_join(struct reader *w);
 

@@ -1,5 +1,5 @@
 /*
- * flow_want.h - what flow.h must say of a connection, compared with what it says
+ * flow_want.h - what flow.h must say of a connection, and the comparison
  */
 #ifndef TEST_FLOW_WANT_H
 #define TEST_FLOW_WANT_H

@@ -262,7 +262,7 @@ conns_feed(struct conns *cs, const struct segment *s, int64_t now)
 	} else if (begins_anew(c, s, now)) {
 		supersede(cs, c, s, now);
 	} else if (c->stage == REPORTED) {
-		move(cs, c, REPORTED, now);	/* a retransmission: not over yet */
+		move(cs, c, REPORTED, now);	/* sent again: not over */
 	} else {
 		flow_feed(&c->flow, s);
 		news(cs, c, s, now);

@@ -40,7 +40,7 @@ const struct flow *conns_find(const struct conns *cs, const struct segment *s);
 struct conns_count {
 	uint64_t	open, half_closed;	/* half_closed are open */
 	uint64_t	dropped;		/* all places were taken */
-	uint64_t	superseded;		/* a new one had the same ports */
+	uint64_t	superseded;		/* by one with the same ports */
 };
 
 struct conns_count

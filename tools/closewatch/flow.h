@@ -29,7 +29,7 @@ enum flow_end {				/* how it ended, so far */
 	FLOW_REFUSED			/* an RST answered the SYN */
 };
 
-enum flow_why {				/* the cause of an RST, where it shows */
+enum flow_why {				/* the cause of an RST, if it shows */
 	FLOW_WHY_NONE,
 	FLOW_WHY_UNREAD,		/* closed with unread input */
 	FLOW_WHY_LATE_DATA,		/* data arrived after the close */

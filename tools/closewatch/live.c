@@ -26,14 +26,14 @@
 #define KEPT_MAX	16384		/* segments; the oldest go first */
 #define SNAPLEN		128		/* all headers, with all options */
 #define KERNEL_BUFFER	(8 << 20)
-#define SETTLE_US	100		/* from the capture to TCP, with a margin */
+#define SETTLE_US	100		/* from the capture to TCP, and more */
 #define QUIET_US	60000		/* a delayed ACK takes 40 ms */
 #define QUIET_LIMIT_US	1000000
 #define PAIRS_MAX	32		/* connections asked for in one go */
 
 struct kept {
 	struct segment	s;
-	int64_t		asked;		/* when the kernel was asked; 0: never */
+	int64_t		asked;		/* when the kernel was; 0: never */
 	int		from_state;
 	int		to_state;
 };

@@ -26,7 +26,7 @@ enum { TALLY_AFTER = TALLY_KINDS, TALLY_CAUSES };
 
 struct tally_count {
 	uint64_t	number;
-	uint64_t	by[2];		/* the side that closed first, or reset */
+	uint64_t	by[2];		/* side that closed first, or reset */
 	uint64_t	lossy;
 	uint64_t	lost;		/* bytes */
 };
