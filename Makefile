@@ -71,7 +71,7 @@ SOAK	= $(BUILD)/$(basename $(shell find test -name soak.c))
 STATIC_OBJ = $(LIB_SRC:%.c=$(BUILD)/static/%.o)
 SHARED_OBJ = $(LIB_SRC:%.c=$(BUILD)/shared/%.o)
 
-.PHONY: all lib tools examples tests benches demo bench
+.PHONY: all lib tools examples tests benches demo picture bench
 .PHONY: check check-programs check-scripts asan tsan valgrind coverage
 .PHONY: matrix soak fuzz model lint
 .PHONY: install install-tools uninstall clean dist help
@@ -93,6 +93,7 @@ help:
 	@echo '                the suites with ASan and UBSan, with TSan, under valgrind'
 	@echo 'make coverage   what of lib/ the suites run, and what they do not'
 	@echo 'make examples   the programs of examples/, not run'
+	@echo 'make picture    $(PICTURE) again, from a new capture'
 	@echo 'make tools      closewatch(8)'
 	@echo 'make install    to DESTDIR, PREFIX [$(PREFIX)], LIBDIR, INCLUDEDIR, SBINDIR,'
 	@echo '                MANDIR; closewatch, too, where pkg-config finds libpcap'
@@ -232,6 +233,16 @@ demo: $(TOOL_BIN) $(EXAMPLE_BIN)
 	    case ' $(WIRED) ' in *" $$e "*) wire=--wire ;; *) wire= ;; esac; \
 	    $(BUILD)/examples/$$e $$wire || exit 1; echo; \
 	done
+
+# To capture takes root, or a namespace in which one is root.
+PICTURE	= examples/one_way_loss.svg
+CAPTURE	= if [ "$$(id -u)" -eq 0 ]; then "$$@"; \
+	  else unshare -Urn sh -c 'ip link set lo up && "$$@"' sh "$$@"; fi
+
+picture: $(BUILD)/examples/one_way_loss
+	@set -- $< --svg $(PICTURE); { $(CAPTURE); } >$(BUILD)/picture.log || \
+	    { tail -n 3 $(BUILD)/picture.log; exit 1; }
+	@echo $(PICTURE)
 
 bench: $(BENCH_BIN)
 	@for b in $(BENCH_BIN); do $$b || exit 1; done

@@ -18,7 +18,7 @@
  * instead, a recv of no bytes, is asked the same questions as peer_closed().
  *
  * Usage: one_way_loss [--idle ms] [--size bytes] [--wire [--ascii]]
- *	[--pcap file] [--help]
+ *	[--pcap file] [--svg file] [--help]
  */
 #include <sys/socket.h>
 
@@ -41,6 +41,7 @@
 
 #include "stage/ends.h"
 #include "stage/narrator.h"
+#include "stage/picture.h"
 #include "stage/tap.h"
 
 #define SIZE_MAX_MESSAGE 32768
@@ -79,6 +80,8 @@ client_writes(struct ends *ends, struct outcome *o, int number)
 
 	show_step(ends, at, "client", show_got(n),
 	    "send() message %d, %zu bytes", number, size);
+	picture_call(at, false, n == -1 ? SVG_BAD : SVG_PLAIN,
+	    n == -1 ? "send(): %s" : "send() = %s", show_got(n));
 	if (n > 0)
 		o->wrote += (size_t)n;
 	return n == (ssize_t)size;
@@ -92,6 +95,7 @@ server_reads(struct ends *ends, struct outcome *o)
 
 	show_step(ends, show_now(), "server", n == 0 ? "0 (EOF)" :
 	    show_got(n), "recv()");
+	picture_call(show_now(), true, SVG_PLAIN, "recv() = %s", show_got(n));
 	if (n > 0)
 		o->read += (size_t)n;
 }
@@ -116,6 +120,7 @@ server_closes(struct ends *ends)
 	ends->server.fd = -1;
 	ends_await(ends, ENDS_IN(TCP_CLOSE_WAIT), ENDS_IN(TCP_FIN_WAIT2));
 	show_step(ends, at, "server", show_got(rv), "close()");
+	picture_call(at, true, SVG_PLAIN, "close() = %d", rv);
 }
 
 static void
@@ -137,6 +142,20 @@ client_closes(struct ends *ends)
 
 	ends->client.fd = -1;
 	show_step(ends, at, "client", show_got(rv), "close()");
+}
+
+static int
+client_closes_gracefully(struct ends *ends)
+{
+	double at = show_now();
+	int rv = graceful_close(ends->client.fd);
+
+	ends->client.fd = -1;
+	show_step(ends, at, "client", show_got(rv), "graceful_close()");
+	picture_call(at, false, SVG_PLAIN, "graceful_close()");
+	picture_call(show_now(), false, rv == 0 ? SVG_GOOD : SVG_BAD, "= %s",
+	    show_got(rv));
+	return rv;
 }
 
 /* Message 1 arrives; then nothing, until the server has had enough. */
@@ -163,12 +182,16 @@ lose_one(struct ends *ends, struct outcome *o)
 static void
 as_it_goes_wrong(struct outcome *o)
 {
+	static char verdict[40];
 	struct ends ends;
 	int error;
 
 	o->way = "server: close()";
 	open_scene(&ends, "0. As it goes wrong: the server calls close()");
 	error = lose_one(&ends, o);
+	snprintf(verdict, sizeof(verdict), "send() returned %zu.", size);
+	picture_column("With close()", SVG_BAD, verdict,
+	    "Nobody read it. The next send() failed, too late.");
 	tap_scene_end();
 	ends_close(&ends);
 	show_expect(error == EPIPE, "message 3 got %s", show_errno(error));
@@ -248,7 +271,7 @@ server_half_closes(struct outcome *o)
 {
 	struct ends ends;
 	double at;
-	int rv;
+	int rv, client;
 
 	o->way = "server: SHUT_WR, read to EOF";
 	open_scene(&ends, "1b. The server half-closes, reads on to the end, "
@@ -259,23 +282,32 @@ server_half_closes(struct outcome *o)
 	ends_await(&ends, ENDS_IN(TCP_CLOSE_WAIT), ENDS_IN(TCP_FIN_WAIT2));
 	show_step(&ends, at, "server", show_got(rv),
 	    "shutdown(SHUT_WR)");
+	picture_call(at, true, SVG_PLAIN, "shutdown(SHUT_WR)");
 	for (int i = 2; i <= MESSAGES; i++) {
 		client_writes(&ends, o, i);
 		server_reads(&ends, o);
 	}
 	client_meets_eof(&ends);
-	client_closes(&ends);
+	client = client_closes_gracefully(&ends);
 	server_reads(&ends, o);
 	rv = graceful_close(ends.server.fd);
 	ends.server.fd = -1;
 	show_step(&ends, show_now(), "server", show_got(rv),
 	    "graceful_close()");
+	if (client == 0)
+		picture_column("With graceful_close()", SVG_GOOD,
+		    "graceful_close() = 0:",
+		    "the server acknowledged every byte.");
 	tap_scene_end();
-	show_expect(rv == 0, "graceful_close() returned %d", rv);
+	show_expect(client == 0, "the client's graceful_close() returned %d",
+	    client);
+	show_expect(rv == 0, "the server's graceful_close() returned %d", rv);
 	show_text("\n"
 	    "A half-close says \"I will send nothing more\" and goes on "
-	    "listening: nothing is lost.\ngraceful_close() returned %d: "
-	    "all was acknowledged, and the client ended its side too.\n", rv);
+	    "listening: nothing is lost.\nThe client's graceful_close() "
+	    "returned %d: the server acknowledged every byte, and ended its\n"
+	    "side.  The server's returned %d: the client ended its side, "
+	    "too.\n", client, rv);
 	snprintf(o->found, sizeof(o->found),
 	    "client: EOF; server: graceful_close() %d", rv);
 }
@@ -493,10 +525,10 @@ static _Noreturn void
 usage(FILE *out, int status)
 {
 	fprintf(out, "usage: %s [--idle ms] [--size bytes] " TAP_SYNOPSIS
-	    " [--help]\n"
+	    " " PICTURE_SYNOPSIS " [--help]\n"
 	    "  --idle ms     how long the server waits before it closes (%d)\n"
-	    "  --size bytes  of one message (%zu)\n" TAP_USAGE, getprogname(),
-	    idle_ms, size);
+	    "  --size bytes  of one message (%zu)\n" PICTURE_USAGE TAP_USAGE,
+	    getprogname(), idle_ms, size);
 	exit(status);
 }
 
@@ -507,6 +539,7 @@ parse_options(int argc, char *argv[])
 		{ "idle", required_argument, NULL, 'i' },
 		{ "size", required_argument, NULL, 's' },
 		TAP_OPTIONS,
+		TAP_SVG_OPTION,
 		{ "help", no_argument, NULL, 'h' },
 		{ NULL, 0, NULL, 0 }
 	};
@@ -555,5 +588,9 @@ main(int argc, char *argv[])
 	tap_close();
 	print_outcomes();
 	compare_probes();
-	return show_verdict();
+	if (show_verdict() != EXIT_SUCCESS)
+		return EXIT_FAILURE;
+	picture_save("A write that close() loses, and the same with "
+	    "graceful_close()");
+	return EXIT_SUCCESS;
 }

@@ -8,6 +8,7 @@
 #include "closewatch/flow.h"
 #include "closewatch/ladder.h"
 #include "stage/narrator.h"
+#include "stage/picture.h"
 #include "stage/tap.h"
 #include "closewatch/live.h"
 
@@ -40,6 +41,9 @@ tap_option(int option, const char *arg)
 	case TAP_PCAP:
 		file = arg;
 		return true;
+	case TAP_SVG:
+		picture_file(arg);
+		return true;
 	default:
 		return false;
 	}
@@ -63,9 +67,11 @@ tap_open(void)
 {
 	const char *why;
 
-	if (!wanted && file == NULL)
+	if (!wanted && file == NULL && !picture_wanted())
 		return;
-	if ((wire = wire_open(file, &why)) == NULL)
+	if ((wire = wire_open(file, &why)) == NULL && picture_wanted())
+		errx(1, "--svg needs a capture: %s", why);
+	if (wire == NULL)
 		warnx("nothing to be seen of the wire: %s", why);
 	else if (wanted)
 		legend();
@@ -74,6 +80,9 @@ tap_open(void)
 void
 tap_close(void)
 {
+	if (wire != NULL && wire_missed(wire) > 0 && picture_wanted())
+		errx(1, "no picture: %u segments came too fast to be captured",
+		    wire_missed(wire));
 	if (wire != NULL && wire_missed(wire) > 0)
 		warnx("%u segments came too fast to be captured",
 		    wire_missed(wire));
@@ -84,8 +93,10 @@ tap_close(void)
 void
 tap_connection(const struct ends *ends)
 {
-	if (wire == NULL || !wanted || nconnections == CONNECTIONS_MAX)
+	if (wire == NULL || nconnections == CONNECTIONS_MAX ||
+	    !(wanted || picture_wanted()))
 		return;
+	picture_begin();
 	connections[nconnections++] = (struct connection){
 		.client = ntohs(ends->client.port),
 		.server = ntohs(ends->server.port),
@@ -156,11 +167,15 @@ tap_scene_end(void)
 
 	for (size_t i = 0; i < nconnections; i++) {
 		read_connection(&connections[i]);
-		show_rows(&connections[i], style);
+		if (wanted)
+			show_rows(&connections[i], style);
 	}
 	show_scene_end();
 	for (size_t i = 0; i < nconnections; i++) {
-		draw(&connections[i], style);
+		if (wanted)
+			draw(&connections[i], style);
+		if (i + 1 == nconnections)
+			picture_rows(connections[i].rows, connections[i].n);
 		free(connections[i].rows);
 	}
 	nconnections = 0;

@@ -10,12 +10,15 @@
 
 #include "stage/ends.h"
 
-enum { TAP_WIRE = 256, TAP_ASCII, TAP_PCAP };	/* no letter has these */
+enum { TAP_WIRE = 256, TAP_ASCII, TAP_PCAP, TAP_SVG };	/* no letter has these */
 
 #define TAP_OPTIONS							\
 	{ "wire", no_argument, NULL, TAP_WIRE },			\
 	{ "ascii", no_argument, NULL, TAP_ASCII },			\
 	{ "pcap", required_argument, NULL, TAP_PCAP }
+
+/* Of the examples that make a picture: see picture.h. */
+#define TAP_SVG_OPTION	{ "svg", required_argument, NULL, TAP_SVG }
 
 #define TAP_SYNOPSIS	"[--wire [--ascii]] [--pcap file]"
 #define TAP_USAGE							\
@@ -28,7 +31,8 @@ enum { TAP_WIRE = 256, TAP_ASCII, TAP_PCAP };	/* no letter has these */
 /* Whether it is one of them: then it is dealt with. */
 bool	tap_option(int option, const char *arg);
 
-void	tap_open(void);			/* if an option asked for it */
+/* If an option asked for it.  Without a capture --svg ends with exit(1). */
+void	tap_open(void);
 void	tap_close(void);
 
 /* Of the scene that is on: a connection of it; its end, in print. */

@@ -51,7 +51,7 @@ for args in 'one_way_loss --size 0' 'one_way_loss --idle never' \
     'epoll_server --idle 0' 'epoll_server --deadline -1' \
     'epoll_server --client 3' 'epoll_server --port 0 --client 1' \
     'pool_sweep --pool 0' 'pool_sweep --pool 401' \
-    'one_way_loss --pcap'; do
+    'one_way_loss --pcap' 'one_way_loss --svg'; do
 	# shellcheck disable=SC2086 # the words are meant to be split
 	set -- $args
 	program=$build/examples/$1
@@ -147,6 +147,44 @@ if setpriv --bounding-set -net_raw --inh-caps -net_raw true 2>/dev/null; then
 	    bad 'every_ending without CAP_NET_RAW does not say so'
 	[ "$(wc -l <"$dir/out")" -eq 1 ] ||
 	    bad 'every_ending without CAP_NET_RAW: not one line'
+fi
+
+# The picture: the loss on the left, the verdict on the right; no file without
+# it, and no line but one that says why.
+no_picture() {	# no_picture WHY COMMAND...: exit status 1, and the file as it was
+	why=$1
+	shift
+	"$@" >"$dir/out" 2>"$dir/err" </dev/null
+	[ $? -eq 1 ] || bad "--svg, $why: not exit status 1"
+	[ "$(wc -l <"$dir/err")" -eq 1 ] || bad "--svg, $why: not one line"
+	[ "$(cat "$dir/old.svg")" = old ] || bad "--svg, $why: the file changed"
+}
+
+echo old >"$dir/old.svg"
+if [ -n "$blind" ]; then
+	:
+elif "$build/examples/one_way_loss" --svg "$dir/a.svg" >"$dir/out" \
+    2>"$dir/err" </dev/null; then
+	for text in '1000 bytes, lost' RST 'send(): EPIPE' 'graceful_close() = 0'; do
+		grep -q ">${text}[:.]*</text>" "$dir/a.svg" ||
+		    bad "no \"$text\" in the picture"
+	done
+	[ -s "$dir/err" ] && bad '--svg writes to standard error'
+	grep -q '^On the wire' "$dir/out" && bad '--svg does what --wire does'
+	no_picture 'no such directory' "$build/examples/one_way_loss" \
+	    --idle 1 --svg "$dir/none/a.svg"
+elif grep -q 'svg needs a capture' "$dir/err"; then
+	echo "SKIP check_examples --svg: $(cat "$dir/err")"
+	no_picture 'no capture' "$build/examples/one_way_loss" \
+	    --svg "$dir/old.svg"
+else
+	bad "one_way_loss --svg fails: $(cat "$dir/err")"
+fi
+if [ -z "$blind" ] &&
+    setpriv --bounding-set -net_raw --inh-caps -net_raw true 2>/dev/null; then
+	no_picture 'no CAP_NET_RAW' setpriv --bounding-set -net_raw \
+	    --inh-caps -net_raw "$build/examples/one_way_loss" \
+	    --svg "$dir/old.svg"
 fi
 
 await() {	# await PATTERN FILE: until a line of it is there, 10 s at most
