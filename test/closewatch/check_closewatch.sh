@@ -67,7 +67,7 @@ run 0 --help
 says --help '^usage: closewatch'
 for args in --no-such-option surplus '--port 0' '--port 65536' '--port http' \
     '--seconds 0' '--every -1' '--max 0' '--max 1000001' '-i' '-r' \
-    '-i lo -r file' '--user root' '--user no-such-user'; do
+    '--svg' '-i lo -r file' '--user root' '--user no-such-user'; do
 	# shellcheck disable=SC2086 # the words are meant to be split
 	run 2 $args
 done
@@ -228,6 +228,45 @@ for capture in "$here"/captures/*.pcap; do
 	run 0 -r "$capture" --json
 	is_json "$capture"
 done
+
+# The picture shows the first that lost data or was reset, else the first that
+# ended, else the first.  Root opens the file before it becomes nobody.
+pictured() {	# pictured CAPTURE... -- TEXT...: --svg draws that
+	first=1
+	while [ "$1" != -- ]; do	# one file header is enough
+		tail -c +$first "$here/captures/$1.pcap"
+		first=25
+		shift
+	done >"$dir/all.pcap"
+	shift
+	run 0 -r "$dir/all.pcap" --svg "$dir/a.svg"
+	for said; do
+		grep -q ">$said</text>" "$dir/a.svg" ||
+		    bad "--svg draws no \"$said\""
+	done
+	[ "$(grep -c '</svg>' "$dir/a.svg")" -eq 1 ] || bad '--svg: no picture'
+}
+
+if [ -e "$here/captures/four_way.pcap" ]; then
+	: >"$dir/a.svg"
+	chmod 600 "$dir/a.svg"
+	pictured late_data -- '1000 bytes lost' '1000 bytes, lost' RST
+	pictured four_way -- 'Nothing lost' FIN TIME_WAIT
+	pictured four_way refused late_data unread -- '1000 bytes lost'
+	pictured still_open four_way -- 'Nothing lost'
+	pictured still_open -- 'Still open'
+	pictured half_closed -- 'Still open'
+	pictured linger0_read -- Reset
+	pictured refused -- Refused
+	pictured four_way_ipv6 -- '::1.44950 &gt; ::1.44651'
+fi
+echo old >"$dir/a.svg"
+run 0 -r "$dir/empty.pcap" --svg "$dir/a.svg"
+grep -q '>No TCP was seen</text>' "$dir/a.svg" || bad '--svg: of nothing'
+run 1 -r "$dir/empty.pcap" --svg "$dir/none/a.svg"
+run 1 -r "$dir/empty.pcap" --svg /dev/full
+run 1 -r "$dir/none.pcap" --svg "$dir/b.svg"
+[ -e "$dir/b.svg" ] && bad '--svg makes a file without a capture'
 
 # The page shows what the program prints, and names each key of its JSON.
 page=$here/../../man/closewatch.8

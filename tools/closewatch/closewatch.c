@@ -6,7 +6,8 @@
  *
  * Modules, from the packet to the line of text: packets (libpcap), segment (one
  * TCP header), flow (one connection), conns (all of them), tally (the summary),
- * text and json (the output), monitor (what happens when).
+ * text and json (the output), chosen and svg (the picture), monitor (what
+ * happens when).
  */
 #include <err.h>
 #include <errno.h>
@@ -24,7 +25,7 @@
 #define SECONDS_LIMIT	(366 * 24 * 3600)
 
 static struct monitor_options options = { .max = MAX_DEFAULT };
-static const char *user_name;
+static const char *user_name, *svg_file;
 
 static _Noreturn void
 usage(FILE *out, int status)
@@ -43,6 +44,9 @@ usage(FILE *out, int status)
 	    "the end\n"
 	    "  --max n        remember n connections at once (%d)\n"
 	    "  --json         print a JSON object a line\n"
+	    "  --svg file     draw a connection as SVG: the first that lost "
+	    "data or was reset,\n"
+	    "                 else the first that ended\n"
 	    "  --user name    root becomes this user once the capture is open "
 	    "(nobody)\n", program_invocation_short_name, options.max);
 	exit(status);
@@ -75,6 +79,9 @@ take_option(int c)
 	case 'j':
 		options.json = true;
 		break;
+	case 'S':
+		svg_file = optarg;
+		break;
 	case 'u':
 		user_name = optarg;
 		break;
@@ -94,6 +101,7 @@ parse_options(int argc, char *argv[])
 		{ "every", required_argument, NULL, 'e' },
 		{ "max", required_argument, NULL, 'm' },
 		{ "json", no_argument, NULL, 'j' },
+		{ "svg", required_argument, NULL, 'S' },
 		{ "user", required_argument, NULL, 'u' },
 		{ "help", no_argument, NULL, 'h' },
 		{ NULL, 0, NULL, 0 }
@@ -116,6 +124,7 @@ main(int argc, char *argv[])
 	static struct monitor monitor;
 	struct privileges_user user;
 	const char *why;
+	int status;
 
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	parse_options(argc, argv);
@@ -124,7 +133,13 @@ main(int argc, char *argv[])
 	if (!monitor_open(&monitor, &options, &why))
 		errx(1, "%s: %s", options.file != NULL ? options.file :
 		    options.interface, why);
+	if (svg_file != NULL &&
+	    (options.chosen = chosen_open(svg_file)) == NULL)
+		err(1, "%s", svg_file);
 	if (!privileges_drop(&user, &why))
 		err(1, "user %s: %s", user.name, why);
-	return monitor_run(&monitor);
+	status = monitor_run(&monitor);
+	if (svg_file != NULL && chosen_save(options.chosen) == -1)
+		err(1, "%s", svg_file);
+	return status;
 }

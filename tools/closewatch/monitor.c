@@ -34,6 +34,8 @@ tell(void *arg, const struct flow *f, int64_t over_us)
 
 	m->said = false;
 	tally_conn(&m->tally, f);
+	if (m->options->chosen != NULL)
+		chosen_ended(m->options->chosen, f);
 	if (m->options->json)
 		json_conn(f, over_us);
 	else
@@ -162,6 +164,8 @@ take(void *arg, int64_t us, const struct segment *s)
 	m->said = false;
 	if (s != NULL) {
 		m->tally.segments++;
+		if (m->options->chosen != NULL)
+			chosen_segment(m->options->chosen, s);
 		conns_feed(m->conns, s, m->now);
 	} else {
 		m->tally.not_tcp++;

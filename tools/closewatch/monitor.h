@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "closewatch/chosen.h"
 #include "closewatch/conns.h"
 #include "closewatch/flow.h"
 #include "closewatch/packets.h"
@@ -23,6 +24,7 @@ struct monitor_options {
 	int		 every;		/* 0: one summary, at the end */
 	int		 max;		/* connections remembered at once */
 	bool		 json;
+	struct chosen	*chosen;	/* what is drawn; NULL: nothing */
 };
 
 struct monitor {
