@@ -15,8 +15,8 @@
 
 #define PICTURE_SYNOPSIS "[--svg file]"
 #define PICTURE_USAGE							\
-	"  --svg file    draw the loss and the remedy as a picture, which " \
-	"takes a capture\n"
+	"  --svg file    draw the loss and its remedy as a picture; this " \
+	"needs a capture\n"
 
 void	picture_file(const char *path);
 bool	picture_wanted(void);

@@ -84,8 +84,8 @@ put(FILE *out, const char *text)
 }
 
 /*
- * Fonts differ, so this is the width in a wide one: 0.602 em a character in
- * the monospaced fonts, 0.58 em on average in bold DejaVu Sans and Verdana.
+ * Fonts differ.  This is the width in a wide font: 0.602 em a character in the
+ * monospaced fonts, 0.58 em on average in bold DejaVu Sans and Verdana.
  */
 static int
 width(enum font font, int size, size_t length)
@@ -270,7 +270,7 @@ step_down(struct pen *p, int tall)
 	p->y += tall;
 }
 
-/* An arrow; a cross instead of its head where the segment was for nothing. */
+/* An arrow; a cross instead of its head where its data was lost. */
 static void
 draw_arrow(struct pen *p, const struct ladder_row *row)
 {
@@ -614,7 +614,7 @@ static const char style[] =
     "}\n"
     "</style>\n";
 
-/* The picture in words, for who hears it. */
+/* The picture in words, for screen readers. */
 static void
 describe_ladder(FILE *out, const struct svg_ladder *l)
 {

@@ -11,7 +11,7 @@
 
 #include "closewatch/svg_save.h"
 
-/* A pipe or a terminal cannot be replaced: a name that is no file stays. */
+/* rename(2) would replace a device or a symbolic link by a file. */
 static bool
 can_be_replaced(const char *path)
 {

@@ -10,8 +10,8 @@
 
 /*
  * Writes a new file beside `path` and renames it, so that `path` has all of
- * the picture, or what it had before.  Writes through what is no file, such as
- * a terminal.  -1 with errno.
+ * the picture, or what it had before.  Where `path` is no regular file, such
+ * as a terminal, svg_save() writes to it directly.  -1 with errno.
  */
 int	svg_save(const char *path, const char *title,
 	    const struct svg_ladder *l, size_t n);
