@@ -7,6 +7,7 @@ PREFIX	?= /usr/local
 LIBDIR	?= $(PREFIX)/lib
 INCLUDEDIR ?= $(PREFIX)/include
 SBINDIR	?= $(PREFIX)/sbin
+DATADIR	?= $(PREFIX)/share
 MANDIR	?= $(PREFIX)/share/man
 PKGCONFIGDIR ?= $(LIBDIR)/pkgconfig
 
@@ -31,17 +32,21 @@ PCAP_CFLAGS = $(shell $(PKG_CONFIG) --exists libpcap 2>/dev/null && \
 	  echo -DHAVE_PCAP && $(PKG_CONFIG) --cflags libpcap)
 PCAP_LIBS = $(shell $(PKG_CONFIG) --libs libpcap 2>/dev/null)
 
+# $(call files,folders,pattern): the files of that name, however deep.
+files	= $(sort $(shell find $(1) -name '$(2)'))
+
 HEADER	= include/graceclose.h
 STATIC	= $(BUILD)/libgraceclose.a
 SONAME	= libgraceclose.so.$(SOVERSION)
 SHARED	= $(BUILD)/libgraceclose.so.$(VERSION)
 # lib/kernel and lib/reaper have files for each system; KERNEL chooses.
-SYSTEM	= $(or $(shell $(CC) -dumpmachine 2>/dev/null),$(shell uname -s))
+SYSTEM	:= $(or $(shell $(CC) -dumpmachine 2>/dev/null),$(shell uname -s))
 KERNEL	= $(if $(PORTABLE),posix,$(if $(findstring linux,$(SYSTEM)),linux,posix))
 OTHER	= $(if $(filter linux,$(KERNEL)),posix,linux) \
 	  $(if $(filter linux,$(KERNEL)),watch_posix,watch_epoll)
-LIB_SRC	= $(filter-out $(foreach o,$(OTHER),lib/kernel/$(o)% lib/reaper/$(o)%),\
-	  $(sort $(shell find lib -name '*.c')))
+LIB_SRC	:= $(filter-out $(foreach o,$(OTHER),lib/kernel/$(o)% \
+	   lib/reaper/$(o)%),$(call files,lib,*.c))
+PROGRAM_SRC := $(call files,bench examples test tools,*.c)
 # What may be included is what an arrow may lead to; headers are named with
 # their folder.
 LIB_INC	= -Ilib
@@ -49,6 +54,7 @@ TOOL_INC = -Itools
 EXAMPLE_INC = -Iexamples $(TOOL_INC)
 TEST_INC = -Itest $(TOOL_INC) $(LIB_INC) -I.
 MAP	= lib/libgraceclose.map
+SUPPRESSIONS = lib/graceclose.supp
 PAGES	= $(sort $(wildcard man/*.3 man/*.7))
 TOOL_PAGES = $(sort $(wildcard man/*.8))
 
@@ -58,18 +64,21 @@ EXAMPLES = $(WIRED) threads_server epoll_server pool_sweep every_ending
 TOOLS	= closewatch
 RECIPES	= $(basename $(wildcard examples/recipes/*.c))
 BENCHES	= $(patsubst bench/bench_%.c,bench_%,$(wildcard bench/bench_*.c))
-SUITES	= $(basename $(sort $(shell find test -name 'check_*.c')))
-SCRIPTS	= $(sort $(shell find test -name 'check_*.sh'))
+SUITES	= $(basename $(call files,test,check_*.c))
+# `make check' does without valgrind; `make valgrind' runs this script.
+UNDER_VALGRIND = test/install/check_valgrind.sh
+SCRIPTS	= $(filter-out $(UNDER_VALGRIND),$(call files,test,check_*.sh))
 
 EXAMPLE_BIN = $(EXAMPLES:%=$(BUILD)/examples/%)
 TOOL_BIN = $(TOOLS:%=$(BUILD)/tools/%)
 RECIPE_BIN = $(RECIPES:%=$(BUILD)/%)
 BENCH_BIN = $(BENCHES:%=$(BUILD)/bench/%)
 SUITE_BIN = $(SUITES:%=$(BUILD)/%)
-SOAK	= $(BUILD)/$(basename $(shell find test -name soak.c))
+SOAK	= $(BUILD)/test/soak/soak
 
 STATIC_OBJ = $(LIB_SRC:%.c=$(BUILD)/static/%.o)
 SHARED_OBJ = $(LIB_SRC:%.c=$(BUILD)/shared/%.o)
+PROGRAM_OBJ = $(PROGRAM_SRC:%.c=$(BUILD)/obj/%.o)
 
 .PHONY: all lib tools examples tests benches demo picture bench
 .PHONY: check check-programs check-scripts asan tsan valgrind coverage
@@ -82,26 +91,30 @@ all: lib
 
 help:
 	@echo 'make            the library: shared and static'
-	@echo 'make demo       the cases and their cures on real sockets'
-	@echo 'make check      every promise tested (CK_FORK=no: in one process)'
-	@echo 'make bench      what it costs, as ratios'
-	@echo 'make matrix     every close against every peer, as a table'
-	@echo 'make soak       closes of all kinds by chance, SECONDS=60 long'
-	@echo 'make fuzz       what is read, and the close, against anything, SECONDS=60'
+	@echo 'make demo       the examples, run one after another'
+	@echo 'make check      every test (CK_FORK=no: each suite in one process)'
+	@echo 'make bench      what the library costs, as ratios'
+	@echo 'make matrix     each close against each kind of peer, as a table'
+	@echo 'make soak       random closes for SECONDS=60, judged by their segments'
+	@echo 'make fuzz       fuzzing of the close and of the capture reader, SECONDS=60'
 	@echo 'make model      the close against TCP in every order, by spin(1)'
 	@echo 'make asan, make tsan, make valgrind'
 	@echo '                the suites with ASan and UBSan, with TSan, under valgrind'
-	@echo 'make coverage   what of lib/ the suites run, and what they do not'
-	@echo 'make examples   the programs of examples/, not run'
+	@echo 'make coverage   which lines of lib/ the suites run, and which not'
+	@echo 'make lint       clang-tidy and cppcheck'
+	@echo 'make lib, make tests, make tools, make examples, make benches'
+	@echo '                build these programs, and run none'
 	@echo 'make picture    $(PICTURE) again, from a new capture'
-	@echo 'make tools      closewatch(8)'
+	@echo 'make check-programs, make check-scripts'
+	@echo '                the suites alone, the scripts alone'
 	@echo 'make install    to DESTDIR, PREFIX [$(PREFIX)], LIBDIR, INCLUDEDIR, SBINDIR,'
-	@echo '                MANDIR; closewatch, too, where pkg-config finds libpcap'
-	@echo '                (TOOLS= : the library alone)'
-	@echo 'make uninstall  what install put there, away again'
+	@echo '                DATADIR, MANDIR, PKGCONFIGDIR; closewatch as well, where'
+	@echo '                pkg-config finds libpcap (TOOLS= : the library alone)'
+	@echo 'make uninstall  remove what install put there'
 	@echo 'make dist       $(BUILD)/libgraceclose-$(VERSION).tar.gz from the last commit'
 	@echo 'make clean      remove $(BUILD)/'
-	@echo 'Honoured as well: CC CFLAGS LDFLAGS BUILD PORTABLE=1 JOBS=2'
+	@echo 'Honoured as well: CC AR CPPFLAGS CFLAGS LDFLAGS INSTALL PKG_CONFIG'
+	@echo '                BUILD=build JOBS=2 PORTABLE=1'
 
 # --- the library ---------------------------------------------------------
 
@@ -159,24 +172,21 @@ need-check: need-bsd
 need-bsd:
 	$(call need,libbsd,libbsd-dev)
 
-$(BUILD)/obj/examples/%.o: examples/%.c Makefile $(FLAGS) | need-bsd
-	@mkdir -p $(@D)
-	$(CC) $(BASE) $(EXAMPLE_INC) $(BSD_CFLAGS) $(PCAP_CFLAGS) $(CPPFLAGS) \
-	    $(CFLAGS) -c -o $@ $<
+$(filter-out $(BUILD)/obj/tools/%,$(PROGRAM_OBJ)): | need-bsd
+$(filter $(BUILD)/obj/test/%,$(PROGRAM_OBJ)): | need-check
 
-# The tools need nothing but libc, and libpcap where there is one.
-$(BUILD)/obj/tools/%.o: tools/%.c Makefile $(FLAGS)
-	@mkdir -p $(@D)
-	$(CC) $(BASE) $(TOOL_INC) $(PCAP_CFLAGS) $(CPPFLAGS) $(CFLAGS) -c -o $@ $<
+# What each folder is compiled with on top of BASE.  The tools need nothing but
+# libc, and libpcap where there is one.
+$(BUILD)/obj/bench/%.o: private FOLDER = $(BSD_CFLAGS)
+$(BUILD)/obj/examples/%.o: private FOLDER = $(EXAMPLE_INC) $(BSD_CFLAGS) \
+    $(PCAP_CFLAGS)
+$(BUILD)/obj/test/%.o: private FOLDER = $(TEST_INC) $(CHECK_CFLAGS) \
+    $(PCAP_CFLAGS)
+$(BUILD)/obj/tools/%.o: private FOLDER = $(TOOL_INC) $(PCAP_CFLAGS)
 
-$(BUILD)/obj/bench/%.o: bench/%.c Makefile $(FLAGS) | need-bsd
+$(BUILD)/obj/%.o: %.c Makefile $(FLAGS)
 	@mkdir -p $(@D)
-	$(CC) $(BASE) $(BSD_CFLAGS) $(CPPFLAGS) $(CFLAGS) -c -o $@ $<
-
-$(BUILD)/obj/test/%.o: test/%.c Makefile $(FLAGS) | need-check
-	@mkdir -p $(@D)
-	$(CC) $(BASE) $(TEST_INC) $(CHECK_CFLAGS) $(PCAP_CFLAGS) $(CPPFLAGS) \
-	    $(CFLAGS) -c -o $@ $<
+	$(CC) $(BASE) $(FOLDER) $(CPPFLAGS) $(CFLAGS) -c -o $@ $<
 
 # The suites in test/faults have fault.c between the library and libc.
 FAULTS	= recv send read write getsockopt setsockopt getpeername getsockname \
@@ -189,7 +199,7 @@ $(filter $(BUILD)/test/faults/%,$(SUITE_BIN)): private WRAP = \
 
 # What has a header is a module, for each program that wants it.
 modules	= $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard $(patsubst %.h,%.c,\
-	  $(shell find $(1) -name '*.h'))))
+	  $(call files,$(1),*.h))))
 $(BUILD)/obj/tools.a: $(call modules,tools)
 $(BUILD)/obj/examples.a: $(call modules,examples)
 $(BUILD)/obj/bench.a: $(call modules,bench)
@@ -280,15 +290,16 @@ tsan:
 VALGRIND = valgrind -q --fair-sched=try --child-silent-after-fork=yes \
 	   --leak-check=full --show-leak-kinds=definite \
 	   --errors-for-leak-kinds=definite --error-exitcode=9 \
-	   --suppressions=test/valgrind.supp
+	   --suppressions=$(SUPPRESSIONS) --suppressions=test/valgrind.supp
 
-valgrind:
+valgrind: lib
 	@command -v valgrind >/dev/null || { \
 	    echo 'error: valgrind is missing: apt-get install valgrind' >&2; \
 	    exit 1; }
 	@CK_FORK=no RUN='$(VALGRIND)' \
 	    $(MAKE) --no-print-directory BUILD=$(BUILD)/valgrind \
 	    CFLAGS='-O1 -g' check-programs
+	@CC='$(CC)' BUILD='$(BUILD)' test/run.sh $(UNDER_VALGRIND)
 
 coverage:
 	@rm -rf $(BUILD)/coverage
@@ -316,21 +327,18 @@ FUZZ	= clang $(BASE) $(TEST_INC) -O1 -g -fno-sanitize-recover=all \
 FUZZED	= -max_total_time=$$(($(SECONDS) / 2)) -timeout=5 -print_final_stats=1 \
 	  -artifact_prefix=$(BUILD)/
 
-found	= $(shell find test $(wildcard examples tools) -name '$(1)')
-
 fuzz:
 	@mkdir -p $(BUILD)/corpus $(BUILD)/corpus_closer
-	$(FUZZ) -o $(BUILD)/fuzz_segment $(call found,fuzz_segment.c) \
-	    $(call found,segment.c) $(call found,flow.c)
-	$(FUZZ) -o $(BUILD)/fuzz_closer $(call found,fuzz_closer.c) \
+	$(FUZZ) -o $(BUILD)/fuzz_segment test/fuzz/fuzz_segment.c \
+	    tools/closewatch/segment.c tools/closewatch/flow.c
+	$(FUZZ) -o $(BUILD)/fuzz_closer test/fuzz/fuzz_closer.c \
 	    test/fuzz/kernel*.c
-	$(BUILD)/fuzz_segment $(FUZZED) $(BUILD)/corpus $(call found,corpus)
+	$(BUILD)/fuzz_segment $(FUZZED) $(BUILD)/corpus test/fuzz/corpus
 	$(BUILD)/fuzz_closer $(FUZZED) -max_len=400 $(BUILD)/corpus_closer \
-	    $(call found,corpus_closer)
+	    test/fuzz/corpus_closer
 
 # clang-tidy and cppcheck over everything that is compiled.
-LINT_SRC = $(LIB_SRC) $(sort $(shell find bench test \
-	   $(wildcard examples tools) -name '*.c' ! -path '*/captures/*'))
+LINT_SRC = $(call files,lib,*.c) $(PROGRAM_SRC)
 
 # One file a run: with several clang-tidy 14 takes va_start for forgotten.
 lint: $(LINT_SRC:%=tidy/%)
@@ -351,7 +359,9 @@ LIB_LINKS = $(SONAME) libgraceclose.so
 page	= $(MANDIR)/man$(subst .,,$(suffix $(1)))/$(notdir $(1))
 INSTALLED = $(HEADER:include/%=$(INCLUDEDIR)/%) \
 	$(LIB_FILES:%=$(LIBDIR)/%) $(LIB_LINKS:%=$(LIBDIR)/%) \
-	$(PKGCONFIGDIR)/libgraceclose.pc $(foreach p,$(PAGES),$(call page,$(p)))
+	$(PKGCONFIGDIR)/libgraceclose.pc \
+	$(SUPPRESSIONS:lib/%=$(DATADIR)/graceclose/%) \
+	$(foreach p,$(PAGES),$(call page,$(p)))
 TOOLS_INSTALLED = $(if $(TOOLS),$(TOOLS:%=$(SBINDIR)/%) \
 	$(foreach p,$(TOOL_PAGES),$(call page,$(p))))
 
@@ -367,9 +377,12 @@ install: lib $(if $(PCAP_LIBS),install-tools)
 	    pkgconfig/libgraceclose.pc.in \
 	    > $(DESTDIR)$(PKGCONFIGDIR)/libgraceclose.pc
 	chmod 644 $(DESTDIR)$(PKGCONFIGDIR)/libgraceclose.pc
+	$(INSTALL) -m 644 $(SUPPRESSIONS) $(DESTDIR)$(DATADIR)/graceclose/
 	for p in $(PAGES); do \
 	    $(INSTALL) -m 644 $$p $(DESTDIR)$(MANDIR)/man$${p##*.}/ || exit 1; \
 	done
+	@[ -n '$(DESTDIR)' ] || \
+	    echo 'Run ldconfig as root, so that programs find $(SONAME).'
 
 install-tools: $(TOOL_BIN)
 	$(if $(TOOLS),$(INSTALL) -d \
@@ -379,6 +392,7 @@ install-tools: $(TOOL_BIN)
 
 uninstall:
 	rm -f $(INSTALLED:%=$(DESTDIR)%) $(TOOLS_INSTALLED:%=$(DESTDIR)%)
+	@rmdir $(DESTDIR)$(DATADIR)/graceclose 2>/dev/null || :
 
 dist:
 	@mkdir -p $(BUILD)
