@@ -263,7 +263,7 @@ bench: $(BENCH_BIN)
 JOBS	?= 2
 export JOBS
 
-check: lib tests tools examples
+check: lib tests tools examples benches
 	@MAKE='$(MAKE)' CC='$(CC)' BUILD='$(BUILD)' \
 	    test/run.sh $(SUITE_BIN) $(SCRIPTS)
 
@@ -271,7 +271,7 @@ check: lib tests tools examples
 check-programs: tests
 	@test/run.sh $(SUITE_BIN)
 
-check-scripts: lib tools examples
+check-scripts: lib tools examples benches
 	@MAKE='$(MAKE)' CC='$(CC)' BUILD='$(BUILD)' test/run.sh $(SCRIPTS)
 
 # The same again under what watches memory and threads.

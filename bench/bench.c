@@ -21,12 +21,16 @@
 #define CONNECTIONS_AN_ADDRESS	8192
 #define ADDRESSES		250
 
+/* TIME_WAIT takes 60 s on Linux. */
+#define TIME_WAIT_LIMIT_S	90
+
 static void
-usage(FILE *out, const char *what, int preset)
+usage(const char *what, int preset)
 {
-	fprintf(out, "usage: %s [turns]\n%s\n"
-	    "  turns  how often A and B alternate, 1 to %d [%d]\n",
+	printf("usage: %s [--help] [turns]\n%s\n"
+	    "  turns  how often A and B alternate, 1 to %d (%d)\n",
 	    getprogname(), what, BENCH_TURNS_MAX, preset);
+	exit(0);
 }
 
 int
@@ -35,19 +39,78 @@ bench_turns(int argc, char **argv, const char *what, int preset)
 	const char *e = NULL;
 	int turns = preset;
 
-	if (argc == 2 && strcmp(argv[1], "--help") == 0) {
-		usage(stdout, what, preset);
-		exit(0);
-	}
+	if (argc > 1 && strcmp(argv[1], "--help") == 0)
+		usage(what, preset);
+	if (argc > 2)
+		errx(2, "unexpected argument: %s", argv[2]);
+	if (argc == 2 && strncmp(argv[1], "--", 2) == 0)
+		errx(2, "unrecognized option '%s'", argv[1]);
 	if (argc == 2)
 		turns = (int)strtonum(argv[1], 1, BENCH_TURNS_MAX, &e);
-	if (argc > 2 || e != NULL) {
-		if (e != NULL)
-			warnx("turns is %s: %s", e, argv[1]);
-		usage(stderr, what, preset);
-		exit(2);
-	}
+	if (e != NULL)
+		errx(2, "turns %s: %s, expected 1 to %d", argv[1], e,
+		    BENCH_TURNS_MAX);
 	return turns;
+}
+
+/* How many connections are in TIME_WAIT; -1: the kernel does not say. */
+static long
+time_waits(void)
+{
+	char line[256];
+	long tw = -1;
+	FILE *f = fopen("/proc/net/sockstat", "r");
+
+	if (f == NULL)
+		return -1;
+	while (tw == -1 && fgets(line, sizeof(line), f) != NULL)
+		if (sscanf(line, "TCP: %*s %*d %*s %*d tw %ld", &tw) != 1)
+			tw = -1;
+	fclose(f);
+	return tw;
+}
+
+/* How many connections the kernel keeps in TIME_WAIT; -1: it does not say. */
+static long
+time_waits_max(void)
+{
+	long max = -1;
+	FILE *f = fopen("/proc/sys/net/ipv4/tcp_max_tw_buckets", "r");
+
+	if (f == NULL)
+		return -1;
+	if (fscanf(f, "%ld", &max) != 1)
+		max = -1;
+	fclose(f);
+	return max;
+}
+
+/*
+ * Where the table of TIME_WAIT is full, Linux forgets a connection that its
+ * program has closed as soon as the FIN is acknowledged (tcp_time_wait()), and
+ * answers the other end's FIN with RST.
+ */
+void
+bench_await_time_wait(int closes)
+{
+	const struct timespec second = { .tv_sec = 1 };
+	const long max = time_waits_max();
+	long now;
+	int waited;
+
+	/* A smaller table never has room for them all: it must be empty. */
+	if (max < closes)
+		closes = (int)max;
+	for (waited = 0; (now = time_waits()) != -1 && now + closes > max;
+	    waited++) {
+		if (waited == 0)
+			warnx("the TIME_WAIT table has %ld of %ld entries, no "
+			    "room for %d closes: waiting up to %d s", now, max,
+			    closes, TIME_WAIT_LIMIT_S);
+		if (waited == TIME_WAIT_LIMIT_S)
+			errx(1, "the TIME_WAIT table still has no room");
+		(void)nanosleep(&second, NULL);
+	}
 }
 
 int
@@ -67,7 +130,7 @@ bench_listen(struct sockaddr_in *address, int backlog)
 	return fd;
 }
 
-/* From 127.0.0.1, 127.0.0.2 and so on, as one has too few ports. */
+/* From 127.0.0.1, 127.0.0.2 and so on: one address has too few ports. */
 int
 bench_connect(const struct sockaddr_in *to)
 {

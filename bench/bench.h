@@ -1,9 +1,9 @@
 /*
  * bench.h - what the benches share: a clock, connections, and ratios
  *
- * A and B take turns in one run, so that what else the machine does meets
- * both; the ratio is taken turn by turn, and its median and quartiles are
- * printed.  Absolute figures are shown for orientation only.
+ * A and B take turns in one run, so that other load on the machine disturbs
+ * both.  Each turn has its ratio; the bench prints the median and the quartiles
+ * of the ratios.  Absolute figures are for orientation only.
  */
 #ifndef BENCH_H
 #define BENCH_H
@@ -13,15 +13,15 @@
 #include <time.h>
 
 #define BENCH_TURNS_MAX	200
-#define BENCH_NO_TARGET	0.0	/* a ratio to know, not to keep */
+#define BENCH_NO_TARGET	0.0	/* a ratio without a bound */
 
 /*
- * The turns asked for on the command line, or so many; --help and bad values
- * end the program.  what: a sentence on what it prints.
+ * The number of turns that the command line names, or the default; --help and
+ * wrong arguments end the program.  what: a sentence on what it prints.
  */
 int		 bench_turns(int, char **, const char *, int);
 
-/* Connections over loopback; whatever fails ends the program. */
+/* Connections over loopback; an error ends the program. */
 struct bench_pair {
 	int	us;
 	int	peer;
@@ -31,16 +31,19 @@ int		 bench_listen(struct sockaddr_in *, int);
 int		 bench_connect(const struct sockaddr_in *);
 struct bench_pair bench_connected(void);
 
-/* As many descriptors as wanted, or how many there may be. */
+/* Waits until so many closes find room in the kernel's TIME_WAIT table. */
+void		 bench_await_time_wait(int);
+
+/* Allows the program as many descriptors as wanted; returns how many it got. */
 int		 bench_descriptors(int);
 
 double		 bench_ns(clockid_t);
 
-/* Statistics; quantile wants them sorted. */
+/* Statistics; bench_quantile takes sorted values. */
 void		 bench_sort(double *, int);
 double		 bench_quantile(const double *, int, double);
 
-/* One side of a comparison, a figure a turn. */
+/* One side of a comparison: a figure for each turn. */
 struct bench_side {
 	const char	*name;
 	double		 turn[BENCH_TURNS_MAX];

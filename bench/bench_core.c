@@ -66,11 +66,12 @@ bench_graceful_close(int turns)
 	int i, k;
 
 	for (i = 0; i < turns; i++) {
+		bench_await_time_wait(2 * CLOSES);
 		for (k = 0; k < CLOSES; k++) {
 			as[k] = closing_time(graceful_close);
 			bs[k] = closing_time(close);
 		}
-		/* A turn's median leaves out what an interrupt hit. */
+		/* The median of a turn ignores the closes that an interrupt hit. */
 		bench_sort(as, CLOSES);
 		bench_sort(bs, CLOSES);
 		a.turn[i] = as[CLOSES / 2];
@@ -133,7 +134,7 @@ drain_time(int (*how)(int), uint64_t bytes)
 	return t;
 }
 
-/* graceful_close() of a connection that has 1 GiB to come. */
+/* graceful_close() while the peer still sends 1 GiB. */
 static void
 bench_drain(int turns)
 {
@@ -143,6 +144,7 @@ bench_drain(int turns)
 	int i;
 
 	for (i = 0; i < turns; i++) {
+		bench_await_time_wait(2);
 		a.turn[i] = drain_time(graceful_close, GIB);
 		b.turn[i] = drain_time(recv_loop, GIB);
 	}
@@ -153,8 +155,8 @@ int
 main(int argc, char **argv)
 {
 	int turns = bench_turns(argc, argv,
-	    "Prints what peer_closed and graceful_close cost beside the bare "
-	    "calls.", 31);
+	    "Prints what peer_closed and graceful_close cost beside recv and "
+	    "close.", 31);
 
 	bench_peer_closed(turns);
 	bench_graceful_close(turns);

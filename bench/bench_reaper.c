@@ -1,10 +1,10 @@
 /*
  * bench_reaper.c - what the reaper costs, as ratios
  *
- * First beside what could be written by hand for the same purpose, and beside
- * a bare close(2); then one close of the reaper beside another, with few and
- * with very many under way.  Both ends are in this process, and all of its
- * threads count.
+ * First the reaper beside a loop written by hand for the same purpose, and
+ * beside close(2).  Then one close of the reaper with many closes under way,
+ * beside the same with few.  Both ends are in this process; the CPU time of all
+ * its threads counts.
  */
 #include <sys/types.h>
 #include <sys/epoll.h>
@@ -29,18 +29,18 @@
 #include "graceclose.h"
 #include "bench.h"
 
-#define CROWD		7000		/* closed at once */
+#define BURST		7000		/* closed at once */
 #define FEW		1000		/* under way */
 #define MANY		100000
 #define MORE		2000		/* closed while those are */
 #define BATCH		256		/* events at a time */
-#define GULP		((size_t)1 << 20)
-#define PATIENCE_S	30
+#define RECV_MAX	((size_t)1 << 20)
+#define LIMIT_S		30
 #define SPARE		64		/* descriptors for all else */
 #define QUEUE		1000		/* below net.core.somaxconn */
 #define LISTENERS(n)	(((n) + QUEUE - 1) / QUEUE)
 
-/* How many are still to come; whoever waits is told of the last. */
+/* How many closes are left; the last one wakes the waiting thread. */
 struct tally {
 	const char	*what;
 	atomic_int	 left;
@@ -64,11 +64,11 @@ tally_wait(struct tally *t)
 	struct timespec limit;
 
 	(void)clock_gettime(CLOCK_REALTIME, &limit);
-	limit.tv_sec += PATIENCE_S;
+	limit.tv_sec += LIMIT_S;
 	while (sem_timedwait(&t->none, &limit) == -1)
 		if (errno != EINTR)
 			errx(1, "%s: %d closes left after %d s", t->what,
-			    atomic_load(&t->left), PATIENCE_S);
+			    atomic_load(&t->left), LIMIT_S);
 }
 
 static void
@@ -94,7 +94,7 @@ peer_add(int fd)
 		err(1, "epoll_ctl");
 }
 
-/* Nobody sends, so that whatever comes has to be the FIN. */
+/* Neither end sends data: all that can arrive is the FIN. */
 static void *
 peer_loop(void *arg)
 {
@@ -104,7 +104,7 @@ peer_loop(void *arg)
 	while ((n = epoll_wait(peer_set, ev, BATCH, -1)) != -1 ||
 	    errno == EINTR)
 		for (i = 0; i < n; i++) {
-			if (recv(ev[i].data.fd, NULL, GULP,
+			if (recv(ev[i].data.fd, NULL, RECV_MAX,
 			    MSG_TRUNC | MSG_DONTWAIT) != 0)
 				err(1, "peer");
 			close(ev[i].data.fd);
@@ -127,8 +127,8 @@ plain_wait(void)
 }
 
 /*
- * The least that anybody would write: no limits, no verdict, no done, nobody
- * who floods, no duplicate of the descriptor, no second thread.
+ * A minimal loop: no limits, no verdict, no callback, no bound for input, no
+ * duplicate of the descriptor, no second thread.
  */
 static int hand_set;
 
@@ -155,7 +155,7 @@ hand_loop(void *arg)
 	    errno == EINTR) {
 		for (i = 0; i < n; i++) {
 			p = ev[i].data.ptr;
-			if (recv(p->us, NULL, GULP,
+			if (recv(p->us, NULL, RECV_MAX,
 			    MSG_TRUNC | MSG_DONTWAIT) != 0 ||
 			    ioctl(p->us, SIOCOUTQ, &outq) == -1 || outq != 0)
 				errx(1, "hand-written loop: not finished");
@@ -185,7 +185,7 @@ reaper_close(struct bench_pair *p)
 static void
 reaper_wait(void)
 {
-	if (graceclose_reaper_flush(reaper, PATIENCE_S * 1000) == -1)
+	if (graceclose_reaper_flush(reaper, LIMIT_S * 1000) == -1)
 		err(1, "graceclose_reaper_flush");
 }
 
@@ -200,23 +200,23 @@ static const struct way {
 	[REAPER] = { reaper_close, reaper_wait }
 };
 
-/* --- a crowd at once --- */
+/* --- many closes at once --- */
 
 struct cost {
-	double	cpu;			/* a close, both ends */
-	double	median;			/* a call */
-	double	slow;			/* one of a hundred is slower */
+	double	cpu;			/* of a close, both ends */
+	double	median;			/* of the calls */
+	double	slow;			/* one call of a hundred is slower */
 };
 
 /*
- * One look at the clock between two calls times them, and adds the same little
- * to the CPU time of all ways.
+ * One reading of the clock between two calls times both.  It adds the same CPU
+ * time to each way to close.
  */
 static struct cost
-crowd_cost(const struct way *w, int n)
+burst_cost(const struct way *w, int n)
 {
-	static struct bench_pair p[CROWD];
-	static double call[CROWD];
+	static struct bench_pair p[BURST];
+	static double call[BURST];
 	double spent, before, now;
 	int i;
 
@@ -255,7 +255,7 @@ static struct bench_side cpu[WAYS] = {
 };
 
 static void
-print_crowd(int turns, int n)
+print_burst(int turns, int n)
 {
 	printf("%d connections closed at once, each:\n\n", n);
 	bench_ratio(&cpu[REAPER], &cpu[HAND], turns, 1e3, "us CPU", 1.25);
@@ -271,7 +271,7 @@ print_crowd(int turns, int n)
 }
 
 static void
-bench_crowd(int turns, int n)
+bench_burst(int turns, int n)
 {
 	struct cost c;
 	int i, k;
@@ -280,26 +280,26 @@ bench_crowd(int turns, int n)
 		err(1, "graceclose_reaper_new");
 	for (i = 0; i < turns; i++)
 		for (k = 0; k < WAYS; k++) {
-			c = crowd_cost(&ways[k], n);
+			c = burst_cost(&ways[k], n);
 			cpu[k].turn[i] = c.cpu;
 			median[k].turn[i] = c.median;
 			slow[k].turn[i] = c.slow;
 		}
 	graceclose_reaper_free(reaper);
-	print_crowd(turns, n);
+	print_burst(turns, n);
 }
 
 /* --- few and many under way --- */
 
 /*
- * Silent peers: connections that nobody accepts.  Our FIN is acknowledged, no
- * other comes, and the other end takes no descriptor.
+ * Closes that stay under way: no program accepts these connections.  The kernel
+ * acknowledges our FIN and sends none, and the peer takes no descriptor.
  */
-struct herd {
+struct background {
 	struct graceclose_reaper	*reaper;
 	int				*listeners;
 	int				 n;
-	double				 bytes;	/* of memory, each */
+	double				 bytes;	/* of memory for each close */
 };
 
 static void
@@ -311,7 +311,7 @@ done(void *arg, void *cookie, const struct graceclose_report *report)
 }
 
 static void
-submit(struct herd *h, int fd, int timeout_ms)
+submit(struct background *h, int fd, int timeout_ms)
 {
 	const struct graceclose_opts opts = {
 		.timeout_ms = timeout_ms, .idle_ms = -1
@@ -329,9 +329,9 @@ allocated(void)
 	return (double)(m.uordblks + m.hblkhd);
 }
 
-/* Limits from one to ten minutes, or none: nothing ends by itself. */
+/* Limits of one to ten minutes, or none: none of these closes ends. */
 static void
-gather(struct herd *h, int n)
+background_start(struct background *h, int n)
 {
 	const struct graceclose_reaper_opts opts = {
 		.max = (unsigned)n + MORE, .done = done, .arg = &reported
@@ -357,9 +357,9 @@ gather(struct herd *h, int n)
 	h->bytes = (allocated() - before) / n;
 }
 
-/* Things were as they were meant to be, or the figures mean nothing. */
+/* The figures hold only if each close ended as intended. */
 static void
-disperse(struct herd *h, int ended, int expired)
+background_stop(struct background *h, int ended, int expired)
 {
 	struct graceclose_reaper_stats stats;
 	int i;
@@ -375,9 +375,9 @@ disperse(struct herd *h, int ended, int expired)
 	free(h->listeners);
 }
 
-/* Each is ended by its peer, or, where that is silent, by its limit. */
+/* The peer ends each close; a silent peer leaves that to the limit. */
 static double
-more_cost(struct herd *h, bool silent)
+more_cost(struct background *h, bool silent)
 {
 	struct bench_pair p[MORE];
 	double spent;
@@ -403,8 +403,8 @@ more_cost(struct herd *h, bool silent)
 }
 
 /*
- * What all other threads take while this one sleeps for a second, after one
- * more in which the reaper sees that each FIN was acknowledged.
+ * The CPU time of all other threads while this one sleeps for a second.  In the
+ * second before, the reaper sees that each FIN was acknowledged.
  */
 static double
 idle_cpu(void)
@@ -420,20 +420,20 @@ idle_cpu(void)
 	return all > own ? all - own : 0;
 }
 
-enum { WITH_MANY, WITH_FEW, HERDS };
+enum { WITH_MANY, WITH_FEW, BACKGROUNDS };
 
-static struct bench_side ended[HERDS] = {
+static struct bench_side ended[BACKGROUNDS] = {
 	[WITH_MANY] = { .name = "ended by the peer, many under way" },
 	[WITH_FEW] = { .name = "ended by the peer, few under way" }
-}, expired[HERDS] = {
+}, expired[BACKGROUNDS] = {
 	[WITH_MANY] = { .name = "expired, many under way" },
 	[WITH_FEW] = { .name = "expired, few under way" }
 };
 
 static void
-print_herds(int turns, const struct herd *h, double idle)
+print_backgrounds(int turns, const struct background *h, double idle)
 {
-	printf("One close more while %d are under way, and while %d are:\n\n",
+	printf("One more close while %d are under way, and while %d are:\n\n",
 	    h[WITH_MANY].n, h[WITH_FEW].n);
 	bench_ratio(&ended[WITH_MANY], &ended[WITH_FEW], turns, 1e3, "us CPU",
 	    1.25);
@@ -446,23 +446,23 @@ print_herds(int turns, const struct herd *h, double idle)
 }
 
 static void
-bench_herds(int turns, int few, int many)
+bench_backgrounds(int turns, int few, int many)
 {
-	struct herd h[HERDS];
+	struct background h[BACKGROUNDS];
 	double idle;
 	int i, k;
 
-	gather(&h[WITH_MANY], many);
-	gather(&h[WITH_FEW], few);
+	background_start(&h[WITH_MANY], many);
+	background_start(&h[WITH_FEW], few);
 	idle = idle_cpu();
 	for (i = 0; i < turns; i++)
-		for (k = 0; k < HERDS; k++) {
+		for (k = 0; k < BACKGROUNDS; k++) {
 			ended[k].turn[i] = more_cost(&h[k], false);
 			expired[k].turn[i] = more_cost(&h[k], true);
 		}
-	print_herds(turns, h, idle);
-	for (k = 0; k < HERDS; k++)
-		disperse(&h[k], turns * MORE, turns * MORE);
+	print_backgrounds(turns, h, idle);
+	for (k = 0; k < BACKGROUNDS; k++)
+		background_stop(&h[k], turns * MORE, turns * MORE);
 }
 
 /* --- all of it --- */
@@ -481,8 +481,8 @@ start(void *(*loop)(void *), int *set, struct tally *t)
 }
 
 /*
- * As many as there are descriptors for, with a word where that is less than
- * wanted; 0 where it is too few to tell anything.
+ * How many closes the descriptors allow, with a message where that is less than
+ * wanted.  0: too few for a figure.
  */
 static int
 fit(const char *what, int wanted, int least, int descriptors)
@@ -491,8 +491,8 @@ fit(const char *what, int wanted, int least, int descriptors)
 		return wanted;
 	if (descriptors < least)
 		descriptors = 0;
-	printf("%s: %d instead of %d, for want of descriptors\n"
-	    "(RLIMIT_NOFILE, and CAP_SYS_RESOURCE to raise it)\n\n", what,
+	printf("%s: %d instead of %d: too few descriptors\n"
+	    "(RLIMIT_NOFILE; CAP_SYS_RESOURCE raises it)\n\n", what,
 	    descriptors, wanted);
 	return descriptors;
 }
@@ -505,18 +505,18 @@ main(int argc, char **argv)
 	    "Prints what graceclose_reaper_close costs beside a loop written "
 	    "by hand\nand close(2), and with many closes under way beside "
 	    "few.", 31);
-	int crowd, many, have = bench_descriptors(others + MANY);
+	int burst, many, have = bench_descriptors(others + MANY);
 
 	(void)setvbuf(stdout, NULL, _IOLBF, 0);
 	start(peer_loop, &peer_set, &peers);
 	start(hand_loop, &hand_set, &handled);
 	if (sem_init(&reported.none, 0, 0) == -1)
 		err(1, "%s", reported.what);
-	crowd = fit("closed at once", CROWD, 1, (have - SPARE) / 2);
-	if (crowd > 0)
-		bench_crowd(turns, crowd);
+	burst = fit("closed at once", BURST, 1, (have - SPARE) / 2);
+	if (burst > 0)
+		bench_burst(turns, burst);
 	many = fit("under way", MANY, 2 * FEW, have - others);
 	if (many > 0)
-		bench_herds(turns, FEW, many);
+		bench_backgrounds(turns, FEW, many);
 	return 0;
 }
