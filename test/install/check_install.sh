@@ -1,6 +1,7 @@
 #!/bin/sh
-# make install, a C and a C++ program built by what pkg-config says, shared and
-# static, run; make uninstall leaves nothing.
+# make install works, also without pkg-config.  A C and a C++ program build with
+# the flags of pkg-config, shared and static, and run.  make uninstall leaves
+# nothing.
 cc=${CC:-cc}
 command -v pkg-config >/dev/null || {
 	echo "SKIP check_install: no pkg-config (apt-get install pkg-config)"
@@ -54,12 +55,20 @@ if command -v g++ >/dev/null && [ -z "$san" ]; then
 	g++ -o "$dir/cxx" "$dir/use.cc" $flags || die "does not link from C++"
 	LD_LIBRARY_PATH=$lib "$dir/cxx" || die "the C++ program failed"
 fi
-if command -v man >/dev/null; then
-	man -M "$root/opt/gc/share/man" -w graceclose_step >/dev/null ||
-	    die "man does not find graceclose_step"
-fi
+# mandoc(1) comes with a man(1) of its own.
+for man in man mman; do
+	command -v $man >/dev/null || continue
+	$man -M "$root/opt/gc/share/man" -w graceclose_step >/dev/null 2>&1 ||
+	    die "$man does not find graceclose_step"
+done
+[ -s "$root/opt/gc/share/graceclose/graceclose.supp" ] ||
+    die "graceclose.supp is not installed"
 
 make_ uninstall DESTDIR="$root" PREFIX=/opt/gc LIBDIR=/opt/gc/lib/arch \
     >/dev/null || die "make uninstall failed"
-left=$(find "$root" ! -type d)
+left=$(find "$root" ! -type d -o -name graceclose)
 [ -z "$left" ] || die "make uninstall left $left"
+
+# The library and its installation need a C compiler alone.
+make_ BUILD="$dir/bare" PKG_CONFIG=false install DESTDIR="$root" \
+    >"$dir/log" 2>&1 || { cat "$dir/log"; die "no build without pkg-config"; }
