@@ -1,5 +1,6 @@
 /*
- * abort_close: the peer sees a RST now, whoever else holds the connection
+ * abort_close: the peer sees a RST now, even if other descriptors or processes
+ * hold the connection
  */
 #include <sys/socket.h>
 
@@ -12,7 +13,7 @@
 
 #include "support/util.h"
 
-/* What the peer's program notices: a read, then two writes. */
+/* What the peer's program sees: the result of a read, then of two writes. */
 static void
 is_reset(int fd, size_t bytes)
 {
@@ -100,7 +101,7 @@ START_TEST(inherited_linger_does_not_block)
 END_TEST
 
 /*
- * Others who hold the connection
+ * Other holders of the connection
  */
 
 START_TEST(duplicate_does_not_stop_the_reset)
@@ -187,7 +188,10 @@ START_TEST(after_own_shut_wr_the_peer_is_reset)
 	t_wait_outq(p.us, 0);
 	t_ok(abort_close(p.us));
 	t_released(p.us);
-	/* It had our FIN already: to it that is EPIPE, and EOF for recv. */
+	/*
+	 * The peer had our FIN already: its writes fail with EPIPE, its reads
+	 * return EOF.
+	 */
 	t_wait_dead(p.peer);
 	ck_assert_str_eq(t_errno(t_try_write(p.peer)), "EPIPE");
 	t_close(p.peer);
@@ -274,7 +278,7 @@ START_TEST(reset_connection_leaves_nothing_to_abort)
 END_TEST
 
 /*
- * AF_UNIX: there is no RST, but the peer is told
+ * AF_UNIX has no RST, but the peer sees an error
  */
 
 START_TEST(unix_peer_with_unread_input_is_reset)

@@ -1,5 +1,6 @@
 /*
- * graceclose_begin and its kin: the same close in somebody else's loop
+ * graceclose_begin and the calls that follow it: the same close in the caller's
+ * own loop
  */
 #include <sys/epoll.h>
 #include <sys/socket.h>
@@ -28,7 +29,7 @@ given(int until, int on_expiry, int timeout_ms, int idle_ms)
 	memset(&r, 0xaa, sizeof(r));
 }
 
-/* A structure full of rubbish will do. */
+/* The structure may hold any bytes before. */
 static void
 begin(struct graceclose *gc, int fd)
 {
@@ -51,7 +52,7 @@ events_are_sane(const struct graceclose *gc)
 	ck_assert_int_eq(errno, T_ERRNO_UNTOUCHED);
 }
 
-/* The loop of the manual; no step may block. */
+/* The loop of graceclose_begin(3); no step may block. */
 static int
 poll_loop(struct graceclose *gc, int fd, int *turns)
 {
@@ -88,7 +89,10 @@ epoll_loop(struct graceclose *gc, int fd, int *turns)
 	}
 	if (result == -1)
 		*turns = errno;
-	/* The descriptor is still there, to be taken out of the loop. */
+	/*
+	 * The descriptor is still open, so that the caller can take it out of
+	 * the loop.
+	 */
 	ck_assert_int_eq(epoll_ctl(ep, EPOLL_CTL_DEL, fd, NULL), 0);
 	t_close(ep);
 	if (result == -1)
@@ -133,7 +137,7 @@ START_TEST(loop_brings_a_close_to_its_end)
 }
 END_TEST
 
-/* EOF is here from the beginning, and then there is nothing to poll for. */
+/* EOF arrived before the close, so that poll(2) has nothing to wait for. */
 static int64_t
 from_the_delivery_after_eof(int i)
 {
@@ -169,8 +173,8 @@ START_TEST(loop_waits_for_delivery_after_eof_without_spinning)
 END_TEST
 
 /*
- * No timer at all: the edges alone carry the close to its end.  What the
- * timeout is for is a kernel that gives no such edge.
+ * Without any timer the edges alone carry the close to its end.  The timeout is
+ * for a kernel that gives no such edge.
  */
 static int64_t
 from_the_last_acknowledgement(int i)
@@ -408,7 +412,7 @@ START_TEST(late_steps_return_the_same_result)
 }
 END_TEST
 
-/* Somebody else's connection has the number by then. */
+/* Another connection has the descriptor number by then. */
 START_TEST(calls_after_the_end_touch_no_descriptor)
 {
 	struct graceclose gc;
@@ -612,7 +616,9 @@ END_TEST
  * end
  */
 
-/* Which is when it is over, however late the loop comes to its end. */
+/*
+ * The verdict's time is when the close was over, even if the loop ends later.
+ */
 START_TEST(report_tells_the_time_of_the_verdict)
 {
 	struct graceclose gc;
@@ -652,7 +658,7 @@ START_TEST(end_before_it_is_over_detaches)
 }
 END_TEST
 
-/* close(2) would answer input that nobody read with RST. */
+/* close(2) would answer unread input with RST. */
 START_TEST(end_without_a_step_does_not_reset_behind_unread_input)
 {
 	struct graceclose gc;
@@ -715,7 +721,7 @@ START_TEST(expired_close_is_reset_at_its_end)
 	t_released(p.us);
 	t_wait_dead(p.peer);
 	error = t_try_write(p.peer);
-	/* MPTCP's worker may come to the reset before it comes to our FIN. */
+	/* MPTCP's worker may handle the reset before it handles our FIN. */
 	if (_i / 2 != T_MPTCP || error != ECONNRESET)
 		t_error_is(error, EPIPE);
 	t_close(p.peer);

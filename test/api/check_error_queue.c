@@ -1,6 +1,6 @@
 /*
- * Notices in the error queue, and a process without descriptors: neither costs
- * CPU, nor hides the peer's FIN
+ * Notices in the error queue, and a process with no free descriptor: neither
+ * costs CPU time nor hides the peer's FIN
  */
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -16,7 +16,7 @@
 
 #include "support/util.h"
 
-/* Options with these limits, and a report full of rubbish. */
+/* Options with these limits, and a report with other bytes in it. */
 static struct graceclose_opts o;
 static struct graceclose_report r;
 
@@ -160,8 +160,8 @@ graceclose_with_no_descriptor_free(int fd)
 }
 
 /*
- * Then poll(2) does not wait for any, either, and says EINVAL.  Index: whether
- * there are limits of ours, and which pair.
+ * poll(2) then does not wait for any descriptor, and returns EINVAL.  Index:
+ * whether the close has limits, and which pair.
  */
 START_TEST(descriptor_limit_of_0_costs_no_cpu)
 {
@@ -198,7 +198,7 @@ START_TEST(descriptor_limit_of_0_moves_no_limit)
 }
 END_TEST
 
-/* Without epoll the blocking close has nothing but level poll, either. */
+/* Without epoll the blocking close has only level-triggered poll(2). */
 START_TEST(queued_notice_costs_no_cpu_with_no_descriptor_free)
 {
 	struct t_pair p;

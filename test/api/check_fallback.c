@@ -1,8 +1,8 @@
 /*
- * MPTCP, native and fallen back: a socket of MPTCP whose peer only knows TCP
- * is one of TCP underneath (RFC 8684 3.7), yet it answers neither like the
- * one nor like the other.  After the peer's FIN a reset takes its count of
- * unacknowledged bytes to 0, as an orderly end does.
+ * MPTCP, native and fallen back.  If the peer knows only TCP, an MPTCP socket
+ * uses TCP underneath (RFC 8684 3.7), but it answers neither like MPTCP nor
+ * like TCP.  After the peer's FIN a reset sets its count of unacknowledged
+ * bytes to 0, as an orderly end does.
  */
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -20,7 +20,7 @@ enum { FELL_BACK, NATIVE, KINDS };
 
 #define OUTSTANDING	150000
 
-/* Options with these limits, and a report full of rubbish. */
+/* Options with these limits, and a report with other bytes in it. */
 static struct graceclose_opts o;
 static struct graceclose_report r;
 
@@ -32,8 +32,8 @@ given(int until, int timeout_ms)
 }
 
 /*
- * We connect, since a listener of MPTCP hands out plain TCP sockets for peers
- * that know no better.
+ * We connect, because an MPTCP listener accepts plain TCP sockets from peers
+ * that know only TCP.
  */
 static void
 pair(struct t_pair *p, int kind)
@@ -49,8 +49,9 @@ pair(struct t_pair *p, int kind)
 }
 
 /*
- * Nothing moves any more; *unacked is what the peer's TCP did not take.  After
- * a fallback our count is too high until the last of it is acknowledged.
+ * No segment is on its way any more; *unacked is what the peer's TCP did not
+ * take.  After a fallback our count is too high until the last byte is
+ * acknowledged.
  */
 static size_t
 pair_with_shut_window(struct t_pair *p, int kind, int peer_first,
@@ -72,7 +73,10 @@ pair_with_shut_window(struct t_pair *p, int kind, int peer_first,
 	return n;
 }
 
-/* After a fallback and the peer's FIN nobody can tell any more, as said. */
+/*
+ * After a fallback and the peer's FIN the count cannot be known, as the top of
+ * this file says.
+ */
 static void
 unacked_is(uint64_t n, int kind, int peer_first)
 {
@@ -114,8 +118,8 @@ START_TEST(peer_that_half_closed_first_and_reads_it_all_is_a_success)
 END_TEST
 
 /*
- * In LAST_ACK such a socket has no peer's name any more, as if the connection
- * had ended: the library for plain POSIX leaves MPTCP alone.  Index: until.
+ * In LAST_ACK getpeername(2) fails on such a socket, as if the connection had
+ * ended.  The library for plain POSIX does not support MPTCP.  Index: until.
  */
 START_TEST(fallback_in_last_ack_is_no_success)
 {
@@ -203,8 +207,8 @@ START_TEST(reset_that_a_late_step_finds_is_econnreset)
 END_TEST
 
 /*
- * The kind is not asked for before there is something to believe.  Index:
- * until, and whether the peer had half-closed first.
+ * The library asks for the kind of socket only when the answer can be trusted.
+ * Index: until, and whether the peer had half-closed first.
  */
 START_TEST(reset_that_the_first_step_finds_is_econnreset)
 {
@@ -257,8 +261,9 @@ START_TEST(abort_by_another_holder_while_we_wait_is_econnreset)
 END_TEST
 
 /*
- * Our own SHUT_RD makes recv return 0 as the peer's FIN does.  On a busy host
- * MPTCP may take seconds over its FIN, so delivery is not asked for in time.
+ * Our own SHUT_RD makes recv(2) return 0, as the peer's FIN does.  On a busy
+ * host MPTCP may need seconds for its FIN, so the test does not require
+ * delivery within a time.
  */
 
 START_TEST(own_shut_rd_is_not_taken_for_the_peers_fin)

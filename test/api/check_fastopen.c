@@ -1,5 +1,5 @@
 /*
- * TCP Fast Open (RFC 7413): accept(2) gives a connection that may be written
+ * TCP Fast Open (RFC 7413): accept(2) returns a connection that can be written
  * to, and closed, before the client's ACK completes the handshake.  Until then
  * SIOCOUTQ is 0 whatever was written (tcp_ioctl()), as if it had arrived.
  */
@@ -51,8 +51,8 @@ write_file(const char *path, const char *text)
 }
 
 /*
- * A network of this process's own, where Fast Open needs no cookie, and a lost
- * segment is sent again soon, if the kernel has that (Linux 6.15).
+ * Enters a network namespace of its own, where Fast Open needs no cookie.  A
+ * lost segment is sent again soon, if the kernel supports that (Linux 6.15).
  */
 static int
 own_network(void)
@@ -75,7 +75,7 @@ own_network(void)
 	return close(fd);
 }
 
-/* A client whose SYN carries a byte, and who hears nothing that comes back. */
+/* A client whose SYN carries a byte, and which receives no answer. */
 static int
 deaf_client(int lfd)
 {

@@ -1,6 +1,5 @@
 /*
- * graceclose: the options, the report, and the count of what was never
- * acknowledged
+ * graceclose: the options, the report, and the count of unacknowledged bytes
  */
 #include <sys/socket.h>
 
@@ -14,7 +13,7 @@
 
 #include "support/util.h"
 
-/* Options with these limits, and a report full of rubbish. */
+/* Options with these limits, and a report with other bytes in it. */
 static struct graceclose_opts o;
 static struct graceclose_report r;
 
@@ -123,7 +122,7 @@ START_TEST(without_limits_the_peer_has_all_the_time)
 END_TEST
 
 /*
- * Promptness: FIN and last acknowledgement end the wait, no timer does.
+ * Promptness: the FIN and the last acknowledgement end the wait, not a timer.
  */
 
 static int64_t
@@ -151,8 +150,8 @@ START_TEST(returns_as_soon_as_the_peers_fin_is_here)
 END_TEST
 
 /*
- * The peer ended its side long ago, so there is nothing to be read and
- * nothing to poll for.  It may acknowledge our FIN 40 ms late.
+ * The peer sent its FIN long ago, so there is nothing to read or to poll for.
+ * It may acknowledge our FIN 40 ms late.
  */
 static int64_t
 from_the_peers_eof(int family)
@@ -228,7 +227,7 @@ END_TEST
  * Limits
  */
 
-/* Long enough to be delivered in on a busy host. */
+/* Long enough for a delivery on a busy host. */
 #define SHORT_MS	400
 #define SHORT_US	(SHORT_MS * 1000)
 
@@ -284,8 +283,8 @@ START_TEST(signals_do_not_move_the_limits)
 END_TEST
 
 /*
- * Ends such a sender: an MPTCP peer does not learn by itself that nobody
- * listens any more.
+ * Ends such a sender: an MPTCP peer does not notice by itself that our side is
+ * closed.
  */
 static void
 stop(pthread_t t, int fd)
@@ -351,7 +350,7 @@ close_with_a_slow_reader(int family)
 	return result;
 }
 
-/* The whole takes longer than the idle limit. */
+/* The whole close takes longer than the idle limit. */
 START_TEST(acknowledgement_is_progress)
 {
 	int tries = 0, result;
@@ -537,7 +536,7 @@ START_TEST(vanished_peer_expires)
 END_TEST
 
 /*
- * What was never acknowledged
+ * Unacknowledged bytes
  */
 
 START_TEST(unacked_is_exact_after_expiry)
@@ -616,7 +615,7 @@ START_TEST(unacked_is_exact_after_a_reset_while_waiting)
 }
 END_TEST
 
-/* All of it was acknowledged, none of it was read. */
+/* Every byte was acknowledged, and none was read. */
 START_TEST(reset_by_a_peer_that_had_it_all_leaves_nothing_unacked)
 {
 	struct t_pair p;

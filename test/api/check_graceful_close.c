@@ -92,8 +92,8 @@ read_after_a_while(void *arg)
 }
 
 /*
- * The peer's EOF is here before the close begins, a megabyte of ours is not
- * there yet: EOF is not delivery.
+ * The peer's EOF arrived before the close, and a megabyte of ours is not
+ * acknowledged: EOF is not delivery.
  */
 START_TEST(peer_that_half_closed_first_gets_all_data)
 {
@@ -118,7 +118,7 @@ START_TEST(peer_that_half_closed_first_gets_all_data)
 }
 END_TEST
 
-/* Peer half-closed first, and no byte can pass until it reads. */
+/* The peer half-closed first, and no byte can pass until it reads. */
 START_TEST(verdict_waits_for_the_acknowledgement_after_eof)
 {
 	struct t_later l;
@@ -146,7 +146,7 @@ struct upload {
 	int		error;
 };
 
-/* Sends 2 MB, whatever the server may say meanwhile, then reads the reply. */
+/* Sends 2 MB without a look at the server's answer, then reads the reply. */
 static void *
 upload(void *arg)
 {
@@ -237,10 +237,10 @@ START_TEST(low_water_mark_does_not_stop_the_drain)
 END_TEST
 
 /*
- * What others did to the socket before
+ * What other code did to the socket before
  */
 
-/* AF_UNIX is not in this: there SHUT_RD shuts the peer's writing side. */
+/* Not for AF_UNIX, where SHUT_RD shuts the peer's writing side. */
 START_TEST(own_shut_rd_is_not_taken_for_the_peers_fin)
 {
 	struct t_later l;
@@ -383,8 +383,8 @@ START_TEST(forked_holder_does_not_keep_the_peer_waiting)
 END_TEST
 
 /*
- * Resets.  The peer's own view is the test's doing here; what counts is that
- * the close calls it by its name.
+ * Resets.  The test itself decides what the peer sees; each test checks that
+ * the close returns the right errno.
  */
 
 START_TEST(reset_before_the_close_is_econnreset)
@@ -495,7 +495,9 @@ START_TEST(reset_after_own_fin_was_acknowledged_is_econnreset)
 }
 END_TEST
 
-/* FIN was seen, data is on its way: here the kernel itself says EPIPE. */
+/*
+ * The FIN arrived and data is on its way: here the kernel itself returns EPIPE.
+ */
 START_TEST(reset_while_data_follows_the_peers_fin_is_econnreset)
 {
 	struct t_later l;
@@ -529,7 +531,7 @@ START_TEST(peer_that_closes_without_reading_is_econnreset)
 }
 END_TEST
 
-/* Its host answers our FIN with RST. */
+/* The peer's host answers our FIN with RST. */
 START_TEST(peer_that_forgot_the_connection_is_econnreset)
 {
 	struct t_pair p;
@@ -651,8 +653,8 @@ END_TEST
  */
 
 /*
- * Real time once: neither RST nor CPU is spent, and the peer, which was
- * merely slow, can still read all and close in order.
+ * In real time: the close sends no RST and costs no CPU time.  The peer, which
+ * was only slow, can still read everything and close in order.
  */
 START_TEST(gives_up_after_five_seconds_without_progress)
 {
@@ -683,8 +685,8 @@ trickle(void *arg)
 }
 
 /*
- * The peer sends on and on, so that the idle limit never strikes; a second
- * of the library's takes 50 ms.
+ * The peer never stops sending, so that the idle limit never expires.  A second
+ * of the library's clock takes 50 ms.
  */
 START_TEST(gives_up_after_thirty_seconds_in_all)
 {
@@ -707,7 +709,7 @@ START_TEST(gives_up_after_thirty_seconds_in_all)
 }
 END_TEST
 
-/* Interrupted polls neither end the wait nor begin it anew. */
+/* A poll(2) that a signal interrupts neither ends the wait nor restarts it. */
 START_TEST(signals_do_not_move_the_deadline)
 {
 	struct t_pair p;
@@ -745,8 +747,8 @@ START_TEST(signals_do_not_end_the_wait)
 END_TEST
 
 /*
- * The peer's host drops all until the close has given up; afterwards the
- * kernel goes on by itself, and there never is a RST.
+ * The peer's host drops every segment until the close has given up.  Afterwards
+ * the kernel goes on by itself, and never sends RST.
  */
 START_TEST(expired_close_goes_on_in_the_background)
 {

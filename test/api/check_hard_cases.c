@@ -1,6 +1,6 @@
 /*
  * Cases that a closing library easily gets wrong: each looks like an orderly
- * end, or like the death of a connection, and is the other
+ * end but is a failure, or looks like a failure but is an orderly end
  */
 #include <sys/socket.h>
 
@@ -16,7 +16,7 @@
 
 #include "support/util.h"
 
-/* Options with these limits, and a report full of rubbish. */
+/* Options with these limits, and a report with other bytes in it. */
 static struct graceclose_opts o;
 static struct graceclose_report r;
 
@@ -35,8 +35,8 @@ fin_arrives(struct t_pair *p)
 }
 
 /*
- * Another holder aborts the connection while we wait.  Its
- * connect(AF_UNSPEC) leaves no error behind and starts the counts anew.
+ * Another holder aborts the connection while we wait.  Its connect(AF_UNSPEC)
+ * leaves no error and resets the counts.
  */
 
 static void
@@ -45,7 +45,7 @@ abort_it(int fd)
 	abort_close(fd);
 }
 
-/* What the peer got, and that it was reset. */
+/* The bytes that the peer received; it must have been reset. */
 static void
 nothing_is_missing_in(struct t_pair *p, size_t sent)
 {
@@ -116,7 +116,10 @@ START_TEST(abort_by_another_holder_between_steps_is_econnreset)
 }
 END_TEST
 
-/* The first count is taken too late then, and is none of ours. */
+/*
+ * The library's first count then comes after the abort, and is not of our
+ * bytes.
+ */
 START_TEST(abort_by_another_holder_before_the_first_step_leaves_no_count)
 {
 	struct graceclose gc;
@@ -135,7 +138,8 @@ START_TEST(abort_by_another_holder_before_the_first_step_leaves_no_count)
 END_TEST
 
 /*
- * Ended twice.  Somebody else's connection has the number by then.
+ * graceclose_end is called twice.  Another connection has the descriptor number
+ * by then.
  */
 
 static void
@@ -171,7 +175,10 @@ step_to_the_end(struct graceclose *gc, int fd)
 		poll(&pfd, 0, graceclose_timeout(gc));
 }
 
-/* Delivered, but nobody has looked: the caller ended it all the same. */
+/*
+ * The bytes are delivered, but no step has found out: the caller still ended it
+ * early.
+ */
 START_TEST(end_that_finds_it_delivered_is_still_the_callers)
 {
 	struct graceclose gc;
@@ -229,9 +236,10 @@ START_TEST(second_end_repeats_its_answer_and_closes_nothing)
 END_TEST
 
 /*
- * FIN, then RST, whose error the program has taken, and nothing is left to be
- * acknowledged: that our FIN never left shows, but not where we connected.
- * Index: family, who connected; and bytes that were acknowledged, or none.
+ * The peer sent FIN, then RST; the program has read the error, and every byte
+ * is acknowledged.  If we accepted, the kernel shows that our FIN was never
+ * sent; if we connected, it does not.  Index: family, who connected, and
+ * whether bytes were acknowledged.
  */
 START_TEST(reset_behind_a_fin_is_no_success_where_we_accepted)
 {
@@ -268,7 +276,7 @@ END_TEST
  * No connection yet, and none at all
  */
 
-/* The listener hears nothing, so that the SYN stays unanswered. */
+/* The listener drops every segment, so that the SYN stays unanswered. */
 static int
 connecting(int lfd)
 {
@@ -388,7 +396,7 @@ START_TEST(udp_socket_that_others_share_goes_on)
 }
 END_TEST
 
-/* Every call that asks a socket of it fails with EBADF, yet it is open. */
+/* Every socket call on it fails with EBADF, although it is open. */
 START_TEST(descriptor_of_o_path_is_enotsock_and_released)
 {
 	int fd;
@@ -417,7 +425,7 @@ START_TEST(seqpacket_with_a_peer_is_eopnotsupp_and_released)
 }
 END_TEST
 
-/* A family that can stream, and be closed, but not told the end of. */
+/* A family with stream sockets whose end the library cannot see. */
 START_TEST(stream_of_another_family_is_eopnotsupp_and_released)
 {
 	int fd = socket(AF_VSOCK, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -430,8 +438,8 @@ START_TEST(stream_of_another_family_is_eopnotsupp_and_released)
 END_TEST
 
 /*
- * A thread of another network namespace than the connection's: sock_diag(7)
- * does not find MPTCP from there.
+ * The thread is in another network namespace than the connection: sock_diag(7)
+ * does not find MPTCP sockets from there.
  */
 
 struct abroad {

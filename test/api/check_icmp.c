@@ -35,7 +35,10 @@ static const struct {
 
 static struct t_packet	packets[T_LOG];
 
-/* A connection that took SIZE bytes; one has to want to hear of ICMP. */
+/*
+ * A connection that carried SIZE bytes, with IP_RECVERR set to receive ICMP
+ * errors.
+ */
 static void
 meet(struct t_pair *p, int i)
 {
@@ -55,7 +58,10 @@ meet(struct t_pair *p, int i)
 	meet((p), (i));							\
 } while (0)
 
-/* What the peer expects next: other numbers are not believed (RFC 5927 4.1). */
+/*
+ * The sequence number that the peer expects next: the kernel ignores ICMP with
+ * other numbers (RFC 5927 4.1).
+ */
 static struct segment
 next_segment(void)
 {
@@ -141,7 +147,7 @@ START_TEST(icmp_before_a_lingering_close_is_no_reset)
 }
 END_TEST
 
-/* A close that has sent its FIN, and waits for the peer's. */
+/* A close that has sent its FIN and waits for the peer's FIN. */
 static void
 begin(struct graceclose *gc, const struct t_pair *p)
 {

@@ -1,5 +1,6 @@
 /*
- * linger_close: wait until delivered, at most so long, or send a RST
+ * linger_close: waits until everything is delivered, or until a limit, and then
+ * sends RST
  */
 #include <sys/socket.h>
 
@@ -15,7 +16,10 @@
  * Delivered
  */
 
-/* The peer neither reads nor ends its side: its TCP has it all, though. */
+/*
+ * The peer neither reads nor sends its FIN, but its TCP has received
+ * everything.
+ */
 START_TEST(delivery_is_enough)
 {
 	struct t_pair p;
@@ -113,8 +117,8 @@ START_TEST(inherited_linger_does_not_matter)
 END_TEST
 
 /*
- * Nothing passes until the byte that the peer sends at a known moment, which
- * acknowledges all.
+ * No acknowledgement arrives until the peer sends a byte at a known moment,
+ * which acknowledges everything.
  */
 static void
 heal_and_speak(int fd)
@@ -200,7 +204,7 @@ END_TEST
  * Expired
  */
 
-/* The kernel's RST for MPTCP does not get past a window of zero. */
+/* The kernel's RST for MPTCP does not pass a window of zero. */
 static void
 sees_the_reset(int fd, int family, size_t less_than)
 {
@@ -269,7 +273,7 @@ START_TEST(expiry_resets_whatever_linger_was_inherited)
 }
 END_TEST
 
-/* LAST_ACK: EOF came long ago, the data did not go. */
+/* LAST_ACK: EOF came long ago, and our data cannot be delivered. */
 START_TEST(expiry_resets_after_the_peers_fin_as_well)
 {
 	struct t_pair p;
@@ -287,7 +291,7 @@ START_TEST(expiry_resets_after_the_peers_fin_as_well)
 }
 END_TEST
 
-/* Ten seconds of the library's take half a second. */
+/* Ten seconds of the library's clock take half a second. */
 START_TEST(there_is_no_idle_limit)
 {
 	struct t_pair p;
@@ -325,7 +329,7 @@ START_TEST(signals_do_not_move_the_deadline)
 }
 END_TEST
 
-/* Drops whatever comes: silence, not RST. */
+/* Drops every segment: no answer, not even RST. */
 START_TEST(vanished_peer_expires)
 {
 	struct t_pair p;

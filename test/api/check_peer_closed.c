@@ -1,5 +1,5 @@
 /*
- * peer_closed: what it says of every state, and that it leaves no trace
+ * peer_closed: its result in every state, and that it changes nothing
  */
 #include <sys/ptrace.h>
 #include <sys/socket.h>
@@ -61,8 +61,8 @@ START_TEST(every_state_is_called_by_its_name)
 END_TEST
 
 /*
- * The next calls of a caller, as text: two reads, the pending error, two
- * writes, another read, and the flags.
+ * The results of a caller's next calls, as text: two reads, the pending error,
+ * two writes, another read, and the flags.
  */
 static void
 future(int fd, char *buf, size_t size)
@@ -91,9 +91,10 @@ future(int fd, char *buf, size_t size)
 }
 
 /*
- * Two connections go through the same, one of them is looked at: afterwards
- * they answer alike.  Writes to a peer that is gone race with its RST, so
- * the second one is only compared where the peer lives.
+ * Two connections reach the same state, and peer_closed() is called on one of
+ * them: afterwards both give the same results.  A write to a peer that is gone
+ * races with its RST, so the test compares the second write only where the peer
+ * lives.
  */
 START_TEST(nothing_is_consumed)
 {
@@ -143,8 +144,9 @@ START_TEST(next_read_after_the_look_still_sees_the_reset)
 END_TEST
 
 /*
- * The peer closed with our data unread, or our write met its closed socket:
- * the write before it succeeded, and this is how one learns of its loss.
+ * The peer closed with our data unread, or our write reached its closed
+ * socket.  The write before succeeded, and only this look shows that it was
+ * lost.
  */
 START_TEST(write_into_a_closed_peer_shows_at_the_next_look)
 {
@@ -180,7 +182,7 @@ START_TEST(connection_that_the_kernel_gave_up_is_dead)
 }
 END_TEST
 
-/* A limit of the probe, not a virtue. */
+/* A limit of the probe, not a promise. */
 START_TEST(peer_that_vanished_in_silence_looks_open)
 {
 	struct t_pair p;
@@ -285,8 +287,8 @@ START_TEST(nonblocking_flag_makes_no_difference)
 END_TEST
 
 /*
- * Cost.  A child stops at each of its system calls; getppid marks the
- * beginning and the end.
+ * Cost.  The test traces a child, which stops at each system call; getppid(2)
+ * marks the beginning and the end.
  */
 
 static void

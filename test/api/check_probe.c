@@ -31,7 +31,7 @@ are_bits(const struct t_state *s, int i, const char *how, int got)
 	    t_families[i / 2].name, (unsigned)got, (unsigned)s->bits);
 }
 
-/* Twice, as looking must not change what is seen. */
+/* Twice, because a probe must not change the result of the next. */
 START_TEST(every_state_has_its_bits)
 {
 	const struct t_state *s = state(_i);
@@ -75,7 +75,7 @@ START_TEST(probe_many_says_the_same_of_every_state)
 }
 END_TEST
 
-/* MPTCP counts a FIN as a byte unread, and must not take one for the other. */
+/* MPTCP counts a FIN as an unread byte; the probe must tell them apart. */
 START_TEST(one_byte_unread_is_told_from_a_fin)
 {
 	struct t_pair p;
@@ -115,7 +115,7 @@ START_TEST(probe_consumes_neither_data_nor_error)
 }
 END_TEST
 
-/* AF_UNIX has no RST, yet what the peer did not read is lost. */
+/* AF_UNIX has no RST, but what the peer did not read is lost. */
 START_TEST(unix_peer_that_closed_with_input_unread_is_dead)
 {
 	unsigned char bits = 0xaa;
@@ -252,7 +252,7 @@ START_TEST(descriptor_limit_of_next_to_nothing_is_no_obstacle)
 }
 END_TEST
 
-/* One entry is too many for poll(2) then: nothing can be seen. */
+/* Then one entry is too many for poll(2), and the probe sees nothing. */
 START_TEST(descriptor_limit_of_0_is_einval)
 {
 	struct rlimit none, old;
@@ -282,7 +282,7 @@ START_TEST(descriptor_limit_of_0_is_einval)
 }
 END_TEST
 
-/* As many real connections, each by itself. */
+/* The same with as many real connections, each probed by itself. */
 START_TEST(thousands_of_connections_are_told_apart)
 {
 	static struct t_pair pairs[MANY];

@@ -1,8 +1,8 @@
 /*
  * check_syscalls.c - where the number of system calls is a promise
  *
- * The program runs itself once more, under strace(1), in one of the roles
- * below; what counts stands between two calls of getppid(2).
+ * The program runs itself under strace(1), in one of the roles below.  The
+ * counted calls are those between two calls of getppid(2).
  */
 #include <sys/types.h>
 #include <sys/resource.h>
@@ -22,8 +22,8 @@
 #define MANY	1000
 
 /*
- * Roles, in the traced program.  They return 0 when the call did what the
- * test is about.
+ * Roles of the traced program.  They return 0 if the call had the expected
+ * result.
  */
 
 static void
@@ -85,7 +85,10 @@ do_abort_close(int family)
 	return r;
 }
 
-/* Both ends of every connection are looked at: half as many of these. */
+/*
+ * Both ends of every connection are probed, so half as many connections are
+ * enough.
+ */
 static int
 do_probe_many(int family)
 {
@@ -126,8 +129,8 @@ START_TEST(play)
 END_TEST
 
 /*
- * The helpers need a runner around them.  _exit, because a leak checker cannot
- * do its work in a process that is traced.
+ * The helpers need libcheck's runner around them.  The program calls _exit,
+ * because a leak checker cannot work in a traced process.
  */
 static void
 play_role(const char *role, const char *family)
@@ -179,7 +182,7 @@ trace(int role, int family, int fd)
 	return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
 }
 
-/* How many calls there were between the marks, and how many of them poll. */
+/* The number of calls between the marks, and how many of them are poll(2). */
 static void
 count(FILE *record, int *calls, int *polls)
 {
@@ -212,7 +215,7 @@ counted(int role, int family, int *calls, int *polls)
 	fclose(record);
 }
 
-/* Why nothing can be counted here, or NULL. */
+/* Why the calls cannot be counted here, or NULL. */
 static const char *
 untraceable(void)
 {
@@ -268,7 +271,7 @@ START_TEST(abort_close_is_five_calls)
 }
 END_TEST
 
-/* The traced program has the limits of this one. */
+/* The traced program inherits the resource limits of this one. */
 START_TEST(probe_many_is_one_poll_over_a_thousand_quiet_connections)
 {
 	struct rlimit rl, enough;

@@ -1,5 +1,5 @@
 /*
- * Unread input at the close: it hides a reset, and the cap counts it
+ * Unread input at the close: it hides a reset, and discard_max counts it
  */
 #include <sys/socket.h>
 
@@ -14,7 +14,7 @@
 
 #define MEBIBYTES(n)	((n) * (size_t)1048576)
 
-/* Options with these limits, and a report full of rubbish. */
+/* Options with these limits, and a report with other bytes in it. */
 static struct graceclose_opts o;
 static struct graceclose_report r;
 
@@ -33,8 +33,8 @@ fin_arrives(struct t_pair *p)
 }
 
 /*
- * A reset behind unread input.  Once SO_ERROR is read nothing but the missing
- * FIN tells it from an orderly end, and TCP_ZEROCOPY_RECEIVE looks for that
+ * A reset behind unread input.  Once SO_ERROR is read, only the missing FIN
+ * distinguishes it from an orderly end.  TCP_ZEROCOPY_RECEIVE looks for the FIN
  * only where less than a page is unread.
  */
 
@@ -74,11 +74,11 @@ START_TEST(reset_behind_unread_input_is_econnreset)
 END_TEST
 
 /*
- * More unread than discard_max, on a connection that is over already: there
- * is no peer left to be stopped, yet the cap holds.
+ * More unread input than discard_max, on a connection that is already over: no
+ * peer is left to be stopped, but the limit holds.
  */
 
-/* Either side may have ended it first. */
+/* Either side may have sent its FIN first. */
 static void
 end_in_order(struct t_pair *p, size_t n, int we_first)
 {
@@ -115,7 +115,9 @@ START_TEST(more_than_discard_max_is_a_flood_after_an_orderly_end_too)
 }
 END_TEST
 
-/* Who only asks for delivery has that, however much there is. */
+/*
+ * A caller that waits only for delivery succeeds, however much input is unread.
+ */
 START_TEST(until_delivered_a_flood_after_an_orderly_end_is_none)
 {
 	size_t n = unread[_i / 2 % NUNREAD];
@@ -155,7 +157,10 @@ START_TEST(exactly_discard_max_is_accepted_after_an_orderly_end_too)
 }
 END_TEST
 
-/* The end takes what the last step left: else the peer gets ECONNRESET. */
+/*
+ * graceclose_end reads what the last step left; otherwise the peer gets
+ * ECONNRESET.
+ */
 START_TEST(unix_peer_gets_our_data_and_eof_however_much_is_unread)
 {
 	struct t_pair p;
@@ -175,7 +180,10 @@ START_TEST(unix_peer_gets_our_data_and_eof_however_much_is_unread)
 }
 END_TEST
 
-/* A peer may send faster than we can discard: nobody stays for ever. */
+/*
+ * A peer may send faster than graceclose_end discards, so that it stops at a
+ * limit.
+ */
 START_TEST(end_discards_32_mebibytes_at_most)
 {
 	struct t_pair p;
@@ -187,7 +195,7 @@ START_TEST(end_discards_32_mebibytes_at_most)
 	t_ok(graceclose(p.us, &o, &r));
 	t_released(p.us);
 	t_report_is(&r, GRACECLOSE_OK, 0, 1, 0);
-	/* That, and what the one step took. */
+	/* That limit, and what one step took. */
 	ck_assert_uint_eq(r.discarded, MEBIBYTES(33));
 	t_saw(t_read_all(p.peer), 0, ECONNRESET);
 	t_close(p.peer);

@@ -85,7 +85,8 @@ static int (*const abort_verbs[])(int) = { abort_close, linger_0 };
 #define ABORT_VERBS	2
 
 /*
- * One index for the verb and the kind of connection, and what is left of it.
+ * One index stands for the verb and the kind of connection; the rest of it for
+ * the scene.
  */
 #define ABORT_ANY	(ABORT_VERBS * T_ANY_PLAIN)
 #define abort_verb(i)	abort_verbs[(i) / T_ANY_PLAIN % ABORT_VERBS]
@@ -158,8 +159,8 @@ START_TEST(abort_resets_in_spite_of_a_blocked_reader_who_wakes)
 END_TEST
 
 /*
- * Both FINs are on their way and nothing is queued behind ours: Linux forgets
- * the connection without a word (tcp_disconnect()).
+ * Both FINs are on their way and nothing is queued behind ours: Linux drops the
+ * connection and sends nothing (tcp_disconnect()).
  */
 START_TEST(abort_in_last_ack_with_all_sent_sends_nothing)
 {
@@ -237,7 +238,7 @@ START_TEST(linger_0_sends_nothing_while_there_is_a_duplicate)
 }
 END_TEST
 
-/* After a close that nobody waited for, input is answered with a RST. */
+/* After a close that did not wait, the kernel answers input with RST. */
 START_TEST(input_after_the_end_of_the_wait_is_reset_by_the_kernel)
 {
 	struct conn c;

@@ -97,7 +97,7 @@ struct scene {
 	const char	*peer_later;
 };
 
-/* These are over as soon as the peer does what it does. */
+/* These closes end as soon as the peer has acted. */
 static const struct scene quick[] = {
 	/* Finished: a FIN from each, and a last ACK. */
 	{ "nothing to say", NULL, w_reads, { 0 }, 0, "F", "F", NULL, NULL },
@@ -124,7 +124,7 @@ static const struct scene quick[] = {
 	{ "SO_LINGER 0 left, peer closed first", w_peer_closed_left_linger_0,
 	    NULL, { 0 }, 0, "F", "F", NULL, NULL },
 
-	/* The peer resets: not a word more from us. */
+	/* The peer resets: we send nothing after that. */
 	{ "reset after EOF", NULL, w_resets_after_eof, { 0 }, ECONNRESET, "F",
 	    "R", NULL, NULL },
 	{ "reset after the reply", w_reply, w_resets_after_eof, { RESET },
@@ -138,7 +138,7 @@ static const struct scene quick[] = {
 	{ "reset long ago, lingering", w_peer_reset, NULL, { LINGER(5000) },
 	    ECONNRESET, "", "R", NULL, NULL },
 
-	/* Too much input.  What is left unread the kernel answers by itself. */
+	/* Too much input. The kernel itself answers what is left unread. */
 	{ "one byte too many", w_unread, NULL, { .discard_max = 999 }, EMSGSIZE,
 	    "F", "D", "F", "DF" },
 	{ "one byte too many, RESET", w_unread, NULL,
@@ -150,7 +150,7 @@ static const struct scene quick[] = {
 };
 #define QUICK		((int)(sizeof(quick) / sizeof(quick[0])))
 
-/* These wait for a delayed ACK, for a repetition, or for a limit. */
+/* These wait for a delayed ACK, for a retransmission, or for a limit. */
 static const struct scene slow[] = {
 	/* Delivered: the peer may take its time. */
 	{ "delivered, nothing to say", NULL, NULL, { LINGER(5000) }, 0, "F",
@@ -171,7 +171,7 @@ static const struct scene slow[] = {
 	{ "delivered, SO_LINGER 0 left, unread", w_unread_left_linger_0, NULL,
 	    { LINGER(5000) }, 0, "F", "D", "F", "DF" },
 
-	/* Segments that were lost come again, under their old numbers. */
+	/* Lost segments are retransmitted under their old sequence numbers. */
 	{ "our FIN lost", w_fin_lost, w_hears_again, { LINGER(-1) }, 0, "F",
 	    "F",
 	    NULL, NULL },
@@ -184,7 +184,7 @@ static const struct scene slow[] = {
 	{ "FIN, then reset", w_cut_off_peer_fin, w_resets_later, { 0 },
 	    ECONNRESET, "DF", "FR", NULL, NULL },
 
-	/* Expired and detached: the kernel goes on, and nobody is reset. */
+	/* Expired and detached: the kernel goes on, and sends no RST. */
 	{ "expired", NULL, NULL, { WHOLE }, ETIMEDOUT, "F", "", "F", "F" },
 	{ "idle", NULL, NULL, { IDLE }, ETIMEDOUT, "F", "", "F", "F" },
 	{ "expired, unread", w_unread, NULL, { WHOLE }, ETIMEDOUT, "F", "D",
@@ -200,9 +200,9 @@ static const struct scene slow[] = {
 	    ETIMEDOUT, "D", "", "DF", "F" },
 
 	/*
-	 * Expired and reset.  A RST that comes after a gap, here where the
-	 * lost FIN was, is in doubt: the peer sends an ACK back, and the RST
-	 * that answers this one has the number it waits for (RFC 5961, 3.2).
+	 * Expired and reset.  A RST that comes after a gap, here where the lost
+	 * FIN was, may be forged: the peer sends an ACK back, and the RST that
+	 * answers this ACK has the expected number (RFC 5961, 3.2).
 	 */
 	{ "expired, RESET", NULL, NULL, { RESET, WHOLE }, ETIMEDOUT, "FR", "",
 	    NULL, NULL },
@@ -229,9 +229,9 @@ clock_us(clockid_t id)
 }
 
 /*
- * The RST is not early.  The limit is one of the clock that nobody sets, while
- * captures have the wall's, which may have been set since the call began.  In
- * this order a pause between the two makes the RST late, but never early.
+ * The RST is not early.  The limit follows CLOCK_MONOTONIC, while captures have
+ * CLOCK_REALTIME, which may have been set since the call began.  In this order
+ * of reads a pause between them makes the RST late, but never early.
  */
 static void
 reset_in_time(const struct conn *c, int64_t start_us)
@@ -246,7 +246,7 @@ reset_in_time(const struct conn *c, int64_t start_us)
 	    LIMIT_MS + LATE_MS);
 }
 
-/* What was lost was lost indeed, and came again. */
+/* The segment was lost, and was retransmitted. */
 static void
 repeated_something(const struct conn *c)
 {
@@ -308,7 +308,7 @@ START_TEST(outcome_is_on_the_wire)
 }
 END_TEST
 
-/* Every way and every kind of connection has its turn, though not together. */
+/* Every way and every kind of connection occurs, but not every combination. */
 START_TEST(outcome_that_takes_time_is_on_the_wire)
 {
 	int way = _i % WAYS;
@@ -321,7 +321,9 @@ START_TEST(outcome_that_takes_time_is_on_the_wire)
 }
 END_TEST
 
-/* It is the same FIN: another number would be another letter. */
+/*
+ * The FIN is the same: with another sequence number it would be another letter.
+ */
 START_TEST(lost_fin_is_sent_again_under_its_number)
 {
 	struct conn c;
@@ -341,8 +343,8 @@ START_TEST(lost_fin_is_sent_again_under_its_number)
 END_TEST
 
 /*
- * graceful_close's own 5 seconds without progress, on a clock that runs
- * faster: the peer stays.
+ * graceful_close's own 5 seconds without progress, on a faster clock: the peer
+ * stays open.
  */
 START_TEST(graceful_close_that_gives_up_leaves_the_rest_to_the_kernel)
 {

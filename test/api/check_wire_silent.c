@@ -53,7 +53,7 @@ static void (*const unconnected[])(int) = {
 };
 #define UNCONNECTED	4
 
-/* Nothing goes from this port, or to it. */
+/* No segment leaves this port or arrives at it. */
 static void
 port_is_silent(in_port_t port)
 {
@@ -79,7 +79,10 @@ START_TEST(unconnected_socket_is_closed_and_sends_nothing)
 }
 END_TEST
 
-/* The states in which our FIN waits for its acknowledgement: here, in vain. */
+/*
+ * The states in which our FIN waits for its acknowledgement; here it never
+ * comes.
+ */
 static bool
 is_waiting(int fd)
 {
@@ -178,7 +181,10 @@ START_TEST(begin_sends_the_fin_and_nothing_else)
 }
 END_TEST
 
-/* Ended before it was over: DETACH leaves it to the kernel, RESET cuts. */
+/*
+ * graceclose_end before the close is over: DETACH leaves the rest to the
+ * kernel, RESET sends RST.
+ */
 START_TEST(early_end_acts_as_on_expiry_says)
 {
 	static const struct graceclose_opts reset = { RESET };
@@ -208,7 +214,7 @@ END_TEST
  * The reaper
  */
 
-/* What a close that the reaper cuts leaves on the wire. */
+/* What the reaper sends when it aborts a close. */
 static void
 was_cut(struct conn *c, int on_expiry)
 {

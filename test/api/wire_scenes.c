@@ -91,7 +91,7 @@ w_peer_reset(struct t_pair *p)
 	t_wait_reset(p->us);
 }
 
-/* Nothing reaches the peer any more. */
+/* No segment reaches the peer any more. */
 void
 w_cut_off(struct t_pair *p)
 {
@@ -127,7 +127,7 @@ w_peer_fin_lost(struct t_pair *p)
 	t_heal(p->us);
 }
 
-/* The window is shut, and more is queued. */
+/* The peer's window is zero, and more is queued. */
 void
 w_full(struct t_pair *p)
 {
@@ -146,7 +146,7 @@ w_full_left_linger_5(struct t_pair *p)
 }
 
 /*
- * What the peer's program does meanwhile, in a thread; it closes
+ * What the peer does during the close, in a thread; it closes its descriptor
  */
 
 void
@@ -168,8 +168,9 @@ w_uploads(int fd)
 }
 
 /*
- * Until a FIN was on its way to this descriptor, and was delivered or dropped.
- * Meanwhile the test is in the library, and nobody else looks at the wire.
+ * Waits until a FIN was sent to this descriptor, and was delivered or dropped.
+ * The test is in the library meanwhile, so that only this thread reads the
+ * capture.
  */
 static void
 await_fin(int fd)

@@ -58,7 +58,7 @@ append(char *word, const char *more)
 	word[n] = '\0';
 }
 
-/* A probe has no length either, but a number that was used already. */
+/* A window probe has no length either, but an old sequence number. */
 static bool
 repeated(const struct side *mine, const struct segment *s)
 {
@@ -136,7 +136,7 @@ acknowledged(const struct side *side)
 }
 
 /*
- * What is wrong with it, and all of it as tcpdump shows it
+ * What is wrong, with all segments as tcpdump(1) prints them
  */
 
 static char wrong[8192];
@@ -183,9 +183,9 @@ explain(const char *what, const struct view *v)
 }
 
 /*
- * What we sent, where a RST is the last: an ACK of the peer's that was slow
- * finds nobody any more, and is answered by one more, which on another
- * processor may be quicker than the first.
+ * What we sent, where RST is the last.  A late ACK of the peer finds no
+ * connection any more, and our kernel answers it with another RST.  On another
+ * processor that one may be quicker than the first.
  */
 static bool
 answered_once_more(const struct view *v, const char *us)
@@ -226,7 +226,7 @@ out_of_order(const struct view *v)
 	return NULL;
 }
 
-/* NULL, or what is not as it should be. */
+/* NULL, or a text that says what differs. */
 const char *
 wire_other_than(const struct conn *c, const char *us, const char *peer,
     bool in_order)
@@ -241,7 +241,7 @@ wire_other_than(const struct conn *c, const char *us, const char *peer,
 	return what != NULL ? explain(what, &v) : NULL;
 }
 
-/* The same of what we have sent until this very moment. */
+/* The same for what we have sent until this moment. */
 const char *
 wire_other_already(const struct conn *c, const char *us)
 {
@@ -291,8 +291,8 @@ wire_connect(struct conn *c, const char *name, int i)
 }
 
 /*
- * Until what was sent is acknowledged, or reset; what comes from now on is
- * news.  False: it was not, in that time.
+ * Waits until what was sent is acknowledged, or reset; later segments are
+ * news.  Returns false if that took longer.
  */
 bool
 wire_quiet_within(struct conn *c, int limit_ms)
@@ -318,7 +318,9 @@ wire_quiet(struct conn *c)
 	    c->name);
 }
 
-/* The peer may have been closed, and must not go on after the test. */
+/*
+ * Resets a peer that is still open, so that it does not go on after the test.
+ */
 void
 wire_finish(struct conn *c)
 {
@@ -328,7 +330,7 @@ wire_finish(struct conn *c)
 	t_reset(c->p.peer);
 }
 
-/* The peer's program comes to its end. */
+/* The peer reads to EOF and closes. */
 void
 wire_peer_ends(struct conn *c)
 {

@@ -38,7 +38,10 @@ done_and_next(void *arg, void *cookie, const struct graceclose_report *report)
 	    &verdicts[next]);
 }
 
-/* Some are over at once, some wait: each gave its place back before. */
+/*
+ * Some closes end at once, some wait: each has given its place back before done
+ * is called.
+ */
 START_TEST(done_may_close_the_next_even_at_max_1)
 {
 	int i;
@@ -70,7 +73,7 @@ START_TEST(done_may_close_the_next_even_at_max_1)
 }
 END_TEST
 
-/* Holds whoever calls it until it is let go. */
+/* A done that does not return until release() is called. */
 static int inside, let_go;
 
 static void
@@ -148,7 +151,7 @@ close_in_a_thread(void *arg)
 	return errno == T_ERRNO_UNTOUCHED ? NULL : &reaper;
 }
 
-/* Also for a done that runs in the thread of another caller. */
+/* Flush waits also for a done that runs in the thread of another caller. */
 START_TEST(flush_waits_until_every_done_has_returned)
 {
 	struct t_pair p;
@@ -214,7 +217,10 @@ START_TEST(flush_waits_no_longer_than_it_may)
 	t_between(t_now_ms() - begin, 0, SOON_MS);
 	t_storm();
 	begin = t_now_ms();
-	/* Nearly a second more than a second: its nanoseconds run over. */
+	/*
+	 * The sum of both nanosecond parts is more than a second: the carry
+	 * must be right.
+	 */
 	t_fails(graceclose_reaper_flush(reaper, 1999), ETIMEDOUT);
 	t_between(t_now_ms() - begin, 1998, 1999 + SOON_MS);
 	ck_assert_int_gt(t_storm_end(), 2);
@@ -385,7 +391,7 @@ ends_within(pthread_t t, int limit_ms)
 	return pthread_timedjoin_np(t, NULL, &ts) == 0;
 }
 
-/* A caller whose done has not returned is still inside. */
+/* A caller whose done has not returned is still inside the reaper. */
 START_TEST(free_waits_for_callers_that_are_inside)
 {
 	struct t_pair p;
@@ -438,7 +444,7 @@ START_TEST(free_ends_a_flush)
 }
 END_TEST
 
-/* Else it would leave with the lock held, or never. */
+/* Otherwise it would exit with the lock held, or never exit. */
 START_TEST(cancelled_caller_leaves_in_order)
 {
 	struct t_pair p;
@@ -485,7 +491,9 @@ START_TEST(bad_option_makes_no_reaper)
 }
 END_TEST
 
-/* However many descriptors are left, up to what it needs. */
+/*
+ * With each number of free descriptors, up to the number that the reaper needs.
+ */
 START_TEST(no_descriptor_free_makes_no_reaper)
 {
 	struct rlimit before, l;

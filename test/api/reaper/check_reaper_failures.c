@@ -1,5 +1,5 @@
 /*
- * graceclose_reaper: epoll, threads or memory are refused
+ * graceclose_reaper: the kernel refuses epoll, a thread, or memory
  */
 #include <sys/epoll.h>
 #include <sys/resource.h>
@@ -13,8 +13,8 @@
 #include "api/reaper/many_closes.h"
 
 /*
- * Failing system calls.  The library's calls of epoll_ctl end here: a symbol
- * of the program comes before that of the C library.
+ * Failing system calls.  The library's calls of epoll_ctl reach this function,
+ * because a symbol of the program precedes that of the C library.
  */
 
 static int epoll_refuses;	/* with this errno, when it is to add */
@@ -36,7 +36,7 @@ epoll_ctl(int epfd, int op, int fd, struct epoll_event *event)
 
 static const int epoll_errors[] = { ENOSPC, ENOMEM };
 
-/* Index: the error, what ends it, and done or none. */
+/* Index: the error, what ends the close, and whether there is a done. */
 START_TEST(close_that_epoll_refuses_goes_by_its_timer)
 {
 	struct graceclose_opts o = timed(GRACECLOSE_RESET, -1);
@@ -102,8 +102,9 @@ START_TEST(reaper_that_epoll_refuses_is_not_made)
 END_TEST
 
 /*
- * The kernel refuses the thread: to somebody who is not root, and may have no
- * process more.  Such a limit is for a child to have.
+ * The kernel refuses the thread to a user who is not root and has reached
+ * RLIMIT_NPROC.  A child sets that limit, so that the test itself does not have
+ * it.
  */
 START_TEST(reaper_without_a_thread_is_not_made)
 {
@@ -133,8 +134,8 @@ START_TEST(reaper_without_a_thread_is_not_made)
 END_TEST
 
 /*
- * Memory runs short after so many more allocations, if ever.  A sanitizer has
- * its own functions here.
+ * malloc fails after so many more allocations; -1: never.  A sanitizer has its
+ * own malloc.
  */
 static int memory_left = -1;
 
@@ -207,7 +208,7 @@ START_TEST(close_without_memory_is_aborted)
 }
 END_TEST
 
-/* Whichever allocation it is that fails; a thread's is EAGAIN. */
+/* Each allocation fails in turn; that of a thread is EAGAIN. */
 START_TEST(reaper_without_memory_is_not_made)
 {
 	int after;

@@ -1,5 +1,5 @@
 /*
- * graceclose_reaper: children that are forked while it works
+ * graceclose_reaper: children that are forked while closes are under way
  */
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -18,7 +18,7 @@
 #define FAMILY		20
 #define FORKS		(T_ASAN ? 30 : 100)
 
-/* Each line that fails is a number of its own, and the child's exit status. */
+/* The exit status of the child is the number of the line that failed. */
 #define child_asserts(what) do {					\
 	if (!(what))							\
 		_exit(__LINE__ % 200 + 20);				\
@@ -53,7 +53,9 @@ child_uses_the_parents_reaper(struct t_pair *p)
 	child_asserts(fcntl(p[0].us, F_GETFD) != -1);
 }
 
-/* Only the reaper's own descriptors go, and no thread is asked to. */
+/*
+ * The child closes only the reaper's own descriptors, and waits for no thread.
+ */
 static void
 child_frees_the_parents_reaper(struct t_pair *p)
 {
@@ -85,7 +87,7 @@ child_has_its_own(void)
 	graceclose_reaper_free(reaper);
 }
 
-/* TSan lets no child of several threads have any of its own. */
+/* TSan allows no threads in a child of a process with several threads. */
 static pid_t
 fork_child(struct t_pair *p, int ready)
 {
@@ -106,7 +108,10 @@ fork_child(struct t_pair *p, int ready)
 		pause();
 }
 
-/* Its number is free here, though the child still holds the connection. */
+/*
+ * The number is free in this process, although the child still holds the
+ * connection.
+ */
 static void
 family_ends(struct t_pair *p, struct t_verdict *v)
 {
@@ -175,7 +180,7 @@ END_TEST
 /* The threads submit while this is set. */
 static int hammering;
 
-/* Somebody is always inside, and may have the lock. */
+/* Some thread is always inside the reaper, and may hold the lock. */
 static void *
 hammer(void *arg)
 {
@@ -194,8 +199,8 @@ hammer(void *arg)
 }
 
 /*
- * libcheck is for the parent alone: to assert takes memory, and here ASan's
- * may be locked in the child for ever.
+ * Only the parent asserts with libcheck: that allocates, and in the child
+ * ASan's allocator may stay locked for ever.
  */
 static int
 child_of_the_hammered(void)

@@ -1,5 +1,5 @@
 /*
- * graceclose_reaper: what it refuses, and what a full one does
+ * graceclose_reaper: which closes it refuses, and what a full reaper does
  */
 #include <netinet/tcp.h>
 
@@ -11,7 +11,7 @@
  * Not taken
  */
 
-/* And the place that was kept is free again. */
+/* The place that was reserved is free again. */
 START_TEST(bad_option_takes_nothing)
 {
 	struct t_pair p;
@@ -118,7 +118,9 @@ START_TEST(full_reaper_refuses_and_touches_nothing)
 }
 END_TEST
 
-/* A place is kept first, even for what would be over at once. */
+/*
+ * The reaper reserves a place first, even for a close that would end at once.
+ */
 START_TEST(full_reaper_refuses_what_would_be_over_at_once)
 {
 	struct t_pair p, q;
@@ -195,7 +197,7 @@ START_TEST(oldest_is_evicted_as_its_on_expiry_says)
 }
 END_TEST
 
-/* Whatever the limits are, and whoever has left the row in between. */
+/* Limits do not matter, nor closes between them that have ended. */
 START_TEST(oldest_is_evicted_whatever_the_limits_are)
 {
 	struct t_pair p[6];
@@ -230,7 +232,7 @@ START_TEST(oldest_is_evicted_whatever_the_limits_are)
 }
 END_TEST
 
-/* What is over at once needs no place. */
+/* A close that ends at once needs no place. */
 START_TEST(close_that_ends_at_once_evicts_no_other)
 {
 	struct t_pair p, q;
@@ -252,7 +254,7 @@ START_TEST(close_that_ends_at_once_evicts_no_other)
 }
 END_TEST
 
-/* And none of those cut is heard of again when its limit would run out. */
+/* No evicted close is reported again when its limit would expire. */
 START_TEST(evictions_come_in_the_order_of_age)
 {
 	static struct t_pair p[200];

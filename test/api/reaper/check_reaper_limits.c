@@ -92,7 +92,7 @@ static const int limits[] = { 1200, -1, 200, 3600000, 20, 700, 100 };
 #define NLIMITS		7
 #define NEXPIRING	5
 
-/* Never by another's limit, and in the order of the limits. */
+/* Each close expires by its own limit, and in the order of the limits. */
 START_TEST(each_expires_in_its_own_time)
 {
 	struct t_pair p[NLIMITS];
@@ -170,7 +170,7 @@ START_TEST(scattered_limits_expire_in_time)
 }
 END_TEST
 
-/* How late, with a thread that sleeps until another limit. */
+/* How late a close expires while the thread sleeps until another limit. */
 static int64_t
 lateness(int limit_ms)
 {
@@ -245,10 +245,10 @@ START_TEST(same_limit_of_many_expires_at_once)
 END_TEST
 
 /*
- * The clock of the library runs 400000 times faster, but the thread sleeps no
- * shorter for it: other closes wake it all the time.  So each of these has its
- * limit pass at some distance from where it was a moment before, on whatever
- * level of a wheel, in whatever slot it may have been.
+ * The library's clock runs 400000 times faster, but the thread sleeps as long
+ * as before: other closes wake it all the time.  So each limit passes some
+ * distance after the last look at the clock, on every level of the wheel and in
+ * every slot.
  */
 #define SPEED		400000
 
@@ -302,7 +302,10 @@ START_TEST(without_options_the_limits_are_those_of_graceful_close)
 	t_ok(graceclose_reaper_close(reaper, p.us, NULL, &verdicts[0]));
 	while (t_told(&verdicts[0]) == 0) {
 		ck_assert_int_lt(t_now_ms() - begin, T_LIMIT_MS);
-		/* It fails where the close is over, and not told of yet. */
+		/*
+		 * The send fails where the close is over and done was not
+		 * called yet.
+		 */
 		if (_i == 1)
 			(void)send(p.peer, "x", 1, MSG_NOSIGNAL);
 		else
@@ -404,7 +407,7 @@ close_with_a_slow_reader(int family)
 	stop();
 }
 
-/* The whole takes longer than the idle limit. */
+/* The whole close takes longer than the idle limit. */
 START_TEST(acknowledgement_starts_the_idle_limit_anew)
 {
 	int tries = 0;
@@ -420,8 +423,8 @@ START_TEST(acknowledgement_starts_the_idle_limit_anew)
 END_TEST
 
 /*
- * An acknowledgement that leaves others to come makes no event, so up to a
- * quarter of the limit may pass before it is noticed, but never more.
+ * An acknowledgement before the last makes no event.  The reaper notices it
+ * after a quarter of the limit at most.
  */
 START_TEST(silence_after_an_acknowledgement_is_limited)
 {

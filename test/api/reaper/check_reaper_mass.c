@@ -55,10 +55,10 @@ delays(struct t_pair *p, struct t_verdict *v, int64_t *late_ms)
 }
 
 /*
- * The flooders and the reaper's thread want more processors than a small
- * machine has, so its scheduler may keep one from running for a while whatever
- * the library does.  Hence three tries; a thread that stayed with one flooder
- * would be late every time, and in the median too.
+ * The flooders and the reaper's thread need more processors than a small
+ * machine has, so that the scheduler may keep one from running for a while.
+ * Hence three tries.  A reaper that stayed with one flooder would be late every
+ * time, and in the median too.
  */
 START_TEST(floods_do_not_delay_the_other_closes)
 {
@@ -146,7 +146,7 @@ how_many(int wanted)
 	return (int)want;
 }
 
-/* To several addresses: for each there are ports for 28000 only. */
+/* Connections to several addresses: each has ports for 28000 only. */
 static void
 connect_mass(int n)
 {

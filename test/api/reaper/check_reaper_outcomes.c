@@ -77,8 +77,8 @@ START_TEST(verdict_comes_as_soon_as_the_peers_fin)
 END_TEST
 
 /*
- * Nothing is left to be read, and nothing is there to expire: the edge of the
- * last acknowledgement is what ends this, for looks are rarer.
+ * Nothing is left to read, and no limit is set: only the edge of the last
+ * acknowledgement can end this close so soon.
  */
 static int64_t
 from_the_last_acknowledgement(int i)
@@ -114,7 +114,7 @@ START_TEST(verdict_comes_with_the_last_acknowledgement)
 }
 END_TEST
 
-/* The FIN comes first, and our data is acknowledged after it. */
+/* The peer's FIN arrives first, and our data is acknowledged after it. */
 static int64_t
 from_the_delivery_behind_a_fin(int family)
 {
@@ -146,7 +146,7 @@ START_TEST(verdict_waits_for_delivery_after_a_fin_that_came_meanwhile)
 }
 END_TEST
 
-/* The peer talks only TCP: such a descriptor has edges of its own. */
+/* The peer knows only TCP: the edges of such a descriptor differ. */
 START_TEST(mptcp_that_fell_back_is_no_different)
 {
 	struct t_pair p;
@@ -196,7 +196,9 @@ START_TEST(until_delivered_does_not_wait_for_the_peer)
 }
 END_TEST
 
-/* Where recv says EOF all the time, the peer's FIN must be seen otherwise. */
+/*
+ * recv(2) always returns 0 here, so the peer's FIN must be seen in another way.
+ */
 START_TEST(own_shut_rd_is_not_taken_for_the_peers_fin)
 {
 	struct t_later l;
@@ -334,8 +336,8 @@ over_at_once(int family, uint64_t turns)
 
 /*
  * On loopback our FIN is acknowledged before shutdown(2) returns, unless the
- * kernel leaves the work to ksoftirqd, or MPTCP's worker; hence the tries, as
- * many as there is time for.
+ * kernel leaves the work to ksoftirqd or to MPTCP's worker.  Hence the test
+ * tries as often as it has time for.
  */
 START_TEST(peer_that_had_closed_is_over_in_the_callers_thread)
 {
@@ -478,7 +480,9 @@ send_5000(int fd)
 	t_write(fd, 5000);
 }
 
-/* The cap is passed before the close, or while the thread has it. */
+/*
+ * The input exceeds discard_max before the close, or while the thread has it.
+ */
 START_TEST(more_than_discard_max_is_a_flood)
 {
 	struct t_later l;

@@ -1,5 +1,6 @@
 /*
- * graceclose_reaper: four threads submit, to peers of every manner
+ * graceclose_reaper: four threads submit closes of peers that behave in every
+ * way
  *
  * CHECK_SEED=n in the environment repeats the random choices.
  */
@@ -20,7 +21,7 @@
 static uint64_t seed;
 
 /*
- * Four threads, and peers of every manner
+ * Four threads, and peers that behave in every way
  */
 
 enum manner {
@@ -178,7 +179,7 @@ peer_after(struct submitter *s, struct task *t)
 	}
 }
 
-/* In an order of chance, some at once, some a little later. */
+/* In random order, some at once, some a little later. */
 static void
 peers_act(struct submitter *s, struct task *batch, int n)
 {
@@ -232,7 +233,10 @@ peer_afterwards(struct task *t)
 	t->got = t_read_all(t->p.peer);
 	if (t->manner == SILENT_DETACH)
 		t_saw(t->got, t->said, 0);
-	/* Where nothing was left to come it looks like an orderly end. */
+	/*
+	 * Where no byte was left to arrive, the abort looks like an orderly
+	 * end.
+	 */
 	if (t->manner == SILENT_RESET)
 		ck_assert_str_eq(t_errno(t_try_write(t->p.peer)), "EPIPE");
 	if (t->manner == SILENT_RESET && t->got.bytes < t->said)
@@ -296,7 +300,7 @@ START_TEST(threads_and_peers_of_every_manner)
 END_TEST
 
 /*
- * done submits again, from a stock, as long as there is any
+ * done submits the next connection from a stock, until that is empty
  */
 
 #define STOCK		400
@@ -334,7 +338,7 @@ begin_chain(void *arg)
 	return NULL;
 }
 
-/* As many chains as places: none is refused, and nobody is evicted. */
+/* As many chains as places: no close is refused, and none is evicted. */
 START_TEST(done_submits_again_in_every_thread)
 {
 	pthread_t t[THREADS];

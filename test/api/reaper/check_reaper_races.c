@@ -21,7 +21,7 @@
 static uint64_t seed;
 
 /*
- * More than there is room for
+ * More closes than places
  */
 
 #define ROOM		16
@@ -37,7 +37,10 @@ struct crowd {
 	int			manner;
 };
 
-/* What the peers do: half of them finish; or none, and then they may talk. */
+/*
+ * What the peers do: half of them finish, or none does; those that do not may
+ * send.
+ */
 enum { CROWD_ENDS, CROWD_IS_SILENT, CROWD_TALKS, CROWD_MANNERS };
 
 static void *
@@ -86,7 +89,7 @@ was_refused(struct t_pair *p, int error)
 	t_close_pair(p);
 }
 
-/* Taken and told once, or refused and untouched: nothing in between. */
+/* Each close is taken and reported once, or refused and untouched. */
 START_TEST(threads_beyond_max_are_taken_or_refused)
 {
 	static struct crowd c[THREADS];
@@ -123,7 +126,7 @@ START_TEST(threads_beyond_max_are_taken_or_refused)
 }
 END_TEST
 
-/* What a peer says in the last moment, AF_UNIX may answer with a reset. */
+/* AF_UNIX may answer what a peer sends in the last moment with a reset. */
 START_TEST(threads_beyond_max_evict_the_oldest)
 {
 	static struct crowd c[THREADS];
@@ -147,7 +150,10 @@ START_TEST(threads_beyond_max_evict_the_oldest)
 	ck_assert_uint_eq(count_over(), EVERYBODY);
 	ck_assert_uint_eq(stats.aborted, stats.evicted);
 	ck_assert_uint_eq(stats.ok + stats.evicted, EVERYBODY);
-	/* One that talks may be at its step, and over, when it is to be cut. */
+	/*
+	 * A close whose peer sends may just end when the reaper wants to evict
+	 * it.
+	 */
 	ck_assert_uint_le(stats.evicted, EVERYBODY - ROOM);
 	if (manner == CROWD_IS_SILENT)
 		ck_assert_uint_eq(stats.evicted, EVERYBODY - ROOM);
@@ -196,7 +202,7 @@ START_TEST(flush_races_with_submission)
 		for (i = 0; i < THREADS; i++)
 			for (k = 0; k < CROWD; k++)
 				t_close(c[i].p[k].peer);
-		/* What was submitted before a flush is over after it. */
+		/* Every close submitted before a flush is over after it. */
 		t_ok(graceclose_reaper_flush(reaper, -1));
 		for (i = 0; i < THREADS; i++)
 			for (k = 0; k < CROWD; k++)
@@ -214,8 +220,8 @@ START_TEST(flush_races_with_submission)
 END_TEST
 
 /*
- * The callers are inside before free is called: a first close, over at once,
- * has brought each into done, which goes on with others until one is refused.
+ * The callers are inside before free is called: a first close that ends at once
+ * has brought each into done.  That done submits others until one is refused.
  */
 struct late {
 	pthread_t		thread;
@@ -310,7 +316,7 @@ START_TEST(free_races_with_submission)
 END_TEST
 
 /*
- * Descriptor numbers that are another's at once
+ * Descriptor numbers that are used again at once
  */
 
 #define ROUNDS		400
@@ -321,7 +327,7 @@ struct owner {
 	size_t		sent[2];	/* to us, to the peer */
 };
 
-/* Both directions hold just what was sent, and the connection lives. */
+/* Both directions carry exactly what was sent, and the connection lives. */
 static void
 intact(struct owner *w)
 {
@@ -351,8 +357,8 @@ new_owner(struct owner *w, int lfd, const struct sockaddr_in *a)
 }
 
 /*
- * Each close has a limit that would run out while somebody else has its
- * number, and events of the new connection come at once.
+ * Each close has a limit that would expire while a new connection has its
+ * number.  Events of the new connection come at once.
  */
 START_TEST(reused_descriptor_numbers_belong_to_the_new_owner)
 {
@@ -393,7 +399,7 @@ START_TEST(reused_descriptor_numbers_belong_to_the_new_owner)
 }
 END_TEST
 
-/* Numbers are taken by a thread of their own while the reaper gives them up. */
+/* A thread takes the numbers again while the reaper closes them. */
 static int reusing;
 
 static void *

@@ -17,7 +17,9 @@
  * The thread
  */
 
-/* All but what cannot be blocked: SIGKILL, SIGSTOP, two of the C library's. */
+/*
+ * The signals that cannot be blocked: SIGKILL, SIGSTOP, two of the C library's.
+ */
 #define CANNOT		((uint64_t)1 << 8 | (uint64_t)1 << 18 |		\
 			(uint64_t)1 << 31 | (uint64_t)1 << 32)
 
@@ -35,7 +37,7 @@ START_TEST(thread_has_a_name_and_blocks_every_signal)
 }
 END_TEST
 
-/* Nothing happens for a while, with so many under way. */
+/* The thread has no turn for a while, with so many closes under way. */
 static void
 sleeps(unsigned n)
 {
@@ -87,7 +89,7 @@ START_TEST(thread_sleeps_with_nothing_to_do)
 }
 END_TEST
 
-/* POLLERR cannot be masked, and nobody will read that notice. */
+/* POLLERR cannot be masked, and the notice stays in the queue. */
 START_TEST(queued_notice_does_not_keep_the_thread_busy)
 {
 	int on = SOF_TIMESTAMPING_TX_SOFTWARE | SOF_TIMESTAMPING_SOFTWARE |
@@ -114,8 +116,8 @@ START_TEST(queued_notice_does_not_keep_the_thread_busy)
 END_TEST
 
 /*
- * Somebody else has a duplicate, so close(2) takes nothing out of an epoll set:
- * the thread must not hear of that connection any more.
+ * Another descriptor is a duplicate, so close(2) takes nothing out of an epoll
+ * set.  The thread must get no more events of that connection.
  */
 START_TEST(duplicate_elsewhere_brings_no_more_events)
 {
@@ -195,7 +197,7 @@ START_TEST(close_under_way_costs_no_more_than_192_bytes)
 	for (i = 0; i < MANY_MORE; i++)
 		t_close(p[i].peer);
 	flush();
-	/* A thread keeps some that it freed. */
+	/* malloc keeps some freed memory for each thread. */
 	ck_assert_uint_le(allocated(), before + 16384);
 	counted(GRACECLOSE_OK, MANY_MORE);
 	stop();

@@ -1,8 +1,8 @@
 /*
  * check_wheel.c - the timer wheel against a list that is searched
  *
- * The wheel is the library's own and not public; the suites are linked with
- * the static library, where it can be reached.
+ * The wheel is private to the library.  The suites are linked with the static
+ * library, where they can call it.
  */
 #include <sys/types.h>
 
@@ -19,7 +19,7 @@ static struct graceclose_wheel wheel;
 static struct graceclose_timer timers[TIMERS];
 static int64_t want[TIMERS];	/* what each was set for, NEVER: not set */
 
-/* A delay of any magnitude: milliseconds to weeks. */
+/* A delay of any magnitude, from milliseconds to weeks. */
 static int64_t
 delay(void)
 {
@@ -60,7 +60,7 @@ set(int i, int64_t due)
 	want[i] = due;
 }
 
-/* Everything that is due by then, and nothing else. */
+/* The wheel returns each timer that is due by then, and no other. */
 static void
 pop_all(int64_t now)
 {

@@ -19,7 +19,7 @@ timed(int on_expiry, int timeout_ms)
 	return t_opts(GRACECLOSE_FINISHED, on_expiry, timeout_ms, -1);
 }
 
-/* What a thread may call: it asserts nothing. */
+/* A thread may call this: it asserts nothing. */
 int
 try_submit(struct t_verdict *v, int fd, const struct graceclose_opts *o)
 {
@@ -42,8 +42,8 @@ count_over(void)
 }
 
 /*
- * Connections in numbers, from a listener that stays; nothing is asserted, so
- * that threads can have them.
+ * Many connections from one listener.  These functions assert nothing, so that
+ * threads can call them.
  */
 int
 try_listen(struct sockaddr_in *a, const char *host)
@@ -98,10 +98,10 @@ send_bytes(int fd, size_t n)
 }
 
 /*
- * A network of its own for each test.  Connections by the thousand leave as
- * many in TIME_WAIT, and where tcp_max_tw_buckets of those are reached the
- * kernel forgets a peer that has closed before it has our FIN, which it then
- * answers with RST.
+ * Each test has a network namespace of its own.  Thousands of connections leave
+ * as many in TIME_WAIT.  Where these reach tcp_max_tw_buckets, the kernel
+ * forgets a peer that closed before our FIN arrived, and answers that FIN with
+ * RST.
  */
 static int home;
 

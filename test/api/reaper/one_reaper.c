@@ -80,7 +80,7 @@ look(void)
 	ck_assert_uint_le(stats.now, stats.peak);
 }
 
-/* So many are over, all of them with this outcome. */
+/* So many closes are over, all of them with this outcome. */
 void
 counted(int outcome, uint64_t n)
 {
@@ -131,7 +131,7 @@ peer_gets_reset(int peer)
 	ck_assert_str_eq(t_errno(t_read_all(peer).error), "ECONNRESET");
 }
 
-/* Where the peer had read everything, the error may be EPIPE only. */
+/* Where the peer had read everything, its error may be EPIPE only. */
 void
 peer_is_dead(int peer)
 {
