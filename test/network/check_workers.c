@@ -1,5 +1,5 @@
 /*
- * check_workers.c - cases in processes of their own, and which of them run again
+ * check_workers.c - cases in processes of their own, and which run again
  */
 #include <sys/types.h>
 #include <sys/wait.h>
@@ -157,7 +157,7 @@ stalls(size_t i, void *arg, void *shared)
 	int64_t start = t_now_ms();
 
 	ck_assert_int_eq((*here)++, 0);
-	ck_assert_int_eq(t_worker_patience(), 1 << run);
+	ck_assert_int_eq(t_worker_patience(), t_patience() << run);
 	if (i == CERTAIN)
 		t_worker_certain();
 	if (i != NOT_AT_ALL && (i != ONCE || run == 0))

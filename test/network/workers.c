@@ -27,7 +27,9 @@
 #define STILLBORN_MAX	3	/* workers that die before their first case */
 #define STALL_MS	20	/* as support/starved.c has it */
 #define REPEATED_MAX	200	/* cases: with more the machine is no excuse */
-#define PRIORITY	(-20)	/* of a repeat, where it is allowed */
+/* Of setpriority(2), where it is allowed: workers wait more than they work. */
+#define PRIORITY	(-10)
+#define PRIORITY_ALONE	(-20)
 
 struct worker {
 	pid_t	pid;		/* 0: none */
@@ -80,7 +82,7 @@ t_shared(size_t size)
 int
 t_worker_patience(void)
 {
-	return 1 << order.repeat;
+	return t_patience() << order.repeat;
 }
 
 void
@@ -203,8 +205,8 @@ serve(void)
 
 	clean_environment();
 	be_quiet();
-	if (order.repeat > 0)
-		(void)setpriority(PRIO_PROCESS, 0, PRIORITY);
+	(void)setpriority(PRIO_PROCESS, 0, order.repeat > 0 ? PRIORITY_ALONE :
+	    PRIORITY);
 	if (order.prepare != NULL)
 		order.prepare();
 	stall_start(&self->stall);

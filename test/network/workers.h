@@ -3,11 +3,12 @@
  *
  * A case that waits for seconds costs no CPU time, so that hundreds of cases
  * take as long as a few.  A worker is a process that runs one case after the
- * other.  A worker that dies or hangs is replaced, and its case has failed.
+ * other, with a higher priority where that is allowed.  A worker that dies or
+ * hangs is replaced, and its case has failed.
  *
  * A case that fails while the machine kept its worker from running has shown
- * nothing.  Such a case runs again, alone, with a higher priority and with more
- * time, T_REPEATS times at most.  A case that fails in a worker that ran
+ * nothing.  Such a case runs again, alone, with an even higher priority and
+ * more time, T_REPEATS times at most.  A case that fails in a worker that ran
  * whenever it could, that crashes or exits, or that called t_worker_certain()
  * has failed at once.  What was repeated, and why, is printed.
  */
@@ -51,9 +52,9 @@ size_t	t_workers(size_t workers, size_t n, int64_t limit_ms,
 	    struct t_case_result *results);
 void	*t_shared(size_t);		/* zeroed, never unmapped */
 
-/* For `work`, about the case that runs; elsewhere they say 1, and true. */
+/* For `work`, about the case that runs; elsewhere there is no repeat. */
 
-/* By how much its limits must grow: 1, and twice as much at each repeat. */
+/* By how much its limits grow: t_patience(), and double at each repeat. */
 int	t_worker_patience(void);
 /* Whether a failure counts: it was not starved, or does not run again. */
 bool	t_worker_final(void);
