@@ -5,9 +5,9 @@
  * with nothing failing.  Then each of these calls fails: each time it is made,
  * alone and with all that follow it, in each way that a kernel has, or has had.
  * Whatever fails, the call returns in time, the descriptor is closed once and
- * nothing else is closed.  The report agrees with itself, and 0 is only returned
- * where the peer has every byte.  A verdict that does not depend on what failed
- * stays as it was.
+ * nothing else is closed.  The report agrees with itself, and 0 is
+ * returned only where the peer has every byte.  A verdict that does not depend
+ * on what failed stays as it was.
  */
 #include <sys/types.h>
 #include <sys/socket.h>
@@ -145,9 +145,10 @@ as_ever(const struct setting *s, const struct outcome *o,
 	int expected = s->form->until == AT_ONCE ? 0 :
 	    s->peer->error[s->form->until];
 
-	/* AF_UNIX has handed everything over, whatever becomes of it. */
+	/* AF_UNIX has delivered everything before the reset. */
 	if (expected == EITHER || (expected == ECONNRESET &&
-	    s->way == &faulted_ways[LOCAL] && s->form->until == UNTIL_DELIVERED))
+	    s->way == &faulted_ways[LOCAL] &&
+	    s->form->until == UNTIL_DELIVERED))
 		return o->error == 0 || o->error == ECONNRESET;
 	return o->error == undisturbed->error;
 }
@@ -169,7 +170,8 @@ judge(const struct setting *s, const struct outcome *o,
 static bool
 applies(const struct setting *s, const struct failure *x)
 {
-	return x->call != FAULT_TCP_ZEROCOPY || s->way == &faulted_ways[PLAIN] ||
+	return x->call != FAULT_TCP_ZEROCOPY ||
+	    s->way == &faulted_ways[PLAIN] ||
 	    s->way == &faulted_ways[FELL_BACK];
 }
 
@@ -177,7 +179,8 @@ applies(const struct setting *s, const struct failure *x)
 static int
 demand(const struct setting *s, const struct fault *f, int demanded)
 {
-	return s->form->run == faulted_by_reaper && (f->call == FAULT_EPOLL_CREATE ||
+	return s->form->run == faulted_by_reaper &&
+	    (f->call == FAULT_EPOLL_CREATE ||
 	    (f->call == FAULT_EPOLL_ADD && f->from == 1)) ? SAFE : demanded;
 }
 
@@ -188,7 +191,7 @@ limit_of(const struct setting *s)
 	    s->peer->error[s->form->until] == ETIMEDOUT ? SHORT_MS : LONG_MS;
 }
 
-/* What there is to tell of a setting. */
+/* The results of a setting. */
 struct tally {
 	unsigned	cases, met, failed;
 	size_t		len;
@@ -267,7 +270,7 @@ fail_each(const struct setting *s, const struct failure *x,
 	}
 }
 
-/* Plain POSIX has no acknowledgements: there all is relative. */
+/* Plain POSIX has no acknowledgements: its results differ. */
 static const char *
 unexpected(const struct setting *s, const struct outcome *o)
 {

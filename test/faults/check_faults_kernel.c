@@ -95,7 +95,7 @@ END_TEST
 
 /*
  * Where SHUT_WR is refused the connection lives on, and may be reset while it
- * is swept: AF_UNIX tells of that once, to whoever reads.
+ * is swept: AF_UNIX reports that once, to the next read.
  */
 START_TEST(reset_that_the_sweep_meets_is_econnreset)
 {

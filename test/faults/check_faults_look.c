@@ -59,7 +59,7 @@ look(const struct look *l, int fd, const struct fault *f, size_t n)
 }
 
 /*
- * A reset whose error somebody has taken is told from an end in order by
+ * A reset whose error is taken differs from an end in order by
  * TCP_ZEROCOPY_RECEIVE alone.
  */
 static bool

@@ -1,5 +1,5 @@
 /*
- * fault.c - system calls of the library that fail as told
+ * fault.c - system calls of the library that fail as a test plans it
  *
  * ld --wrap=recv makes of each recv a __wrap_recv, and __real_recv is what it
  * was, be it a sanitizer's.  The Makefile has the list.
@@ -100,7 +100,7 @@ static _Thread_local bool library;
 #define SET(p, v)	__atomic_store_n((p), (v), __ATOMIC_SEQ_CST)
 #define ADD(p)		__atomic_add_fetch((p), 1, __ATOMIC_SEQ_CST)
 
-/* There must be no thread of the library now. */
+/* The library must have no thread now. */
 void
 fault_plan(int fd, const struct fault *f, size_t n)
 {
@@ -167,7 +167,7 @@ act(void)
 	library = true;
 }
 
-/* What becomes of this call; 0: nothing special. */
+/* How this call fails; 0: it does not. */
 static int
 fate(enum fault_call call)
 {
@@ -336,7 +336,7 @@ WRAP(int, getsockname, (int fd, struct sockaddr *sa, socklen_t *len),
     (fd, sa, len), FAULT_GETSOCKNAME, -1)
 
 /*
- * Deeds
+ * Calls that change the connection
  */
 
 int	__real_close(int);

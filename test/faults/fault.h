@@ -1,10 +1,10 @@
 /*
- * fault.h - system calls of the library that fail as told
+ * fault.h - system calls of the library that fail as a test plans it
  *
- * Every call that the library makes goes by here, as the linker's --wrap lets
- * it; so does each of the tests, which never fails.  A thread is the library's
- * between fault_enter() and fault_leave(), and one that the library starts is
- * so all its life.
+ * The linker's --wrap leads every call of the library to this module, which may
+ * let it fail.  Calls of the tests come here too, and never fail.  A thread
+ * belongs to the library between fault_enter() and fault_leave().  A thread
+ * that the library starts belongs to it for its whole life.
  */
 #ifndef TEST_FAULT_H
 #define TEST_FAULT_H
@@ -59,7 +59,7 @@ enum fault_call {
 };
 
 /*
- * What becomes of a call: an errno value, or one of these.  close(2) and
+ * How a call fails: an errno value, or one of these.  close(2) and
  * write(2) do their work before they fail.
  */
 #define FAULT_EMPTY	(-1)	/* it says that nothing came */

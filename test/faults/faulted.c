@@ -82,7 +82,7 @@ has_reset(struct t_pair *p)
 	t_wait_dead(p->us);
 }
 
-/* The error is gone, with whoever has read it. */
+/* The error is gone: we have read it. */
 static void
 has_reset_and_we_know(struct t_pair *p)
 {
@@ -108,23 +108,23 @@ closed_and_takes_nothing(struct t_pair *p)
 static const struct peer peers[PEERS] = {
 	{ "that has closed",		faulted_closed,		NULL,	WAYS,
 	  { 0, 0 } },
-	{ "that closes later",		faulted_send,		faulted_fin,	WAYS,
+	{ "that closes later",		faulted_send,	faulted_fin, WAYS,
 	  { 0, 0 } },
-	{ "that never closes",		faulted_send,		NULL,	WAYS,
+	{ "that never closes",		faulted_send,	NULL,	WAYS,
 	  { ETIMEDOUT, 0 } },
 	{ "that has sent and closed",	sent_and_closed, NULL,	WAYS,
 	  { 0, 0 } },
-	{ "that sends and closes later", faulted_send,		send_and_fin, WAYS,
+	{ "that sends and closes later", faulted_send,	send_and_fin, WAYS,
 	  { 0, 0 } },
 	{ "that has reset",		has_reset,	NULL,	WAYS,
 	  { ECONNRESET, ECONNRESET } },
 	{ "whose reset has been read",	has_reset_and_we_know, NULL, PLAIN + 1,
 	  { ECONNRESET, ECONNRESET } },
-	{ "that resets later",		faulted_send,		t_reset, WAYS,
+	{ "that resets later",		faulted_send,	t_reset, WAYS,
 	  { ECONNRESET, EITHER } },
-	{ "that faulted_send nothing",		takes_nothing,	NULL,	PLAIN + 1,
+	{ "that takes nothing",		takes_nothing,	NULL,	PLAIN + 1,
 	  { ETIMEDOUT, ETIMEDOUT } },
-	{ "that has closed and faulted_send nothing", closed_and_takes_nothing, NULL,
+	{ "that has closed and takes nothing", closed_and_takes_nothing, NULL,
 	  PLAIN + 1, { ETIMEDOUT, ETIMEDOUT } }
 };
 
@@ -171,7 +171,7 @@ do_delivered(struct run *r)
 	do_close(r, GRACECLOSE_DELIVERED, GRACECLOSE_RESET);
 }
 
-/* A loop of somebody's; epfd -1: it has poll alone. */
+/* The loop of a program; epfd -1: it has poll alone. */
 static void
 do_steps(struct run *r, int epfd)
 {

@@ -1,10 +1,10 @@
 /*
  * check_matrix.c - every form of close against every kind of peer
  *
- * What must come of each is worked out from what the peer does (matrix_peer.c)
- * and what the pages promise (matrix_expect.c).  All cases run at once, in the
- * processes of a crew; then each is a test of its own, which says what came of
- * it.
+ * What each must return follows from what the peer does (matrix_peer.c) and
+ * what the pages promise (matrix_expect.c).  All cases run at once, in worker
+ * processes (workers.h).  Then each case is a test of its own, which gives its
+ * result.
  */
 #include <sys/types.h>
 
@@ -20,7 +20,7 @@
 #include "matrix/matrix_case.h"
 #include "matrix/matrix_table.h"
 
-#define MEMBERS		(T_VALGRIND ? 12 : 40)
+#define WORKERS		(T_VALGRIND ? 12 : 40)
 #define CASES		4096
 #define CASE_MS		90000
 #define WHY		128
@@ -32,7 +32,7 @@ static struct m_case cases[CASES];
 static size_t ncases;
 static struct m_result *results;
 static struct t_case_result *verdicts;
-static char *missing;			/* why there is no wire, or "" */
+static char *missing;			/* why there is no link, or "" */
 
 static const struct m_peer *only_peer;
 static const struct m_form *only_form;
@@ -58,7 +58,7 @@ add(const struct m_case *c, size_t variant)
 	new->connecting = variant / 2 % 2 != 0;
 }
 
-/* 30 seconds of a flood keep the others from the CPU: the drip is enough. */
+/* 30 seconds of a flood take the others' CPU time: the drip is enough. */
 static bool
 fits(const struct m_case *c)
 {
@@ -68,7 +68,7 @@ fits(const struct m_case *c)
 		return false;
 	if (c->fault == NULL)
 		return true;
-	/* Of memory a lost segment tells nothing new. */
+	/* A lost segment shows valgrind nothing new. */
 	return !T_VALGRIND && c->form->faulted &&
 	    (c->peer->ways & M_FAULTS) != 0 &&
 	    (c->fault->kinds == T_RST) == m_aborts(c->form);
@@ -134,10 +134,10 @@ name(const struct m_case *c)
 }
 
 /*
- * The crew's part, and the tests
+ * What the workers do, and the tests
  */
 
-/* The parent has no wire, but is to say why its crew has none either. */
+/* The parent has no link, but reports why its workers have none either. */
 static void
 work(size_t i, void *arg, void *result)
 {
@@ -149,7 +149,7 @@ work(size_t i, void *arg, void *result)
 		m_case_run(&cases[i], result);
 }
 
-START_TEST(what_is_told_is_true_and_what_is_promised_is_done)
+START_TEST(each_close_keeps_its_promise_and_reports_the_truth)
 {
 	const struct t_case_result *v = &verdicts[_i];
 
@@ -193,9 +193,9 @@ timings(struct timing *t, const struct m_form *form)
 }
 
 /*
- * One close may be late where the machine has other work.  But of those that
- * wait in the same form for something at the same time half are soon over; the
- * fewer they are, the more may chance have its way with them.
+ * One close may be late where the machine has other work.  But half of the
+ * closes of a form that wait for something at the same time end soon after it.
+ * The fewer they are, the more chance decides.
  */
 START_TEST(half_of_what_is_due_at_the_same_time_is_over_soon)
 {
@@ -230,7 +230,7 @@ run_all(void)
 	results = t_shared(ncases * sizeof(*results));
 	verdicts = t_shared(ncases * sizeof(*verdicts));
 	missing = t_shared(WHY);
-	t_workers(MEMBERS, ncases, (int64_t)CASE_MS * m_slow(), 0,
+	t_workers(WORKERS, ncases, (int64_t)CASE_MS * m_slow(), 0,
 	    t_link_prepare, work, missing, results, sizeof(*results),
 	    verdicts);
 }
@@ -245,7 +245,7 @@ check_all(void)
 		tcase_add_test(tc, every_form_against_every_peer);
 	} else {
 		tcase_add_loop_test(tc,
-		    what_is_told_is_true_and_what_is_promised_is_done, 0,
+		    each_close_keeps_its_promise_and_reports_the_truth, 0,
 		    (int)ncases);
 		tcase_add_loop_test(tc,
 		    half_of_what_is_due_at_the_same_time_is_over_soon, 0,
@@ -264,7 +264,7 @@ usage(FILE *f)
 	size_t i;
 
 	fprintf(f, "usage: check_matrix [--table] [PEER [FORM]]\n"
-	    "--table prints what came of each close; PEER and FORM are "
+	    "--table prints the result of each close; PEER and FORM are "
 	    "numbers or names of these:\n\n");
 	for (i = 0; i < m_npeers || i < m_nforms; i++) {
 		fprintf(f, "%4zu %-32s", i,
@@ -309,7 +309,7 @@ choose_form(const char *arg)
 		errx(2, "no such form: %s", arg);
 }
 
-/* 0 where all was as promised: what was not is told by the tests. */
+/* 0 where all closes kept their promise; the tests name the others. */
 static int
 table(void)
 {

@@ -1,8 +1,8 @@
 /*
  * matrix_case.c - one close of one connection, and all that is promised of it
  *
- * Three witnesses are heard, who do not know of each other: what the library
- * tells, the segments on the wire, and what the peer got.
+ * Three sources are compared, each independent of the others: what the library
+ * reports, the segments in the log of the link, and what the peer received.
  */
 #include <sys/types.h>
 #include <sys/socket.h>
@@ -50,9 +50,9 @@ struct bout {
 	struct m_expected	 e;
 	int			 fd;
 	int			 descriptors;	/* open before it */
-	/* With a kernel there: its socket, and who reads from it. */
+	/* A peer in a kernel: its socket, and the thread that reads. */
 	pthread_t		 thread;
-	int			 there;
+	int			 peer;
 	uint64_t		 got;
 	bool			 intact;
 	int			 error;		/* of its last read */
@@ -64,28 +64,28 @@ kernel(const struct m_case *c)
 	return (c->peer->ways & M_KERNEL) != 0;
 }
 
-/* Reads all, and lingers: then the ACK of our FIN is a segment of its own. */
+/* It reads all, then waits: so the ACK of our FIN is a segment of its own. */
 static void *
-read_there(void *arg)
+read_by_kernel(void *arg)
 {
 	unsigned char buf[M_WRITTEN], right[M_WRITTEN];
 	struct bout *b = arg;
 	ssize_t n;
 
 	b->intact = true;
-	while ((n = recv(b->there, buf, sizeof(buf), 0)) > 0) {
+	while ((n = recv(b->peer, buf, sizeof(buf), 0)) > 0) {
 		t_pattern(right, b->got, (size_t)n);
 		b->intact = b->intact && memcmp(buf, right, (size_t)n) == 0;
 		b->got += (uint64_t)n;
 	}
 	b->error = n == -1 ? errno : 0;
 	t_pause(LINGER_MS);
-	close(b->there);
+	close(b->peer);
 	return NULL;
 }
 
 static void
-await_truth(struct t_proof *t, bool (*what)(const struct t_proof *))
+await_proof(struct t_proof *t, bool (*what)(const struct t_proof *))
 {
 	int64_t end = t_now_ms() + T_LIMIT_MS;
 
@@ -140,8 +140,8 @@ meet(struct bout *b)
 	} else {
 		t_link_pair(&pair, b->c->family, b->c->connecting);
 		b->fd = pair.us;
-		b->there = pair.peer;
-		ck_assert_int_eq(setsockopt(b->there, SOL_SOCKET, SO_RCVTIMEO,
+		b->peer = pair.peer;
+		ck_assert_int_eq(setsockopt(b->peer, SOL_SOCKET, SO_RCVTIMEO,
 		    &patience, sizeof(patience)), 0);
 	}
 	/* What a peer does not acknowledge holds nothing back. */
@@ -195,7 +195,7 @@ await_before(const struct bout *b)
 		t_wait_state(b->fd, TCP_CLOSE_WAIT);
 	/* It is delayed, and would leave with our FIN. */
 	if (p->finished == M_BEFORE && b->c->fault != NULL)
-		await_truth(&t, fin_taken);
+		await_proof(&t, fin_taken);
 }
 
 static void
@@ -218,7 +218,7 @@ prepare(struct bout *b)
 	let_fault(b->c, true);
 	put(b->fd, M_WRITTEN - M_LAST, M_LAST);
 	if (kernel(b->c) && p->finished == M_BEFORE)
-		t_fin(b->there);
+		t_fin(b->peer);
 	await_before(b);
 	let_fault(b->c, false);
 	if ((p->ways & M_FLOODS) != 0)
@@ -227,15 +227,15 @@ prepare(struct bout *b)
 		if ((p->ways & M_TOGETHER) != 0) {
 			t_link_settle();
 			delay(TOGETHER_US);
-			t_fin(b->there);
+			t_fin(b->peer);
 		}
-		t_thread(&b->thread, read_there, b);
+		t_thread(&b->thread, read_by_kernel, b);
 	}
 }
 
 /*
- * The three questions, which must leave everything as it was: what is told of
- * the close afterwards is the proof.
+ * The three questions, which must change nothing: what the close reports
+ * afterwards shows that.
  */
 static void
 ask(const struct bout *b)
@@ -268,7 +268,7 @@ ask(const struct bout *b)
 }
 
 /*
- * After it: what was told against what was promised
+ * After it: what the close reported, and what was promised
  */
 
 static void
@@ -314,12 +314,12 @@ judge_report(const struct m_expected *e, const struct graceclose_report *r)
 	ck_assert_uint_eq(r->reserved[0] | r->reserved[1], 0);
 }
 
-/* What was told against the segments. */
+/* What the close reported, and the segments. */
 static void
-judge_truth(const struct bout *b, const struct m_result *res)
+judge_proof(const struct bout *b, const struct m_result *res)
 {
 	const struct graceclose_report *r = &res->told.report;
-	const struct t_proof *t = &res->truth;
+	const struct t_proof *t = &res->proof;
 
 	if (!m_aborts(b->c->form) && res->told.value == 0)
 		ck_assert_int_eq(t->fin_acked, true);
@@ -354,7 +354,7 @@ judge_fin(const struct m_case *c)
 		ck_assert_uint_ge(n.seen[T_OUT][T_FIN_BIT], least);
 }
 
-/* What the wire saw in the end, an RST above all. */
+/* The segments up to the end, an RST above all. */
 static void
 judge_segments(const struct bout *b, struct m_result *res)
 {
@@ -364,9 +364,9 @@ judge_segments(const struct bout *b, struct m_result *res)
 	t_link_settle();
 	t_link_proof(&t, INT64_MAX);
 	if (m_reports(b->c->form) && r->finished)
-		await_truth(&t, fin_taken);
+		await_proof(&t, fin_taken);
 	if (b->e.reset == 1)
-		await_truth(&t, rst_sent);
+		await_proof(&t, rst_sent);
 	res->reset = t.rst_sent;
 	if (b->e.reset != M_EITHER)
 		ck_assert_int_eq(t.rst_sent, b->e.reset);
@@ -376,7 +376,7 @@ judge_segments(const struct bout *b, struct m_result *res)
 }
 
 /*
- * What the peer got
+ * What the peer received
  */
 
 static bool
@@ -452,8 +452,8 @@ judge_peer(const struct bout *b, const struct m_result *res)
 }
 
 /*
- * Its thread ends before anything is judged, as a failure leaves the case.  An
- * RST that was lost leaves it waiting: nothing else would come.
+ * The reading thread ends before the first assertion, which may leave the case.
+ * After an RST that the link lost it would wait for ever.
  */
 static void
 part(const struct bout *b)
@@ -462,7 +462,7 @@ part(const struct bout *b)
 
 	if (f != NULL && f->kinds == T_RST && f->action == T_LOSS) {
 		t_link_settle();
-		shutdown(b->there, SHUT_RD);
+		shutdown(b->peer, SHUT_RD);
 	}
 	pthread_join(b->thread, NULL);
 }
@@ -482,8 +482,8 @@ judge_kernel(const struct bout *b)
 }
 
 /*
- * Who closes second keeps no TIME_WAIT: what the peer says to a segment that
- * came twice finds no connection, and is answered with an RST.
+ * The side that closes second keeps no TIME_WAIT: the peer's answer to a
+ * duplicated segment finds no connection, and our kernel answers with an RST.
  */
 static void
 allow_fault(struct bout *b)
@@ -529,18 +529,18 @@ m_case_run(const struct m_case *c, struct m_result *res)
 	if (c->form->asks)
 		ask(&b);
 	m_close(c->form, b.fd, &res->told);
-	t_link_proof(&res->truth, res->told.end_us);
+	t_link_proof(&res->proof, res->told.end_us);
 	res->ran = true;
 	/* However late everything was, no 0 may be false. */
 	if (res->told.value == 0 && !m_aborts(c->form) &&
-	    !res->truth.fin_acked)
+	    !res->proof.fin_acked)
 		t_worker_certain();
 	if (kernel(c))
 		part(&b);
 	judge_call(&b.e, res);
 	if (m_reports(c->form))
 		judge_report(&b.e, &res->told.report);
-	judge_truth(&b, res);
+	judge_proof(&b, res);
 	judge_segments(&b, res);
 	if (kernel(c))
 		judge_kernel(&b);

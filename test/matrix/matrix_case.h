@@ -1,5 +1,6 @@
 /*
- * matrix_case.h - one close of one connection, and all that is promised of it
+ * matrix_case.h - one case of the matrix: closes one connection to one peer,
+ * and asserts everything that the pages promise about it
  */
 #ifndef TEST_MATRIX_CASE_H
 #define TEST_MATRIX_CASE_H
@@ -13,7 +14,7 @@
 #include "matrix/matrix_peer.h"
 #include "network/link.h"
 
-/* What the wire does to one segment of the end. */
+/* What the link does to one segment near the end of the connection. */
 struct m_fault {
 	const char	*name;
 	int		 way, kinds;
@@ -37,7 +38,7 @@ struct m_case {
 /* What was measured, for the table; `ran` is set as soon as it closed. */
 struct m_result {
 	struct closing	told;
-	struct t_proof	truth;		/* as it returned */
+	struct t_proof	proof;		/* as it returned */
 	int64_t		due_us;		/* what it waits for comes then, */
 	int64_t		took_us;	/* and this is how long it took */
 	bool		ran;

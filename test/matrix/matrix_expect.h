@@ -1,9 +1,9 @@
 /*
- * matrix_expect.h - what a close must tell, by what its pages promise
+ * matrix_expect.h - what a close must return and report, by its pages
  *
- * It is worked out from the plain facts of a peer and the options of a form
- * alone: the first of four things decides, that what was asked for is reached,
- * a reset, a limit of time, and more input than is accepted.
+ * It follows from the plain facts of a peer and the options of a form alone.
+ * The first of four events decides: what the caller asked for is reached, a
+ * reset, a time limit, or more input than the caller accepts.
  */
 #ifndef TEST_MATRIX_EXPECT_H
 #define TEST_MATRIX_EXPECT_H

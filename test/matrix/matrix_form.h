@@ -1,5 +1,5 @@
 /*
- * matrix_form.h - the forms in which a program can close a connection
+ * matrix_form.h - the forms of close in the matrix: a call and its options
  */
 #ifndef TEST_MATRIX_FORM_H
 #define TEST_MATRIX_FORM_H
@@ -17,7 +17,7 @@ struct m_form {
 	int		 timeout_ms, idle_ms;
 	uint64_t	 discard_max;
 	bool		 asks;		/* looks at it right before */
-	bool		 faulted;	/* meets the faults of the wire, too */
+	bool		 faulted;	/* also with faults of the link */
 };
 
 extern const struct m_form m_forms[];

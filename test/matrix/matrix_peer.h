@@ -1,9 +1,9 @@
 /*
- * matrix_peer.h - the peers that a close can meet, and what each of them does
+ * matrix_peer.h - the peers of the matrix, and what each of them does
  *
- * A peer is a script for scripted_peer.h, which is what it does on the wire, and the
- * same in plain facts, from which matrix_expect.c says what a close must make
- * of it.  Neither knows of the library.
+ * A peer is a script for scripted_peer.h, and the same behaviour as plain
+ * facts, from which matrix_expect.c derives the result of a close.  Neither
+ * depends on the library.
  */
 #ifndef TEST_MATRIX_PEER_H
 #define TEST_MATRIX_PEER_H
@@ -35,7 +35,7 @@
 #define M_CHALLENGED	0x40	/* its RST is answered with an ACK */
 #define M_KERNEL	0x80	/* it is none of ours, but a kernel's */
 #define M_TOGETHER	0x100	/* its FIN leaves when ours does */
-#define M_FAULTS	0x200	/* meets the faults of the wire, too */
+#define M_FAULTS	0x200	/* also with faults of the link */
 #define M_HALFWAY	0x400	/* a part is acknowledged halfway there */
 
 struct m_peer {

@@ -1,5 +1,5 @@
 /*
- * matrix_table.h - the outcomes as measured, peer by peer
+ * matrix_table.h - prints the results of the matrix as a table, peer by peer
  */
 #ifndef TEST_MATRIX_TABLE_H
 #define TEST_MATRIX_TABLE_H

@@ -49,7 +49,7 @@ counts(void)
 }
 
 static struct t_proof
-truth(int64_t until_us)
+proof(int64_t until_us)
 {
 	struct t_proof t;
 
@@ -102,7 +102,7 @@ nth_packet(int way, int kinds, unsigned nth)
 }
 
 /*
- * The wire
+ * The link
  */
 
 START_TEST(without_impairments_nothing_is_lost_or_repeated)
@@ -120,7 +120,7 @@ START_TEST(without_impairments_nothing_is_lost_or_repeated)
 	ck_assert_uint_ge(c.seen[T_OUT][T_DATA_BIT], SIZE / 1500);
 	ck_assert_uint_eq(c.seen[T_OUT][T_OTHER_BIT], 0);
 	ck_assert_uint_eq(c.seen[T_IN][T_OTHER_BIT], 0);
-	t = truth(INT64_MAX);
+	t = proof(INT64_MAX);
 	ended_well(&t, SIZE);
 	t_close_pair(&p);
 }
@@ -139,7 +139,7 @@ START_TEST(a_lost_fin_is_sent_again)
 	ck_assert_uint_ge(c.seen[T_OUT][T_FIN_BIT], 2);
 	ck_assert_uint_eq(c.carried[T_OUT][T_FIN_BIT] + 1,
 	    c.seen[T_OUT][T_FIN_BIT]);
-	t = truth(INT64_MAX);
+	t = proof(INT64_MAX);
 	ended_well(&t, SIZE);
 	t_close_pair(&p);
 }
@@ -180,7 +180,7 @@ START_TEST(a_doubled_segment_counts_twice)
 	ck_assert_uint_ge(c.carried[T_IN][T_FIN_BIT], 2);
 	seq = nth_packet(T_IN, T_FIN, 1)->s.seq;
 	ck_assert_uint_eq(nth_packet(T_IN, T_FIN, 2)->s.seq, seq);
-	t = truth(INT64_MAX);
+	t = proof(INT64_MAX);
 	ended_well(&t, SIZE);
 	t_close_pair(&p);
 }
@@ -222,7 +222,7 @@ START_TEST(every_byte_gets_through_all_impairments)
 	t_link_impair(T_IN, &bad);
 	transfer(&p, SIZE);
 	t_link_settle();
-	t = truth(INT64_MAX);
+	t = proof(INT64_MAX);
 	if (_i / 2 != T_MPTCP)
 		ended_well(&t, SIZE);
 	t_close_pair(&p);
@@ -289,7 +289,7 @@ START_TEST(a_cut_wire_carries_nothing)
 	c = counts();
 	ck_assert_mem_eq(c.carried, before.carried, sizeof(c.carried));
 	ck_assert_uint_ge(c.seen[T_OUT][T_DATA_BIT], 2);
-	t = truth(INT64_MAX);
+	t = proof(INT64_MAX);
 	ck_assert_uint_eq(t.sent, REPLY);
 	ck_assert_uint_eq(t.acked, 0);
 	t_link_cut(false);
@@ -317,13 +317,13 @@ START_TEST(what_is_left_of_an_old_connection_is_not_seen)
 	ck_assert_uint_eq(c.seen[T_OUT][T_SYN_BIT], 1);
 	ck_assert_uint_eq(c.seen[T_IN][T_SYN_BIT], 1);
 	transfer(&p, SIZE);
-	t = truth(INT64_MAX);
+	t = proof(INT64_MAX);
 	ended_well(&t, SIZE);
 	t_close_pair(&p);
 }
 END_TEST
 
-START_TEST(a_log_that_is_full_keeps_its_truth)
+START_TEST(a_log_that_is_full_keeps_its_proof)
 {
 	const size_t size = (size_t)T_LOG * 1500;
 	struct t_counts c;
@@ -335,14 +335,14 @@ START_TEST(a_log_that_is_full_keeps_its_truth)
 	c = counts();
 	ck_assert_uint_gt(c.seen[T_OUT][T_DATA_BIT], T_LOG);
 	ck_assert_uint_le(t_link_log(log_copy, T_LOG), T_LOG);
-	t = truth(INT64_MAX);
+	t = proof(INT64_MAX);
 	ended_well(&t, size);
 	t_close_pair(&p);
 }
 END_TEST
 
 /*
- * A program as the host THERE
+ * A program as the peer's host
  */
 
 struct echo {
@@ -407,7 +407,7 @@ START_TEST(a_host_is_called_for_packets_and_when_it_is_due)
 END_TEST
 
 /*
- * The truth of real connections
+ * What the log proves of real connections
  */
 
 START_TEST(what_no_ack_told_of_is_not_acked)
@@ -429,13 +429,13 @@ START_TEST(what_no_ack_told_of_is_not_acked)
 	t_read(p.peer, 2000);
 	t_fin(p.us);
 	t_link_settle();
-	t = truth(INT64_MAX);
+	t = proof(INT64_MAX);
 	ck_assert_uint_eq(t.sent, 3000);
 	ck_assert_uint_eq(t.acked, 1000);
 	ck_assert_uint_eq(t.taken, 700);
 	ck_assert(t.fin_sent && !t.fin_acked && !t.fin_taken);
 	ck_assert_int_eq(t_outq(p.us), 2001);
-	t = truth(before_us);
+	t = proof(before_us);
 	ck_assert_uint_eq(t.sent, 1000);
 	ck_assert_uint_eq(t.acked, 1000);
 	ck_assert_int_le(t.progress_us, before_us);
@@ -453,14 +453,14 @@ START_TEST(resets_of_both_sides_are_told_apart)
 	t_wait_reset(p.us);
 	t_close(p.us);
 	t_link_settle();
-	t = truth(INT64_MAX);
+	t = proof(INT64_MAX);
 	ck_assert(t.rst_reached && !t.rst_sent);
 	t_link_begin(0);
 	t_link_pair(&p, _i / 2, _i % 2 == 1);
 	t_reset(p.us);
 	t_wait_reset(p.peer);
 	t_close(p.peer);
-	t = truth(INT64_MAX);
+	t = proof(INT64_MAX);
 	ck_assert(!t.rst_reached && t.rst_sent);
 }
 END_TEST
@@ -486,7 +486,7 @@ network_suite(void)
 	tcase_add_loop_test(tc, a_cut_wire_carries_nothing, 0, T_ANY_PLAIN);
 	tcase_add_loop_test(tc, what_is_left_of_an_old_connection_is_not_seen,
 	    0, T_ANY_PLAIN);
-	tcase_add_loop_test(tc, a_log_that_is_full_keeps_its_truth, 0, 1);
+	tcase_add_loop_test(tc, a_log_that_is_full_keeps_its_proof, 0, 1);
 	tcase_add_test(tc, a_host_is_called_for_packets_and_when_it_is_due);
 	tc = t_case(s, "proof");
 	tcase_add_loop_test(tc, what_no_ack_told_of_is_not_acked, 0,

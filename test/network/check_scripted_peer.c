@@ -71,7 +71,7 @@ seen(void)
 	return s;
 }
 
-/* Sends these bytes of the pattern, and waits for nobody. */
+/* Sends these bytes of the pattern, without waiting. */
 static void
 put(int fd, uint64_t from, size_t n)
 {
@@ -94,7 +94,7 @@ part_in_order(int fd)
 	part(fd);
 }
 
-/* Reads to the end; how much there was, each byte the right one. */
+/* Reads to the end; returns how many bytes, each one checked. */
 static uint64_t
 get(int fd)
 {
@@ -601,7 +601,7 @@ END_TEST
 
 /*
  * Who had to repeat a SYN waits for 3 seconds at the next loss (RFC 6298, 5.7):
- * the weather comes when they are connected.
+ * so the impairments begin after the handshake.
  */
 START_TEST(impairments_spoil_nothing)
 {

@@ -1,8 +1,8 @@
 /*
- * closing.c - one close in any of the forms, as the pages show them
+ * closing.c - closes one connection in any form, as the pages show it
  *
- * The time of the return is taken as soon as anybody knows of it, so that what
- * the wire carried up to then is all that the verdict may rest on.
+ * It takes the time of the return at once, so that the verdict may rest only on
+ * what the link carried up to then.
  */
 #include <sys/types.h>
 #include <sys/epoll.h>
@@ -18,7 +18,7 @@
 #include "support/util.h"
 #include "network/link.h"
 
-#define PATIENCE_MS	60000	/* of a flush; the crew has less */
+#define PATIENCE_MS	60000	/* of a flush; workers kill earlier */
 
 /* Another thread may have got the number again by now, for a file. */
 static bool

@@ -1,5 +1,6 @@
 /*
- * closing.h - one close in any of the forms, and what is to be seen of it
+ * closing.h - closes one connection in any form that the library offers, and
+ * records the result
  */
 #ifndef TEST_CLOSING_H
 #define TEST_CLOSING_H
@@ -25,7 +26,7 @@ enum closing_form {
 	FORMS
 };
 
-/* How it is done; there is a report of all but the verbs. */
+/* How to close; every form but the verbs has a report. */
 struct closing_way {
 	enum closing_form form;
 	struct graceclose_opts opts;	/* what it amounts to, verbs too */
@@ -49,8 +50,8 @@ struct closing {
 void	closing_run(struct closing *, const struct closing_way *, int fd);
 
 /*
- * How often a loop may turn, where so much has come: it sleeps until there is
- * news, or a look is due.  CPU time would tell as much, but not where other
+ * How often a loop may turn, given what has arrived: it sleeps until there is
+ * news, or a look is due.  CPU time would show the same, but not where other
  * machines share the processor.
  */
 unsigned closing_turns(const struct closing *, const struct t_counts *);

@@ -1,4 +1,4 @@
-/* compose.c - see compose.h */
+/* compose.c - one TCP segment as an IPv4 packet, and ICMP about one */
 #include <string.h>
 
 #include "network/compose.h"

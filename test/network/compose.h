@@ -1,6 +1,6 @@
 /*
- * compose.h - one TCP segment as an IPv4 packet: segment_parse() backwards;
- * and what ICMP says of one
+ * compose.h - writes one TCP segment as an IPv4 packet, the reverse of
+ * segment_parse(), or an ICMP message about a segment
  */
 #ifndef TEST_COMPOSE_H
 #define TEST_COMPOSE_H

@@ -1,5 +1,5 @@
 /*
- * delay_queue.c - see delay_queue.h
+ * delay_queue.c - the packets under way on a link: a heap, by their due time
  */
 #include <stdint.h>
 

@@ -1,7 +1,7 @@
 /*
  * delay_queue.h - the packets under way on a link, ordered by their due time
  *
- * For one wire, and for whoever holds its lock.
+ * A process has one queue, and the lock of the link guards it.
  */
 #ifndef TEST_DELAY_QUEUE_H
 #define TEST_DELAY_QUEUE_H
@@ -17,7 +17,7 @@
 struct queued {
 	int64_t		due_us;
 	uint64_t	turn;		/* of those due at once */
-	uint64_t	number;		/* of its passage */
+	uint64_t	number;		/* of its entry in the log */
 	size_t		length;
 	int		way;
 	unsigned char	packet[T_NETNS_MTU];

@@ -1,5 +1,5 @@
 /*
- * impairments.c - see impairments.h
+ * impairments.c - what a link does to a segment, by chance and by rules
  */
 #include <string.h>
 
@@ -30,7 +30,7 @@ happens(struct impairments *c, int way, unsigned of_1000)
 	return t_random(&c->chance[way], 1000) < of_1000;
 }
 
-/* As many numbers are drawn for each segment, whatever becomes of it. */
+/* Each segment draws as many numbers, so that a seed gives the same fates. */
 void
 impairments_by_chance(struct impairments *c, int way, struct fate *f)
 {

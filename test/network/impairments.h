@@ -1,5 +1,6 @@
 /*
- * impairments.h - what becomes of a segment: by the rules of a test, by chance
+ * impairments.h - decides whether a link loses, duplicates, delays or reorders
+ * a segment: by chance, and by the rules of a test
  */
 #ifndef TEST_IMPAIRMENTS_H
 #define TEST_IMPAIRMENTS_H
@@ -10,6 +11,7 @@
 
 #include "network/link.h"
 
+/* What happens to one segment. */
 struct fate {
 	int64_t		delay_us;
 	int64_t		reorder_us;	/* besides, and overtaken */
@@ -26,9 +28,10 @@ struct impairments {
 };
 
 void	impairments_begin(struct impairments *, uint64_t seed);
+/* False: there is no room for one more. */
 bool	impairments_add_rule(struct impairments *, const struct t_rule *);
 
-/* Of one more segment by chance, then by the rules that its kinds meet. */
+/* For each segment: first by chance, then by the rules that its kinds match. */
 void	impairments_by_chance(struct impairments *, int way, struct fate *);
 void	impairments_by_rules(struct impairments *, int way, int kinds,
 	    bool copy, struct fate *);

@@ -1,5 +1,5 @@
 /*
- * kernel_peer.c - a peer that is a program on the kernel THERE
+ * kernel_peer.c - a peer that uses a socket of the kernel in its namespace
  */
 #include <sys/types.h>
 #include <sys/socket.h>
@@ -27,7 +27,7 @@ stopped(struct kernel_peer *t)
 	return __atomic_load_n(&t->stop, __ATOMIC_ACQUIRE);
 }
 
-/* Never for long, so that it can be stopped; true where there is news. */
+/* Waits for a moment only, so that it can stop; true where there is news. */
 static bool
 news(struct kernel_peer *t)
 {

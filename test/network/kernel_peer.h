@@ -1,8 +1,8 @@
 /*
- * kernel_peer.h - a peer that is a program on the kernel THERE
+ * kernel_peer.h - a peer that uses a socket of the kernel in its namespace
  *
- * It waits, writes, reads in its way, and ends in its way, all in a thread of
- * its own and never for longer than until kernel_peer_stop().
+ * A thread waits, writes, reads and ends the connection as kernel_peer_ways
+ * says, until kernel_peer_stop() at the latest.
  */
 #ifndef TEST_KERNEL_PEER_H
 #define TEST_KERNEL_PEER_H
@@ -36,7 +36,7 @@ struct kernel_peer {
 
 void	kernel_peer_begin(struct kernel_peer *, int fd,
 	    const struct kernel_peer_ways *);
-/* Ends its ways, and reads what there is still to read. */
+/* Stops the thread, and reads what is left to read. */
 void	kernel_peer_stop(struct kernel_peer *);
 void	kernel_peer_end(struct kernel_peer *);	/* releases what it has */
 

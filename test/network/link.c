@@ -1,9 +1,10 @@
 /*
- * link.c - see link.h
+ * link.c - a link between two hosts that loses, duplicates and delays packets
  *
- * One thread reads both devices, asks impairments.h what is to become of each
+ * One thread reads both devices, asks impairments.h what to do with each
  * packet, and keeps in delay_queue.h what is not due yet.  A lock guards
- * everything; it is a recursive one, as a host sends from within its calls.
+ * everything.  It is recursive, as a program that is a host sends from within
+ * its calls.
  */
 #include <sys/types.h>
 #include <sys/eventfd.h>
@@ -50,7 +51,7 @@ static struct {
 	int64_t		tick_us;
 	int64_t		busy_us;	/* when a packet entered or left */
 	struct t_counts	counts;
-	struct oracle	before;		/* of what the log has forgotten */
+	struct oracle	before;		/* what the log has dropped */
 	uint64_t	forgotten;
 	const char	*broken;
 } now;
@@ -78,9 +79,9 @@ t_now_us(void)
 	return (int64_t)ts.tv_sec * 1000000 + ts.tv_nsec / 1000;
 }
 
-/* A busy thread would have the lock again before anybody else woke up. */
+/* A busy thread would take the lock again before another thread woke up. */
 static void
-enter_wire(void)
+enter_link(void)
 {
 	__atomic_add_fetch(&waiting, 1, __ATOMIC_RELAXED);
 	pthread_mutex_lock(&lock);
@@ -88,7 +89,7 @@ enter_wire(void)
 }
 
 static void
-leave_wire(void)
+leave_link(void)
 {
 	pthread_mutex_unlock(&lock);
 }
@@ -116,9 +117,9 @@ same_flow(const struct flow *f, const struct segment *s)
 }
 
 /*
- * Sockets of earlier tests may be left in the kernels, and send for minutes
- * what nobody acknowledged.  A connection that did not begin since
- * t_link_begin() has no part in this one.
+ * Sockets of earlier tests may be left in the kernels, which retransmit their
+ * data for minutes.  The link ignores a connection that did not begin since
+ * t_link_begin().
  */
 static bool
 stale(const struct segment *s)
@@ -135,7 +136,7 @@ stale(const struct segment *s)
 }
 
 /*
- * What becomes of it
+ * What the link does with a packet
  */
 
 static void
@@ -149,8 +150,9 @@ count(unsigned counts[T_WAYS][T_KINDS], const struct t_packet *p)
 }
 
 /*
- * Makes room: of a long log the older half is forgotten, save its truth.  What
- * is under way stays in the log, and in the way where it is held for too long.
+ * Makes room: drops the older half of a long log, and keeps what it proves.  A
+ * packet under way stays in the log; one that is delayed for too long is in the
+ * way.
  */
 static void
 forget_half(void)
@@ -178,7 +180,7 @@ packet_at(uint64_t number)
 	return &packets[number - now.forgotten];
 }
 
-/* Those held are no obstacle to the others, which stay in order. */
+/* Reordered packets do not hold up the others, which stay in order. */
 static void
 send_on(const struct t_packet *p, const struct fate *f, const void *packet,
     size_t length)
@@ -203,7 +205,7 @@ send_on(const struct t_packet *p, const struct fate *f, const void *packet,
 	delay_queue_put(queued);
 }
 
-/* True: a copy is to follow. */
+/* True: the link duplicates it. */
 static bool
 pass(const struct t_packet *it, struct fate f, const void *packet,
     size_t length, bool copy)
@@ -247,7 +249,7 @@ admit(int way, const void *packet, size_t length)
  * The thread
  */
 
-/* Reads what has come from a kernel; how much there was. */
+/* Reads what has come from a kernel; returns how many packets. */
 static int
 take(int from)
 {
@@ -266,7 +268,7 @@ take(int from)
 	return taken;
 }
 
-/* A kernel refuses what is no IP packet, as a network would. */
+/* A kernel refuses what is no IP packet (EINVAL), as a network would. */
 static void
 hand_over(const struct queued *p)
 {
@@ -278,12 +280,12 @@ hand_over(const struct queued *p)
 		now.tick_us = now.host.tick(now.host.arg, t_now_us());
 	} else if (write(t_netns_tun(to), p->packet, p->length) == -1 &&
 	    errno != EINVAL)
-		now.broken = "a host does not take packets";
+		now.broken = "a device does not take packets";
 }
 
 /*
- * The time of leaving comes before the action, so that nobody can see what it
- * does before it is in the log.
+ * The log gets the time before the packet leaves, so that no thread sees its
+ * effect before it is in the log.
  */
 static int
 carry(void)
@@ -369,7 +371,7 @@ pump(void *arg)
 {
 	(void)arg;
 	carrying = true;
-	prctl(PR_SET_NAME, "wire");
+	prctl(PR_SET_NAME, "link");
 	prctl(PR_SET_TIMERSLACK, 1);
 	for (;;)
 		wait_until(turn());
@@ -433,12 +435,12 @@ t_link_rto_ms(void)
 	return t_netns_rto_ms();
 }
 
-/* Looks at the wire: first at what the kernels have sent up to now. */
+/* Locks the link, and reads what the kernels have sent up to now. */
 static void
 look(void)
 {
 	start();
-	enter_wire();
+	enter_link();
 	while (take(T_NS_US) == BATCH)
 		;
 	while (take(T_NS_PEER) == BATCH)
@@ -452,8 +454,8 @@ look_away(void)
 {
 	const char *broken = now.broken;
 
-	leave_wire();
-	ck_assert_msg(broken == NULL, "the wire is broken: %s", broken);
+	leave_link();
+	ck_assert_msg(broken == NULL, "the link is broken: %s", broken);
 }
 
 static bool
@@ -474,7 +476,7 @@ t_link_settle(void)
 	int64_t end = t_now_ms() + T_LIMIT_MS;
 
 	while (!quiet()) {
-		ck_assert_msg(t_now_ms() < end, "the wire does not settle");
+		ck_assert_msg(t_now_ms() < end, "the link does not settle");
 		t_pause(1);
 	}
 }
@@ -485,9 +487,9 @@ t_link_begin(uint64_t seed)
 	int64_t end = t_now_ms() + AGAIN_MS;
 
 	start();
-	enter_wire();
+	enter_link();
 	now.broken = NULL;
-	leave_wire();
+	leave_link();
 	while (!quiet() && t_now_ms() < end)
 		t_pause(1);
 	look();
@@ -527,17 +529,17 @@ t_link_cut(bool cut)
 }
 
 int
-t_link_socket(int family, bool there)
+t_link_socket(int family, bool peer)
 {
 	start();
-	return t_netns_socket(there ? T_NS_PEER : T_NS_US, family);
+	return t_netns_socket(peer ? T_NS_PEER : T_NS_US, family);
 }
 
 socklen_t
-t_link_address(struct sockaddr_storage *ss, int family, bool there,
+t_link_address(struct sockaddr_storage *ss, int family, bool peer,
     in_port_t port)
 {
-	return t_netns_address(ss, there ? T_NS_PEER : T_NS_US, family, port);
+	return t_netns_address(ss, peer ? T_NS_PEER : T_NS_US, family, port);
 }
 
 void
@@ -560,7 +562,7 @@ t_link_pair(struct t_pair *p, int family, bool connecting)
 	t_close(lfd);
 }
 
-/* When a host goes, nothing is left of its connections. */
+/* When a host goes, its packets are lost. */
 static void
 lose_under_way(void)
 {
@@ -594,12 +596,12 @@ t_link_host(const struct t_host *h)
 void
 t_link_send(const void *packet, size_t length)
 {
-	enter_wire();
+	enter_link();
 	if (length > T_NETNS_MTU)
 		now.broken = "a packet is too long for it";
 	else
 		admit(T_IN, packet, length);
-	leave_wire();
+	leave_link();
 	ring();
 }
 
@@ -633,13 +635,13 @@ t_link_counts(struct t_counts *counts)
 void
 t_link_proof(struct t_proof *t, int64_t until_us)
 {
-	struct oracle truth;
+	struct oracle oracle;
 
 	look();
-	truth = now.before;
-	oracle_add(&truth, packets, npackets, until_us, NULL, NULL);
+	oracle = now.before;
+	oracle_add(&oracle, packets, npackets, until_us, NULL, NULL);
 	look_away();
-	oracle_proof(&truth, t);
+	oracle_proof(&oracle, t);
 }
 
 void
@@ -651,5 +653,5 @@ t_link_print(FILE *f)
 		    (uintmax_t)now.forgotten);
 	packet_log_print(f, packets, npackets);
 	fflush(f);
-	leave_wire();
+	leave_link();
 }

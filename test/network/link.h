@@ -1,13 +1,15 @@
 /*
- * link.h - a network of our own that can be as bad as we want it
+ * link.h - a link between two hosts that loses, duplicates and delays packets
  *
- * Two hosts, HERE with the library and THERE with its peer, each a network
- * namespace with a TUN device, and one thread that carries every packet from
- * one to the other, or does not.  The peer is a socket THERE, or a program that
- * speaks TCP by itself (scripted_peer.h), which then is the host THERE.
+ * The library closes connections over it, and the tests choose what the link
+ * does to each segment.  Both hosts are network namespaces with a TUN device
+ * (netns.h): ours, with the library, and the peer's.  One thread, the link's,
+ * carries every packet from one device to the other, or drops it, and keeps a
+ * log of all of them.  The peer is a socket in its namespace, or a program that
+ * speaks TCP by itself (scripted_peer.h) in place of that namespace.
  *
- * One wire a process, one connection at a time: whoever wants many at once
- * forks (workers.h).
+ * A process has one link, and one connection at a time.  workers.h runs many
+ * processes at once.
  */
 #ifndef TEST_LINK_H
 #define TEST_LINK_H
@@ -36,9 +38,10 @@ enum { T_SYN_BIT, T_FIN_BIT, T_RST_BIT, T_DATA_BIT, T_ACK_BIT, T_OTHER_BIT,
 #define T_OTHER		(1 << T_OTHER_BIT)	/* no TCP: ICMP and the like */
 
 /*
- * What is done to the nth segments (from 1) of some kind that goes this way:
- * `times` of them, 0 for all that follow, counted from when the rule was made.
- * A copy counts as one more segment of its kind, and is not copied again.
+ * What happens to the nth segment (from 1) of some kind that goes this way, and
+ * to those after it: to `times` segments in all, 0 for all that follow, counted
+ * from when the rule was made.  A duplicate counts as one more segment of its
+ * kind, and is not duplicated again.
  */
 enum t_action { T_LOSS, T_DELAY, T_DUPLICATE };
 
@@ -53,8 +56,9 @@ struct t_rule {
 #define T_RULES		8
 
 /*
- * By chance, each way; all zero is fine weather.  The nth segment of a way has
- * the same fate whenever the seed is the same.
+ * What happens to segments of one way by chance, with the names of netem; all
+ * zero is a perfect link.  The nth segment of a way has the same fate whenever
+ * the seed is the same.
  */
 struct t_impair {
 	unsigned	loss;		/* of 1,000 segments */
@@ -66,8 +70,8 @@ struct t_impair {
 };
 
 /*
- * The log: each segment that entered the wire, in that order.  Of a long one
- * the older half is forgotten, but not by the counts and the truth.
+ * The log: each segment that entered the link, in that order.  A long log drops
+ * its older half, which the counts and the proof keep.
  */
 enum t_fate { T_CARRIED, T_LOST, T_UNDER_WAY };
 
@@ -83,42 +87,42 @@ struct t_packet {
 #define T_LOG		16384
 
 /*
- * Opens the wire of this process.  t_link_prepare: before there is a thread,
- * moves the process to HERE; in a child of a process that has a wire it makes
- * another one.  t_link_missing: why there is no wire here, or NULL.  Round
- * trips take microseconds, segments are of 1500 bytes at most.  The kernel's
- * least retransmission timeout is 20 ms on both hosts where it can be set, 200
- * else: t_link_rto_ms.
+ * t_link_prepare opens the link of this process and moves the process to our
+ * namespace, before the process has a thread.  In a child of a process that has
+ * a link it makes another one.  t_link_missing: why this machine allows no
+ * link, or NULL.  Round trips take microseconds, segments have 1500 bytes at
+ * most.  The kernel's minimum retransmission timeout is 20 ms on both hosts
+ * where the kernel lets us set it, and 200 ms elsewhere: t_link_rto_ms.
  */
 void		 t_link_prepare(void);
 const char	*t_link_missing(void);
 int		 t_link_rto_ms(void);
 
 /*
- * A new connection: forgets the log, the rules, the weather and the program
- * that was the host THERE; waits until nothing is under way, 100 ms at most.
- * The seed is for the weather.  Of connections that began before, nothing is
- * carried any more, nor seen in the log.
+ * Before a new connection: forgets the log, the rules, the impairments and the
+ * program that was the peer's host, and waits until no packet is under way, 100
+ * ms at most.  The seed is for the impairments.  The link neither carries nor
+ * logs segments of connections that began before.
  */
 void		 t_link_begin(uint64_t seed);
 void		 t_link_rule(const struct t_rule *);
 void		 t_link_impair(int way, const struct t_impair *);
-void		 t_link_cut(bool);		/* everything is lost, or not */
+void		 t_link_cut(bool);		/* it loses everything, or not */
 
-/* A socket of HERE or THERE, of a family below T_TCP, and its address. */
-int		 t_link_socket(int family, bool there);
+/* A socket of our host or the peer's, of a family below T_TCP; its address. */
+int		 t_link_socket(int family, bool peer);
 socklen_t	 t_link_address(struct sockaddr_storage *, int family,
-		    bool there, in_port_t port);	/* host byte order */
-/* We accepted it from the kernel THERE, or connected to it. */
+		    bool peer, in_port_t port);	/* host byte order */
+/* Both ends are sockets: we accept the connection, or connect. */
 void		 t_link_pair(struct t_pair *, int family, bool connecting);
 
 /*
- * A host THERE that is a program: it is called by the wire's thread alone.
- * `input` gets each IP packet that is carried; `tick` is called when it is due,
- * and after each input; it returns when it wants to be called again, or
- * INT64_MAX.  Times are CLOCK_MONOTONIC in microseconds.  The wire is locked
- * meanwhile: a lock that these take is not to be held by others while they call
- * anything here but t_link_wake.
+ * A program in place of the peer's host.  Only the link's thread calls it.
+ * `input` gets each IP packet that arrives.  `tick` is called when it is due,
+ * and after each input; it returns when it wants the next call, or INT64_MAX.
+ * Times are CLOCK_MONOTONIC in microseconds.  The link is locked meanwhile: a
+ * thread that holds a lock which these take may call t_link_wake and nothing
+ * else of this file.
  */
 struct t_host {
 	void	(*input)(void *, const void *packet, size_t length,
@@ -127,18 +131,20 @@ struct t_host {
 	void	 *arg;
 };
 /*
- * NULL: the kernel THERE again, and nothing is carried any more of what began
- * with the program.  Once it has returned, the one before is not called.
+ * NULL: the peer's namespace again; the link drops what is left of connections
+ * with the program.  When t_link_host returns, the program before is no longer
+ * called.
  */
 void		 t_link_host(const struct t_host *);
 void		 t_link_send(const void *packet, size_t length); /* to us */
 void		 t_link_wake(void);		/* calls tick soon */
 
 /*
- * What went over it so far; t_link_log copies the last `max` segments at most,
- * and returns how many.  `seen` counts what entered by way and kind (the number
- * of its bit), `carried` what got through.  t_link_settle: once nothing was
- * under way for 2 ms; a peer that never rests fails the test.
+ * What went over the link so far.  t_link_log copies the last `max` segments at
+ * most, and returns how many.  `seen` counts the segments that entered, by way
+ * and kind (the number of its bit), `carried` those that left.  t_link_settle
+ * waits until nothing was under way for 2 ms, and fails the test where that
+ * never comes.
  */
 size_t		 t_link_log(struct t_packet *, size_t max);
 struct t_counts {
@@ -150,12 +156,12 @@ void		 t_link_settle(void);
 
 /*
  * What the segments prove of the first connection, up to a time (INT64_MAX:
- * all).  Sequence numbers as bytes from 0, SYN and FIN not counted.  What the
- * peer sent counts as taken once we acknowledged it, and from when it was here:
+ * all).  Sequence numbers are bytes from 0, without SYN and FIN.  What the peer
+ * sent counts as taken once we acknowledged it, from the time when it arrived:
  * our kernel may acknowledge it 40 ms later.  An ACK or a RST counts if our
- * kernel had to accept it (RFC 9293 3.10.7.4, RFC 5961), and no RST of either
- * side once both FINs are acknowledged: it ends nothing.  All that is of plain
- * TCP: the data sequence of MPTCP is not looked at.
+ * kernel had to accept it (RFC 9293 3.10.7.4, RFC 5961).  No RST of either side
+ * counts once both FINs are acknowledged: it ends nothing.  All this is about
+ * plain TCP: the oracle does not read the data sequence of MPTCP.
  */
 struct t_proof {
 	uint64_t	sent;		/* by us, at least once */
@@ -166,10 +172,10 @@ struct t_proof {
 	bool		fin_here;	/* the peer's was, in order */
 	bool		fin_taken;	/* and we acknowledged it */
 	bool		rst_sent;	/* by us */
-	bool		rst_reached;	/* one that we had to believe; what
-					   comes later reaches nobody */
-	bool		unsure;		/* nobody knows whether our kernel
-					   took all that is counted, or more */
+	bool		rst_reached;	/* one that we had to accept; later
+					   segments reach no connection */
+	bool		unsure;		/* the log does not show whether our
+					   kernel took all that is counted */
 	int64_t		fin_acked_us, fin_taken_us;
 	int64_t		rst_us, rst_reached_us;		/* the first */
 	int64_t		progress_us;	/* last of acked, taken, FINs */
@@ -177,8 +183,8 @@ struct t_proof {
 void		 t_link_proof(struct t_proof *, int64_t until_us);
 
 /*
- * The log in the manner of tcpdump(1), for a failure; of a bounded length.  >
- * is from us, each side's SYN is number 0.
+ * Prints the log like tcpdump(1) for a failure, with a bounded length.  > is
+ * from us, and each side's SYN is number 0.
  */
 void		 t_link_print(FILE *);
 

@@ -1,5 +1,5 @@
 /*
- * netns.c - see netns.h
+ * netns.c - two hosts on this machine: network namespaces, with no link yet
  */
 #include <sys/types.h>
 #include <sys/ioctl.h>
@@ -36,8 +36,8 @@ static const struct {
 	const char	*ipv4;
 	const char	*ipv6;
 } hosts[T_NETNS_COUNT] = {
-	[T_NS_US] = { "here", "192.0.2.1", "2001:db8::1" },
-	[T_NS_PEER] = { "there", "192.0.2.2", "2001:db8::2" }
+	[T_NS_US] = { "us", "192.0.2.1", "2001:db8::1" },
+	[T_NS_PEER] = { "peer", "192.0.2.2", "2001:db8::2" }
 };
 #define NETMASK		"255.255.255.0"
 
@@ -268,7 +268,7 @@ t_netns_prepare(void)
 {
 	unmake(T_NS_US);
 	unmake(T_NS_PEER);
-	/* Whoever comes last stays there. */
+	/* The process stays in the namespace that it made last. */
 	if (make(T_NS_PEER) && make(T_NS_US))
 		why[0] = '\0';
 }

@@ -1,10 +1,10 @@
 /*
- * netns.h - two hosts on this machine, with nothing between them
+ * netns.h - two hosts on this machine: network namespaces, with no link yet
  *
- * Each is a network namespace with a TUN device: what one host sends to the
- * other can be read from the descriptor of its own device, and what is written
- * there it receives.  IPv4 and IPv6, segments of at most T_NETNS_MTU bytes, no
- * packet that the test did not ask for.
+ * Each namespace has a TUN device.  What a host sends to the other can be read
+ * from its device's descriptor, and it receives what is written there.  Both
+ * speak IPv4 and IPv6, send segments of at most T_NETNS_MTU bytes, and send no
+ * packet by themselves.
  */
 #ifndef TEST_NETNS_H
 #define TEST_NETNS_H
@@ -19,9 +19,9 @@ enum { T_NS_US, T_NS_PEER, T_NETNS_COUNT };
 #define T_NETNS_MTU	1500
 
 /*
- * t_netns_prepare: makes both, and moves the process to T_NS_US; before there
- * is a thread.  A child that calls it gets two of its own.  t_netns_missing:
- * why there are none, or NULL.
+ * t_netns_prepare makes both and moves the process to T_NS_US, before the
+ * process has a thread.  A child that calls it gets two of its own.
+ * t_netns_missing: why the machine allows none, or NULL.
  */
 void		 t_netns_prepare(void);
 const char	*t_netns_missing(void);

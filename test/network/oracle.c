@@ -206,7 +206,7 @@ told(struct oracle *t, const struct t_packet *p)
 		step(t, join(t, ack), p->s.us);
 }
 
-/* Whoever repeats something now is answered by a RST, which ends nothing. */
+/* A RST answers what is sent again now, and ends nothing. */
 static bool
 ended(const struct oracle *t)
 {
@@ -314,7 +314,7 @@ in(struct oracle *t, const struct t_packet *p)
 
 /*
  * In the order of what our kernel did: what it sent counts as it entered the
- * wire, what it received as it left
+ * link, what it received as it left
  */
 
 static int64_t
@@ -357,7 +357,7 @@ concerns(struct oracle *t, const struct t_packet *p)
 
 /*
  * What we acknowledged later than `until_us` may have been taken before it:
- * an ACK can wait for 40 ms, or for the RST, and for the wire to look at it.
+ * an ACK can wait for 40 ms, or for the RST, and for the link to read it.
  */
 static void
 late(struct oracle *t, const struct t_packet *p)

@@ -1,9 +1,10 @@
 /*
  * oracle.h - what segments prove of a connection: a function of the log alone
  *
- * It keeps account of both sides' sequence numbers as our kernel has to (RFC
- * 9293 3.10.7.4, RFC 5961): what arrived out of order waits, and an ACK or a
- * RST outside of our window is none, nor is what comes with a stale ACK.
+ * The tests compare the library's verdict with the oracle's.  The oracle tracks
+ * both sides' sequence numbers as our kernel must (RFC 9293 3.10.7.4, RFC
+ * 5961).  A segment that arrived out of order waits.  An ACK or a RST outside
+ * of our window does not count, nor does a segment with a stale ACK.
  */
 #ifndef TEST_ORACLE_H
 #define TEST_ORACLE_H
@@ -36,11 +37,11 @@ struct oracle {
 
 	place		 sent;		/* by us, up to here */
 	place		 acked;		/* that, by the peer */
-	int64_t		 widest;	/* window that the peer told */
+	int64_t		 widest;	/* window that the peer announced */
 	place		 arrived;	/* the peer's, without a gap */
-	place		 told;		/* that, acknowledged by us */
-	place		 edge;		/* of the widest window that we told */
-	bool		 capped;	/* it may be wider than was told */
+	place		 told;		/* of that, acknowledged by us */
+	place		 edge;		/* of the widest window that we sent */
+	bool		 capped;	/* it may be wider than 16 bits say */
 
 	struct oracle_range early[ORACLE_GAPS];	/* behind a gap */
 	size_t		 nearly;

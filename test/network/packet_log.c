@@ -1,5 +1,5 @@
 /*
- * packet_log.c - see packet_log.h
+ * packet_log.c - one entry in the log of a link
  */
 #include <stdio.h>
 #include <string.h>

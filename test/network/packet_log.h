@@ -1,5 +1,6 @@
 /*
- * packet_log.h - one packet in the log of a wire: what it is, how it reads
+ * packet_log.h - one entry in the log of a link: how to read it from a packet,
+ * and how to print it
  */
 #ifndef TEST_PACKET_LOG_H
 #define TEST_PACKET_LOG_H
@@ -9,7 +10,7 @@
 
 #include "network/link.h"
 
-/* Sets all that the packet itself says. */
+/* Sets what the packet itself says. */
 void	packet_log_parse(struct t_packet *, const void *packet, size_t length);
 void	packet_log_print(FILE *, const struct t_packet *, size_t n);
 

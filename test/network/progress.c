@@ -1,5 +1,5 @@
 /*
- * progress.c - when a connection made progress, as the wire saw it
+ * progress.c - when a connection made progress, by the log of the link
  */
 #include <stdbool.h>
 #include <stdint.h>

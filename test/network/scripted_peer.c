@@ -1,5 +1,5 @@
 /*
- * scripted_peer.c - the moves of a script, each a line in a table, and its player
+ * scripted_peer.c - the moves of a script, as a table, and what plays them
  */
 #include <sys/types.h>
 #include <sys/socket.h>
@@ -18,7 +18,7 @@
 #define NEVER		INT64_MAX
 
 /*
- * The one there is.  The wire's thread plays it; the test's own look at it and
+ * The only one.  The link's thread plays it; the test's own look at it and
  * tell it to go.
  */
 static struct peer {
@@ -282,7 +282,7 @@ play(struct tiny_tcp *t)
 }
 
 /*
- * The wire's side
+ * What the link's thread calls
  */
 
 static void
@@ -324,21 +324,21 @@ tick(void *arg, int64_t now_us)
 
 /*
  * `port` is ours, or 0 where we connect.  The peer's own is another each time,
- * since the kernel HERE may remember the last connection in TIME_WAIT.
+ * since our kernel may remember the last connection in TIME_WAIT.
  */
 static in_port_t
 appear(const struct t_script *script, in_port_t port)
 {
 	static const struct t_host host = { input, tick, &peer };
-	in_port_t there = (in_port_t)(1024 + t_now_us() / 100 % 60000);
+	in_port_t theirs = (in_port_t)(1024 + t_now_us() / 100 % 60000);
 
 	t_link_host(NULL);
 	pthread_mutex_lock(&lock);
 	peer = (struct peer){ .script = *script, .portion_us = NEVER };
-	tiny_tcp_open(&peer.tcp, port, there, play);
+	tiny_tcp_open(&peer.tcp, port, theirs, play);
 	pthread_mutex_unlock(&lock);
 	t_link_host(&host);
-	return there;
+	return theirs;
 }
 
 static void

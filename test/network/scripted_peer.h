@@ -1,16 +1,17 @@
 /*
  * scripted_peer.h - a TCP peer without a kernel that does what its script says
  *
- * It is the host THERE of a wire.  Left alone it behaves: acknowledges what
- * arrives in order, at once, keeps its window open, and sends again after
- * T_PEER_RTO_MS what was not acknowledged.  A script is a list of moves that
- * are made one after the other, each as soon as it can be; a move changes its
- * ways, sends something, or waits.  After the last one it stays as it is.
+ * It takes the place of the peer's host on a link (link.h), so that a test can
+ * have a peer that no kernel would be.  Without a script it behaves well: it
+ * acknowledges at once what arrives in order, keeps its window open, and sends
+ * again after T_PEER_RTO_MS what was not acknowledged.  A script is a list of
+ * moves, which the peer makes one after the other, each as soon as it can.  A
+ * move changes its habits, sends something, or waits.
  *
  * What arrives is acknowledged before the next move is made: after
  * {P_AWAIT_DATA, n}, {P_ACKS, 0} these n bytes are acknowledged, and what comes
- * behind them is not, not even a FIN in the same segment.  Ways at the head of
- * a script hold from the SYN on, so that its window may be 0 from the start.
+ * behind them is not, not even a FIN in the same segment.  Habits at the head
+ * of a script hold from the SYN on, so that its window may be 0 from the start.
  */
 #ifndef TEST_SCRIPTED_PEER_H
 #define TEST_SCRIPTED_PEER_H
@@ -34,13 +35,13 @@ enum t_move_kind {
 	P_AWAIT_ACKED,	/* everything that it sent is acknowledged */
 	P_AWAIT_GO,	/* t_peer_go() was called once more */
 	P_SLEEP,	/* so many ms have passed */
-	/* Ways, which stay */
+	/* Habits, which stay */
 	P_ACKS,		/* 1: acknowledges again, at once what is here; 0: no */
 	P_ACK_LATE,	/* each ACK by so many ms; 0: at once */
 	P_WINDOW,	/* the window that it tells, bytes; data beyond it is
 			   not taken, a probe is answered */
 	P_REPEATS,	/* 0: never sends anything again */
-	/* Deeds */
+	/* What it does once */
 	P_ACK_UP_TO,	/* P_ACKS 0; and once so many bytes of our data are
 			   here, they are acknowledged */
 	P_SEND,		/* so many bytes of data, as our window allows */
@@ -79,22 +80,22 @@ struct t_script {
 /*
  * A connection with such a peer, over IPv4: it connects to us, or we to it.
  * The script begins when the connection is established; there is one peer at a
- * time, and it stays the host THERE until t_peer_gone().  Fails the test where
- * no connection comes about within T_LIMIT_MS.  t_link_begin() comes before it,
- * and the rules.  When it returns, the script has come to its first wait.
+ * time, and it stays the peer's host until t_peer_gone().  The test fails where
+ * no connection is made within T_LIMIT_MS.  Call t_link_begin() first, then
+ * make the rules.  When it returns, the script has come to its first wait.
  */
 int		 t_peer_connect(const struct t_script *, bool connecting);
 void		 t_peer_go(void);
 void		 t_peer_gone(void);
 
-/* What it has been through so far. */
+/* What it has seen and done so far. */
 struct t_peer_seen {
 	uint64_t	received;	/* bytes of ours, in order */
 	bool		intact;		/* and each was the right one */
 	uint64_t	acked;		/* of these it has acknowledged */
 	bool		fin;		/* ours, in order */
 	bool		fin_acked;
-	bool		rst;		/* of ours, believed: in order, or in
+	bool		rst;		/* of ours, accepted: in order, or in
 					   the window; all is silent then */
 	unsigned	rsts;		/* of ours, all */
 	uint64_t	sent;		/* bytes of its own, at least once */
@@ -105,11 +106,11 @@ struct t_peer_seen {
 	int64_t		done_us;	/* when */
 };
 void		 t_peer_seen(struct t_peer_seen *);
-/* Until it is so; fails the test beyond T_LIMIT_MS, and says what was not. */
+/* Waits until it is so; beyond T_LIMIT_MS the test fails with the text. */
 void		 t_peer_await(bool (*)(const struct t_peer_seen *),
 		    const char *);
 
-/* The bytes that go over it, by their place: write these to be `intact`. */
+/* The bytes of our data, by their place: `intact` compares with these. */
 void		 t_pattern(unsigned char *, uint64_t from, size_t n);
 
 #endif /* TEST_SCRIPTED_PEER_H */

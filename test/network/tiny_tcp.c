@@ -80,7 +80,7 @@ transmit(const struct tiny_tcp *t, int flags, uint32_t seq, uint32_t ack,
 {
 	unsigned char data[T_PEER_MSS], packet[COMPOSE_HEADERS + sizeof(data)];
 	struct segment s = {
-		.from = t->there, .to = t->here, .seq = seq, .ack = ack,
+		.from = t->peer, .to = t->us, .seq = seq, .ack = ack,
 		.length = (uint32_t)n, .window = (uint16_t)t->window,
 		.flags = (uint8_t)flags
 	};
@@ -210,7 +210,7 @@ send_all(struct tiny_tcp *t)
 void
 tiny_tcp_push(struct tiny_tcp *t)
 {
-	if (t->life != TINY_TCP_LIVING || t->here.port == 0)
+	if (t->life != TINY_TCP_LIVING || t->us.port == 0)
 		return;
 	if (t->nxt == 0)
 		send_next(t, SEGMENT_SYN, 0);
@@ -351,11 +351,11 @@ take(struct tiny_tcp *t, const struct segment *s, const unsigned char *data)
 static bool
 comes_to(struct tiny_tcp *t, const struct segment *s)
 {
-	if (!endpoint_equal(&s->to, &t->there))
+	if (!endpoint_equal(&s->to, &t->peer))
 		return false;
-	if (t->here.port == 0 && s->flags == SEGMENT_SYN)
-		t->here.port = s->from.port;
-	return endpoint_equal(&s->from, &t->here);
+	if (t->us.port == 0 && s->flags == SEGMENT_SYN)
+		t->us.port = s->from.port;
+	return endpoint_equal(&s->from, &t->us);
 }
 
 void
@@ -397,19 +397,19 @@ tiny_tcp_tick(struct tiny_tcp *t)
  */
 
 static void
-set_endpoint(struct endpoint *e, bool there, in_port_t port)
+set_endpoint(struct endpoint *e, bool peer, in_port_t port)
 {
 	struct sockaddr_storage ss;
 	struct sockaddr_in in;
 
-	(void)t_link_address(&ss, T_IPV4, there, port);
+	(void)t_link_address(&ss, T_IPV4, peer, port);
 	memcpy(&in, &ss, sizeof(in));
 	*e = (struct endpoint){ .family = AF_INET, .port = port };
 	memcpy(e->addr, &in.sin_addr, 4);
 }
 
 void
-tiny_tcp_open(struct tiny_tcp *t, in_port_t port, in_port_t there,
+tiny_tcp_open(struct tiny_tcp *t, in_port_t port, in_port_t theirs,
     void (*news)(struct tiny_tcp *))
 {
 	*t = (struct tiny_tcp){
@@ -417,6 +417,6 @@ tiny_tcp_open(struct tiny_tcp *t, in_port_t port, in_port_t there,
 		.window = T_PEER_WINDOW, .acks = true, .repeats = true,
 		.end = 1, .rto_us = NEVER
 	};
-	set_endpoint(&t->here, false, port);
-	set_endpoint(&t->there, true, there);
+	set_endpoint(&t->us, false, port);
+	set_endpoint(&t->peer, true, theirs);
 }

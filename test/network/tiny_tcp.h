@@ -1,10 +1,10 @@
 /*
- * tiny_tcp.h - a TCP without a kernel, as far as a test needs one
+ * tiny_tcp.h - a TCP without a kernel, as small as the scripted peer needs it
  *
- * What it is not: it keeps no segment that arrives out of order (a duplicate
- * ACK is the answer, and the kernel sends again), knows no option but the MSS,
- * no congestion, and one timeout for everything.  Each of its habits can be
- * changed while it runs.
+ * It keeps no segment that arrives out of order: it answers with a duplicate
+ * ACK, and the kernel sends again.  It knows no option but the MSS, has no
+ * congestion control, and one timeout for everything.  A test can change each
+ * of its habits while it runs.
  *
  * Places in either direction are counted from the SYN, which is 0: data begins
  * at 1, a FIN takes the place behind it.  Only segments have numbers.
@@ -29,7 +29,7 @@ enum tiny_tcp_life {
 struct tiny_tcp {
 	int64_t		now_us;		/* of the call under way */
 	enum tiny_tcp_life life;
-	struct endpoint	here, there;	/* here: ours, port 0 until known */
+	struct endpoint	us, peer;	/* us: port 0 until known */
 
 	/* Called when something has arrived and was acknowledged. */
 	void		(*news)(struct tiny_tcp *);
@@ -65,21 +65,21 @@ struct tiny_tcp {
 };
 
 /*
- * A new connection: with `port` HERE, or from there where it is 0.  `there` is
+ * A new connection to our `port`, or from us where `port` is 0.  `theirs` is
  * the peer's port.
  */
-void	tiny_tcp_open(struct tiny_tcp *, in_port_t port, in_port_t there,
+void	tiny_tcp_open(struct tiny_tcp *, in_port_t port, in_port_t theirs,
 	    void (*news)(struct tiny_tcp *));
 bool	tiny_tcp_established(const struct tiny_tcp *);
 void	tiny_tcp_die(struct tiny_tcp *, enum tiny_tcp_life left);
 
-/* For the wire; the tick returns when it wants the next one. */
+/* For the link; the tick returns when it wants the next one. */
 void	tiny_tcp_input(struct tiny_tcp *, const void *packet, size_t length);
 int64_t	tiny_tcp_tick(struct tiny_tcp *);
 
 /*
- * Deeds.  say: a segment of n bytes at this place, or with a flag, which
- * changes nothing; push: sends what may be sent; tell: an ACK.
+ * say sends a segment of n bytes at this place, or with a flag, and changes
+ * nothing.  push sends what may be sent.  tell sends an ACK.
  */
 void	tiny_tcp_say(struct tiny_tcp *, int flags, int64_t at, int64_t n);
 void	tiny_tcp_push(struct tiny_tcp *);

@@ -1,18 +1,18 @@
 /*
- * judge.c - whether a close kept the promise, by what the wire saw of it
+ * judge.c - decides whether a close of the soak kept the promise
  *
- * What the library said is held against the segments: those that had reached
- * our kernel when it said so, and where its last look may have been earlier,
- * those of MARGIN_US before.  In between either answer is right; the promise
- * itself, a return of 0, has no margin.
+ * It compares the verdict of the library with the segments that had reached our
+ * kernel at the return.  Where the last look may have been earlier, it takes
+ * those of MARGIN_US before as well: in between either answer is right.  A
+ * return of 0 has no margin.
  *
- * Plain POSIX (GRACECLOSE_PORTABLE) shows no acknowledgements, nor whether it
- * is the peer's FIN that ended the input.  There both are only known from the
- * end of the whole connection, nothing is counted, and only data is progress;
- * a 0 must be as true as ever.
+ * Plain POSIX (GRACECLOSE_PORTABLE) shows no acknowledgements, nor whether the
+ * peer's FIN ended the input.  It learns both only from the end of the whole
+ * connection, counts nothing, and only data is progress.  A 0 must be as true
+ * as elsewhere.
  *
- * Where the segments do not tell what our kernel did (`unsure`: not one close
- * in ten thousand) nothing is judged.
+ * Where the segments do not show what our kernel did (`unsure`: not one close
+ * in ten thousand) the close is not judged.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -144,14 +144,14 @@ releases(struct trial *t)
 }
 
 static bool
-delivered_by(const struct trial *t, const struct t_proof *truth)
+delivered_by(const struct trial *t, const struct t_proof *proof)
 {
-	return truth->acked == t->e->written && truth->fin_acked;
+	return proof->acked == t->e->written && proof->fin_acked;
 }
 
 /*
  * 0 only if.  Where our own write or read took the error away, a reset behind
- * the peer's FIN looks like an end in order; peer_closed(3) tells of that.
+ * the peer's FIN looks like an end in order; peer_closed(3) describes that.
  */
 static void
 zero_is_true(struct trial *t)
@@ -266,7 +266,7 @@ failure_is_true(struct trial *t)
 	case GRACECLOSE_ABORTED:
 		if (!t->c->cancelled ||
 		    elapsed(t) < (int64_t)t->p->way.cancel_ms * 1000)
-			deny(t, "ECANCELED, and nobody did");
+			deny(t, "ECANCELED, and the caller did not cancel");
 		break;
 	}
 }
@@ -477,9 +477,9 @@ over(const struct trial *t)
  * microsecond, but before it, it has taken.
  */
 static void
-truth_by(const struct trial *t, struct t_proof *truth, int64_t us)
+proof_until(const struct trial *t, struct t_proof *proof, int64_t us)
 {
-	t_link_proof(truth, earlier(us, t->reset_us));
+	t_link_proof(proof, earlier(us, t->reset_us));
 }
 
 void
@@ -489,7 +489,7 @@ judge(const struct evidence *e, struct judgement *j)
 	size_t i;
 
 	*j = (struct judgement){ .right = true };
-	/* A reset whose error is gone is an end like others there. */
+	/* There a reset whose error is gone looks like any other end. */
 	if (e->disturbed && !SEES_ACKS)
 		return;
 	t_link_proof(&t.all, NEVER);
@@ -497,9 +497,9 @@ judge(const struct evidence *e, struct judgement *j)
 		return;
 	progress_read(&t.progress, SEES_ACKS);
 	t.reset_us = t.all.rst_reached ? t.all.rst_reached_us : NEVER;
-	truth_by(&t, &t.alive, NEVER);
-	truth_by(&t, &t.then, t.c->end_us);
-	truth_by(&t, &t.before, t.c->end_us - MARGIN_US);
+	proof_until(&t, &t.alive, NEVER);
+	proof_until(&t, &t.then, t.c->end_us);
+	proof_until(&t, &t.before, t.c->end_us - MARGIN_US);
 	t.r = closing_reports(t.p->way.form) ? &t.c->report : NULL;
 	t.outcome = judge_outcome(t.c);
 	t.over_us = over(&t);

@@ -1,5 +1,6 @@
 /*
- * judge.h - whether a close kept the promise, by what the wire saw of it
+ * judge.h - decides whether a close of the soak kept the promise, by the log of
+ * the link
  */
 #ifndef TEST_JUDGE_H
 #define TEST_JUDGE_H

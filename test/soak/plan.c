@@ -277,8 +277,8 @@ draw_close(uint64_t *s, struct plan *p)
 }
 
 /*
- * A flood fills the log of the wire soon: it flows slower where each way takes
- * its time, and not for long.
+ * A flood fills the log of the link soon: it flows slower where each way has a
+ * delay, and its close has a shorter limit.
  */
 static void
 dam(struct plan *p)

@@ -1,5 +1,6 @@
 /*
- * plan.h - what one close of the soak is like, drawn from a seed and a number
+ * plan.h - draws one close of the soak, its network and its peer, from a seed
+ * and a number
  */
 #ifndef TEST_PLAN_H
 #define TEST_PLAN_H

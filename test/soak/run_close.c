@@ -61,7 +61,7 @@ open_ends(struct ends *e, const struct plan *p)
 		t_nonblock(e->fd);
 }
 
-/* A reset is left for the close: whoever asks by poll takes nothing. */
+/* A reset stays for the close: poll(2) takes no error. */
 static bool
 fit(int fd, short events, int timeout_ms)
 {
@@ -173,7 +173,7 @@ tell(const struct evidence *e, const char *wrong)
 	free(text);
 }
 
-/* Judged while the wire still knows. */
+/* It is judged while the link still has the log. */
 bool
 run_close(const struct plan *p, struct closing *c, struct judgement *j,
     bool verbose)

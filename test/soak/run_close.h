@@ -11,9 +11,9 @@
 #include "soak/plan.h"
 
 /*
- * On the wire of this process, which is there.  False: it broke the promise,
- * and stderr has been told how, with the plan and the segments; with `verbose`
- * of any close, but for the segments.
+ * Runs it on the link of this process, which exists.  False: the close broke
+ * the promise.  Then, unless the case will run again, stderr has the reason,
+ * the plan and the segments.  `verbose` prints every close, without segments.
  */
 bool	run_close(const struct plan *, struct closing *, struct judgement *,
 	    bool verbose);

@@ -1,26 +1,26 @@
 /*
- * soak - thousands of closes over a network that chance has made, each judged
+ * soak.c - thousands of random closes over a network with random impairments
  *
- * Each close draws, from a seed and its number, what becomes of the segments
- * (lost, doubled, overtaken, late), what the peer does (a script of moves, or a
- * program on a kernel), what was written and read before, the options, the
- * form, and whether signals arrive.  Then one thing has to hold:
+ * Each close draws, from a seed and its number, the impairments of the link
+ * (loss, duplicates, reordering, delay), what the peer does (a script of moves,
+ * or a program on a kernel), what was written and read before, the options, the
+ * form, and whether signals arrive.  Then one rule must hold:
  *
- *	The close returned 0 if and only if every byte was acknowledged and our
- *	FIN with it, and, where that was asked for, the peer's FIN had reached
- *	us, before a limit ran out.  Each other return has its cause: a reset
- *	that reached us, a limit that ran out, input beyond the cap, or its
- *	caller, who ended it.  The report, errno and the value agree, and the
+ *	The close returned 0 if and only if every byte and our FIN were
+ *	acknowledged before a limit ran out, and, where the caller asked for
+ *	it, the peer's FIN had arrived.  Each other return has its cause: a
+ *	reset that reached us, a limit that ran out, input beyond the cap, or
+ *	the caller, who ended it.  The report, errno and the value agree.  The
  *	report counts the bytes that were not acknowledged and those that were
- *	thrown away.  No limit ran out early, and nothing took longer than the
- *	limits allow.  The descriptor is released and no other one is left.  An
- *	RST was sent where the options say so, and nowhere else.
+ *	discarded.  No limit ran out early, and nothing took longer than the
+ *	limits allow.  The descriptor is released, and no other one is left.
+ *	An RST was sent where the options say so, and nowhere else.
  *
- * What is true is read off the segments (link.h), not asked of a kernel.  What
- * may differ from it by the time between the last look and the return has a
- * margin; a return of 0 has none.  judge.c is the invariant in C.
+ * The oracle (oracle.h) derives the truth from the segments, and asks no
+ * kernel.  What may differ by the time between the last look and the return has
+ * a margin; a return of 0 has none.  judge.c is the rule in C.
  *
- * Usage: soak [-s seconds] [-n closes] [-S seed] [-c case] [-j members] [-v]
+ * Usage: soak [-s seconds] [-n closes] [-S seed] [-c case] [-j workers] [-v]
  */
 #include <sys/types.h>
 #include <sys/mman.h>
@@ -53,9 +53,9 @@
 
 #define SECONDS		10
 #define SECONDS_MAX	1000000
-#define MEMBERS		24
-#define MEMBERS_MAX	256
-#define BATCH		10000		/* cases of one crew */
+#define WORKERS		24
+#define WORKERS_MAX	256
+#define BATCH		10000		/* cases of one call of t_workers() */
 #define CASE_MS		(T_SANITIZED ? 120000 : 60000)
 #define FAILURES_MAX	10
 #define ALL_OUTCOMES	1000		/* closes that have to show them all */
@@ -86,7 +86,7 @@ struct summary {
 	size_t		late[LATES];	/* by how much: less than 2^i us */
 };
 
-/* What the members share, and share with their parent. */
+/* What the workers and their parent share. */
 struct common {
 	uint64_t	seed;
 	size_t		first;		/* case of this batch */
@@ -97,7 +97,7 @@ struct common {
 static struct common *common;
 
 /*
- * In the crew
+ * In a worker
  */
 
 static void
@@ -150,7 +150,7 @@ static const char *const peers[PEERS] = { "scripted", "IPv4", "IPv6" };
 struct wanted {
 	int64_t		seconds;	/* 0: until all are run */
 	size_t		closes;
-	size_t		members;
+	size_t		workers;
 	bool		single;
 };
 
@@ -196,7 +196,7 @@ count(struct summary *s, const struct t_case_result *r, const struct mark *m,
 		s->late[magnitude(m->late_us)]++;
 }
 
-/* One that failed before it could be judged has not told of itself. */
+/* A close that failed before it was judged has printed nothing. */
 static void
 complain(struct summary *s, const struct t_case_result *r,
     const struct mark *m, size_t number)
@@ -218,7 +218,7 @@ run_batch(struct summary *s, const struct wanted *w, size_t n, int64_t end_ms)
 	struct t_case_result *results = t_shared(n * sizeof(*results));
 	size_t i;
 
-	(void)t_workers(w->members, n, CASE_MS, end_ms, t_link_prepare, work,
+	(void)t_workers(w->workers, n, CASE_MS, end_ms, t_link_prepare, work,
 	    NULL, marks, sizeof(*marks), results);
 	for (i = 0; i < n; i++) {
 		if (!results[i].run)
@@ -313,17 +313,17 @@ static void __attribute__((noreturn))
 usage(FILE *f, int status)
 {
 	fprintf(f, "usage: soak [-s seconds] [-n closes] [-S seed] [-c case] "
-	    "[-j members] [-v]\n\n"
-	    "Closes connections over a network that chance has made, and "
+	    "[-j workers] [-v]\n\n"
+	    "Closes connections over a network with random impairments, and "
 	    "judges each close.\n\n"
 	    "  -s  so long [%d, or as long as -n takes]\n"
-	    "  -n  so many\n"
+	    "  -n  so many closes\n"
 	    "  -S  the seed of them all [by the clock]\n"
-	    "  -c  this one alone, and tell of it\n"
+	    "  -c  this close alone, and print it\n"
 	    "  -j  so many at once [%d]\n"
-	    "  -v  tell of each\n\n"
+	    "  -v  print each close\n\n"
 	    "exit: 0 all kept the promise, %d not, %d usage, %d no network of "
-	    "its own here\n", SECONDS, MEMBERS, EX_BROKEN, EX_BAD_USAGE,
+	    "its own here\n", SECONDS, WORKERS, EX_BROKEN, EX_BAD_USAGE,
 	    EX_SKIPPED);
 	exit(status);
 }
@@ -359,7 +359,7 @@ take_option(struct wanted *w, int c)
 		common->verbose = w->single = true;
 		break;
 	case 'j':
-		w->members = (size_t)number(optarg, 1, MEMBERS_MAX);
+		w->workers = (size_t)number(optarg, 1, WORKERS_MAX);
 		break;
 	case 'v':
 		common->verbose = true;
@@ -417,7 +417,7 @@ has_network(void)
 int
 main(int argc, char *argv[])
 {
-	struct wanted w = { .members = MEMBERS };
+	struct wanted w = { .workers = WORKERS };
 	struct summary s = { .run = 0 };
 	int64_t start_ms = t_now_ms();
 
