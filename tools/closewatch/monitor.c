@@ -17,9 +17,9 @@
 
 #define SECOND	((int64_t)1000000)
 
-/* --- what is told -------------------------------------------------------- */
+/* --- the output ---------------------------------------------------------- */
 
-/* Who ignores SIGPIPE learns only so that nobody reads it any more. */
+/* With SIGPIPE ignored only an error shows that the reader has gone. */
 static void
 told(struct monitor *m)
 {
@@ -66,7 +66,7 @@ monitor_summary(struct monitor *m)
 
 /* --- the time ------------------------------------------------------------ */
 
-/* What is due now.  The end has a summary of its own. */
+/* Do what is due now.  At the end monitor_run() prints the summary. */
 static void
 tick(struct monitor *m)
 {
@@ -89,7 +89,7 @@ clock_begin(struct monitor *m, int64_t us)
 	m->due = us + m->options->every * SECOND;
 }
 
-/* The time of a file may run backwards; this one does not. */
+/* The times in a file may go back; this time does not. */
 static void
 clock_follow(struct monitor *m, int64_t us)
 {
@@ -110,7 +110,7 @@ clock_us(clockid_t id)
 	return (int64_t)ts.tv_sec * SECOND + ts.tv_nsec / 1000;
 }
 
-/* How long nothing is due, for poll(2). */
+/* The time until something is due, for poll(2). */
 static int
 wait_ms(const struct monitor *m)
 {
@@ -200,7 +200,7 @@ monitor_see(struct monitor *m, in_port_t client, in_port_t server,
 	return conns_find(m->conns, &s);
 }
 
-/* --- from the beginning to the end --------------------------------------- */
+/* --- open, run, close ---------------------------------------------------- */
 
 bool
 monitor_open(struct monitor *m, const struct monitor_options *options,
@@ -236,7 +236,7 @@ on_signal(int sig)
 	packets_stop(to_stop);
 }
 
-/* No SA_RESTART: it may be reading from a pipe. */
+/* No SA_RESTART: a read from a pipe must end. */
 static void
 take_signals(struct packets *packets)
 {
@@ -287,9 +287,9 @@ monitor_run(struct monitor *m)
 	if (!m->said)
 		monitor_summary(m);
 	if (fflush(stdout) != 0 || ferror(stdout))
-		errx(1, "standard output: not all could be written");
+		errx(1, "standard output: cannot write all of it");
 	if (n == -1)
-		warnx("%s: %s: so far it came, and no farther",
+		warnx("%s: %s: the output ends here",
 		    o->file != NULL ? o->file : o->interface,
 		    packets_error(m->packets));
 	return n == -1 ? 1 : 0;

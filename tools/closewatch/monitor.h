@@ -1,6 +1,6 @@
 /*
- * monitor.h - looks at packets and tells, on standard output, which
- * connections ended and how; at the end, or now and then, of all in summary
+ * monitor.h - read packets, and print on standard output which connections ended
+ * and how; at the end, or every n seconds, a summary
  */
 #ifndef MONITOR_H
 #define MONITOR_H
@@ -32,30 +32,30 @@ struct monitor {
 	struct packets	*packets;
 	struct conns	*conns;
 	struct tally	 tally;
-	in_port_t	 client, server; /* only this connection; 0: all */
+	in_port_t	 client, server; /* of one connection; 0: all */
 
 	/*
-	 * The time in microseconds since 1970: of the last packet while a file
-	 * is read, else of a clock that no one sets.
+	 * The time in microseconds since 1970.  In a file it is the time of the
+	 * last packet; on an interface, of a clock that is never set.
 	 */
 	int64_t		 now, began;
-	int64_t		 offset;	/* of that clock */
+	int64_t		 offset;	/* from CLOCK_MONOTONIC to it */
 	int64_t		 due;		/* when the next summary is */
-	bool		 said;		/* all there is, in the last one */
+	bool		 said;		/* the last summary is complete */
 };
 
-/* False: *why is one line that says why not.  Exits for want of memory. */
+/* False: *why says in one line why.  Without memory the program exits. */
 bool	monitor_open(struct monitor *m, const struct monitor_options *options,
 	    const char **why);
 void	monitor_close(struct monitor *m);
 
-/* Until the file, or the time, is over, or SIGINT: the exit status. */
+/* Run to the end of the file or of the time, or SIGINT: the exit status. */
 int	monitor_run(struct monitor *m);
 
 /*
- * What was seen until now, or comes so soon, of the connection over 127.0.0.1
- * between these ports (host byte order), the only one that counts from now on;
- * NULL: nothing.
+ * Wait at most timeout_ms for packets.  From now on only the connection over
+ * 127.0.0.1 between these ports (host byte order) counts.  The result is that
+ * connection; NULL: none was seen.
  */
 const struct flow *monitor_see(struct monitor *m, in_port_t client,
 	    in_port_t server, int timeout_ms);
