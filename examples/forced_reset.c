@@ -452,10 +452,10 @@ answer(void)
 	    "and the kernel had nothing left", f->arrived, f->sent,
 	    f->client_got);
 	show_text("So SetLinger(1) %s: close() waits up to a second, "
-	    "%s,\nand %s whether that was enough.  linger_close() tells: "
+	    "%s,\nand %s whether that was enough.  linger_close() reports it: "
 	    "here it returned\n%s after %.0f ms.\n", reset ? "also resets" :
 	    "is no slower SetLinger(0)", reset ? "then cuts" : "cuts nothing",
-	    f->rv == 0 ? "does not tell" : "tells",
+	    f->rv == 0 ? "does not report" : "reports",
 	    returned(&full[LINGER_VERB]), full[LINGER_VERB].took);
 }
 

@@ -65,7 +65,7 @@ static void
 stray(struct ends *ends)
 {
 	struct pollfd pfd = { .fd = ends->client.fd, .events = POLLIN };
-	const char line[LINE] = "a line that nobody asked for\n";
+	const char line[LINE] = "a line without a request\n";
 
 	if (ends_send(ends->server.fd, line, LINE) != LINE)
 		err(1, "send");

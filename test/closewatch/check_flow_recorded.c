@@ -231,7 +231,7 @@ load(const char *name)
 }
 #endif
 
-START_TEST(a_recording_is_told_right)
+START_TEST(a_recording_is_reported_right)
 {
 	const struct recording *r = &recordings[_i];
 	bool twice = strcmp(r->name, "same_ports") == 0;
@@ -247,7 +247,7 @@ START_TEST(a_recording_is_told_right)
 }
 END_TEST
 
-/* The first segment is the client's SYN, the second has the server's number. */
+/* The first segment is the client's SYN, the second the server's. */
 static void
 place(uint32_t client, uint32_t server)
 {
@@ -321,8 +321,8 @@ swap(struct segment *a, struct segment *b)
 }
 
 /*
- * Two directions may be captured by two queues, and mixed up.  Of a SYN with
- * data its answer does not tell where it began.
+ * Two queues may capture the two directions and mix them up.  The answer to a
+ * SYN with data does not show where that data began.
  */
 START_TEST(neighbours_may_change_places)
 {
@@ -350,8 +350,8 @@ START_TEST(neighbours_may_change_places)
 END_TEST
 
 /*
- * What began before the capture is told as far as it can be: whether a RST
- * came, and what was lost in what is there.
+ * If a connection began before the capture, the report has what the capture
+ * shows: whether an RST came, and what was lost.
  */
 START_TEST(a_capture_may_begin_and_end_anywhere)
 {
@@ -378,7 +378,7 @@ main(void)
 	Suite *s = suite_create("flow, recorded");
 	TCase *tc = t_case(s, "recorded");
 
-	tcase_add_loop_test(tc, a_recording_is_told_right, 0, RECORDINGS);
+	tcase_add_loop_test(tc, a_recording_is_reported_right, 0, RECORDINGS);
 	tcase_add_loop_test(tc, sequence_numbers_go_round, 0, RECORDINGS);
 	tcase_add_loop_test(tc, a_segment_seen_twice_counts_once, 0,
 	    RECORDINGS);

@@ -11,10 +11,10 @@
 #include "support/util.h"
 
 /*
- * A script is segments with ';' between: who, flags as tcpdump(1) has them,
- * relative sequence number, "+" and length, acknowledgement, "w" and window,
- * "@" and milliseconds to wait before.  ISNs are 0; a window is 1000 where
- * nothing is said.
+ * A script is segments separated by ';': c or s for the sender, flags as in
+ * tcpdump(8), relative sequence number, "+" and length, acknowledgement, "w" and
+ * window, "@" and milliseconds to wait before.  ISNs are 0; the default of the
+ * window is 1000.
  */
 #define OPEN	"c S 0; s S. 0 1; c . 1 1; "
 
@@ -444,7 +444,7 @@ read_script(const char *script, uint32_t client, uint32_t server)
 	}
 }
 
-START_TEST(a_script_is_told_right)
+START_TEST(a_script_is_reported_right)
 {
 	const struct script *p = &scripts[_i];
 	struct flow f;
@@ -459,7 +459,7 @@ START_TEST(a_script_is_told_right)
 }
 END_TEST
 
-/* --- which segments are of it --- */
+/* --- which segments belong to a connection --- */
 
 static const struct {
 	const char	*name;
@@ -490,7 +490,7 @@ static const struct {
 	{ "a late RST", OPEN "c R. 1 1", "s R 1", true },
 };
 
-START_TEST(a_new_connection_is_told_from_the_old)
+START_TEST(a_new_connection_is_not_the_old_one)
 {
 	struct segment then;
 	struct flow f;
@@ -532,7 +532,7 @@ START_TEST(both_ends_may_be_the_same)
 }
 END_TEST
 
-/* What only one side offers is an ordinary connection. */
+/* If only one side offers MPTCP, the connection is ordinary TCP. */
 START_TEST(mptcp_is_named_when_both_sides_do_it)
 {
 	char story[FLOW_STORY_SIZE];
@@ -573,8 +573,8 @@ main(void)
 	Suite *s = suite_create("flow, scripts");
 	TCase *tc = t_case(s, "made up");
 
-	tcase_add_loop_test(tc, a_script_is_told_right, 0, SCRIPTS);
-	tcase_add_loop_test(tc, a_new_connection_is_told_from_the_old, 0,
+	tcase_add_loop_test(tc, a_script_is_reported_right, 0, SCRIPTS);
+	tcase_add_loop_test(tc, a_new_connection_is_not_the_old_one, 0,
 	    (int)(sizeof(pairs) / sizeof(pairs[0])));
 	tcase_add_test(tc, both_ends_may_be_the_same);
 	tcase_add_test(tc, mptcp_is_named_when_both_sides_do_it);

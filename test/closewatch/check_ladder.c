@@ -1,7 +1,7 @@
 /*
- * check_ladder.c - what is drawn of the segments of a connection, to the letter
+ * check_ladder.c - the ladder of a connection, compared character by character
  *
- * The segments are made by hand: here only the drawing is in question.
+ * The segments are made by hand, as this suite tests only the drawing.
  */
 #include <netinet/tcp.h>
 
@@ -29,7 +29,7 @@
 #define R	SEGMENT_RST
 #define U	WIRE_UNSEEN
 
-/* A segment with the numbers as they are to come out. */
+/* A segment, with the relative numbers that the ladder must show. */
 struct hand {
 	int64_t		us;
 	char		to;		/* '>' the server, '<' the client */
@@ -67,7 +67,7 @@ make(const struct hand *h, size_t n)
 	return ladder_rows(rows, segments, n, CLIENT);
 }
 
-/* What ladder_draw() writes; to be freed. */
+/* The output of ladder_draw(); the caller frees it. */
 static char *
 draw(size_t n, struct ladder_style style)
 {
@@ -98,7 +98,7 @@ static const struct ladder_style coloured = { false, true };
 "     ms  client                                                    server\n"
 #define COUNT(a)	(sizeof(a) / sizeof((a)[0]))
 
-/* Open, and a request; the server's end is never looked at. */
+/* Open, and a request; the state of the server's end is not known. */
 #define OPENING								\
 	{ 0, '>', S, 0, 0, 0, 65495, TCP_SYN_SENT, U },			\
 	{ 20, '<', S | A, 0, 1, 0, 65483, U, U },			\
@@ -235,7 +235,7 @@ START_TEST(nothing_is_drawn_of_nothing)
 }
 END_TEST
 
-START_TEST(colour_is_for_rst_fin_and_what_nobody_acknowledged)
+START_TEST(colour_is_for_rst_fin_and_unacknowledged)
 {
 	static const struct hand h[] = {
 		{ 0, '>', A, 1, 1, 0, 64, U, U },
@@ -276,7 +276,7 @@ make_run(size_t n, size_t odd, const struct hand *instead)
 	return make(h, n);
 }
 
-START_TEST(eight_in_a_row_are_told_one_by_one)
+START_TEST(eight_in_a_row_are_shown_one_by_one)
 {
 	ck_assert_uint_eq(make_run(8, 0, NULL), 8);
 	for (int i = 0; i < 8; i++)
@@ -298,7 +298,7 @@ START_TEST(nine_in_a_row_become_one_of_each_kind)
 }
 END_TEST
 
-START_TEST(a_run_that_nobody_acknowledged_in_full_is_told_in_two)
+START_TEST(a_run_acknowledged_in_part_is_shown_as_two)
 {
 	static const struct hand rst = { 170, '>', R, 1, 0, 0, 0, U, U };
 
@@ -343,7 +343,7 @@ START_TEST(a_pause_ends_a_run)
 }
 END_TEST
 
-START_TEST(a_window_that_stays_closed_is_told_of_a_run_too)
+START_TEST(a_run_shows_a_window_that_stays_closed)
 {
 	struct hand last = { 90, '>', A, 1, 501, 0, 0, U, U };
 
@@ -353,7 +353,7 @@ START_TEST(a_window_that_stays_closed_is_told_of_a_run_too)
 }
 END_TEST
 
-/* As tcpdump(1) would write after "Flags ", but for the SYN's number. */
+/* As tcpdump(8) writes after "Flags ", except the number of the SYN. */
 static const struct {
 	struct hand	 hand;
 	const char	*want;
@@ -385,7 +385,7 @@ START_TEST(a_line_is_as_tcpdump_has_it)
 }
 END_TEST
 
-/* Columns: what is not the second, third... byte of a character. */
+/* Columns: bytes that are not the second, third... of a character. */
 static int
 width(const char *line, size_t bytes)
 {
@@ -473,15 +473,15 @@ main(void)
 	    (int)COUNT(drawings));
 	tcase_add_test(tc, utf8_draws_the_same_with_lines_and_arrows);
 	tcase_add_test(tc, nothing_is_drawn_of_nothing);
-	tcase_add_test(tc, colour_is_for_rst_fin_and_what_nobody_acknowledged);
-	tcase_add_test(tc, eight_in_a_row_are_told_one_by_one);
+	tcase_add_test(tc, colour_is_for_rst_fin_and_unacknowledged);
+	tcase_add_test(tc, eight_in_a_row_are_shown_one_by_one);
 	tcase_add_test(tc, nine_in_a_row_become_one_of_each_kind);
 	tcase_add_test(tc,
-	    a_run_that_nobody_acknowledged_in_full_is_told_in_two);
+	    a_run_acknowledged_in_part_is_shown_as_two);
 	tcase_add_loop_test(tc, what_is_no_plain_data_ends_a_run, 0,
 	    (int)COUNT(interruptions));
 	tcase_add_test(tc, a_pause_ends_a_run);
-	tcase_add_test(tc, a_window_that_stays_closed_is_told_of_a_run_too);
+	tcase_add_test(tc, a_run_shows_a_window_that_stays_closed);
 	tcase_add_loop_test(tc, a_line_is_as_tcpdump_has_it, 0,
 	    (int)COUNT(lines));
 	tcase_add_loop_test(tc, no_line_is_wider_than_79_columns, 0, 8);

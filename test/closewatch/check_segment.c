@@ -158,7 +158,7 @@ static const struct sample {
 };
 #define SAMPLES	((int)(sizeof(samples) / sizeof(samples[0])))
 
-/* In memory of its own, so that AddressSanitizer sees a byte too many. */
+/* In memory of its own, so that AddressSanitizer detects a read beyond it. */
 static bool
 parse(struct segment *s, const struct sample *p, size_t have)
 {
@@ -216,11 +216,11 @@ START_TEST(a_packet_is_read)
 }
 END_TEST
 
-/* A length that only the capture can tell is as short as that. */
+/* A length that only the capture has is as short as the capture. */
 START_TEST(a_packet_is_read_when_its_headers_are_there)
 {
 	const struct sample *p = &samples[_i];
-	bool untold = strstr(p->name, "longer than it can say") != NULL;
+	bool too_long = strstr(p->name, "longer than it can say") != NULL;
 	struct segment s;
 	size_t have;
 
@@ -229,7 +229,7 @@ START_TEST(a_packet_is_read_when_its_headers_are_there)
 		    (p->headers != 0 && have >= p->headers),
 		    "%s, %zu bytes of it", p->name, have);
 		if (p->headers != 0 && have >= p->headers)
-			compare(&s, p, untold ?
+			compare(&s, p, too_long ?
 			    (uint32_t)(have - p->headers) : p->length);
 	}
 }
@@ -239,20 +239,20 @@ END_TEST
 START_TEST(a_packet_may_be_longer_than_what_was_captured)
 {
 	const struct sample *p = &samples[_i];
-	bool untold = strstr(p->name, "longer than it can say") != NULL;
+	bool too_long = strstr(p->name, "longer than it can say") != NULL;
 	struct segment s = { .us = 4711 };
 
 	if (p->headers == 0)
 		return;
 	ck_assert(segment_parse(&s, p->link, p->bytes, p->headers,
 	    p->headers + 100000));
-	compare(&s, p, untold ? 100000 : p->length);
+	compare(&s, p, too_long ? 100000 : p->length);
 	ck_assert(segment_parse(&s, p->link, p->bytes, p->size, 0));
 	compare(&s, p, p->length);
 }
 END_TEST
 
-/* Any byte wrong: whatever comes of it, nothing beyond is touched. */
+/* Any byte may be wrong: segment_parse() reads nothing beyond the packet. */
 START_TEST(a_damaged_packet_does_no_harm)
 {
 	struct sample p = samples[_i];

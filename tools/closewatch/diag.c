@@ -19,7 +19,7 @@ diag_open(void)
 	    NETLINK_SOCK_DIAG);
 }
 
-/* The kernel counts a FIN of ours as one byte until it is acknowledged... */
+/* The kernel counts a FIN as one byte sent until it is acknowledged... */
 long
 diag_without_fin(int state, long queued)
 {
@@ -64,8 +64,8 @@ ask_kernel(int diag, const struct diag_request *request,
 }
 
 /*
- * No descriptor, no TCP_INFO.  Of a connection that only the kernel still has
- * sock_diag(7), where ss(8) asks too, tells the state and the two queues.
+ * TCP_INFO takes a descriptor.  For a connection that only the kernel still has
+ * sock_diag(7) gives the state and the two queues.
  */
 bool
 diag_look(int diag, in_port_t local, in_port_t remote, struct diag_look *look)

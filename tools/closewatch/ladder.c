@@ -199,7 +199,7 @@ look_back(const struct pass *p, struct ladder_row *rows, size_t n)
 /* --- runs of like segments ----------------------------------------------- */
 
 static bool
-moves_nobody(const struct ladder_row *before, const struct ladder_row *row)
+moves_no_state(const struct ladder_row *before, const struct ladder_row *row)
 {
 	return row->client_state == before->client_state &&
 	    row->server_state == before->server_state;
@@ -211,7 +211,7 @@ plain(const struct ladder_row *rows, size_t i)
 {
 	return (rows[i].flags & (SEGMENT_SYN | SEGMENT_FIN |
 	    SEGMENT_RST)) == 0 && !rows[i].again && !rows[i].probe &&
-	    (i == 0 || moves_nobody(&rows[i - 1], &rows[i]));
+	    (i == 0 || moves_no_state(&rows[i - 1], &rows[i]));
 }
 
 static size_t
@@ -451,11 +451,11 @@ draw_arrow(FILE *out, const struct ladder_row *row, struct ladder_style style)
 
 /* A state is shown if it differs from the one above. */
 static const char *
-news(int state, bool sure, int *told, char *buf)
+news(int state, bool sure, int *shown, char *buf)
 {
-	if (state == *told)
+	if (state == *shown)
 		return "";
-	*told = state;
+	*shown = state;
 	return ladder_state(state, sure, buf);
 }
 

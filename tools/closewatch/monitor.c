@@ -21,7 +21,7 @@
 
 /* With SIGPIPE ignored only an error shows that the reader has gone. */
 static void
-told(struct monitor *m)
+check_output(struct monitor *m)
 {
 	if (ferror(stdout))
 		packets_stop(m->packets);
@@ -40,7 +40,7 @@ tell(void *arg, const struct flow *f, int64_t over_us)
 		json_conn(f, over_us);
 	else
 		text_conn(f, over_us);
-	told(m);
+	check_output(m);
 }
 
 void
@@ -61,7 +61,7 @@ monitor_summary(struct monitor *m)
 	else
 		text_summary(&s);
 	m->said = true;
-	told(m);
+	check_output(m);
 }
 
 /* --- the time ------------------------------------------------------------ */

@@ -1,6 +1,6 @@
 /*
- * monitor.h - read packets, and print on standard output which connections ended
- * and how; at the end, or every n seconds, a summary
+ * monitor.h - read packets, and print on standard output which connections
+ * ended and how; at the end, or every n seconds, a summary
  */
 #ifndef MONITOR_H
 #define MONITOR_H

@@ -1,10 +1,10 @@
 /*
- * record.c - makes the captures of this folder: one way to end a connection
- * each, done with plain system calls, on a loopback of its own
+ * record.c - make the captures of this folder: each one way to end a connection,
+ * by plain system calls, on a loopback interface of its own
  *
  *	cc -D_GNU_SOURCE -o record record.c -lpcap && unshare -Ur ./record
  *
- * With names as arguments, only these.  Of each segment the headers are kept.
+ * With names as arguments it makes only these.  It keeps the headers only.
  */
 #include <sys/ioctl.h>
 #include <sys/socket.h>
@@ -44,7 +44,7 @@ struct pair {
 static int		domain = AF_INET;
 static const char	payload[LARGE];
 
-/* --- what the scenes are made of --- */
+/* --- functions for the scenes --- */
 
 static socklen_t
 address_size(void)
@@ -145,7 +145,7 @@ give(int fd, size_t size)
 		err(1, "send");
 }
 
-/* As much as goes without waiting. */
+/* Send as much as goes without waiting. */
 static void
 fill(int fd)
 {
@@ -199,7 +199,7 @@ unspec(int fd)
 	close(fd);
 }
 
-/* Drops on the receiving socket what has one of these TCP flags. */
+/* The receiving socket drops segments that have one of these TCP flags. */
 static void
 drop(int fd, unsigned flags)
 {
@@ -253,7 +253,7 @@ end(int a, int b)
 	close(b);
 }
 
-/* --- ends in order --- */
+/* --- normal ends --- */
 
 static void
 four_way(void)
@@ -353,7 +353,7 @@ not_acknowledged(void)
 	give(kept.client, REQUEST);
 }
 
-/* --- resets: input that nobody read --- */
+/* --- resets: unread input --- */
 
 static void
 unread(void)
@@ -410,7 +410,7 @@ unread_zero_window(void)
 	end(p.server, p.client);
 }
 
-/* The reply that goes down with the reset, because of an upload. */
+/* The reset destroys the reply, because the client still uploads. */
 static void
 early_reply(void)
 {
@@ -422,7 +422,7 @@ early_reply(void)
 	end(p.server, p.client);
 }
 
-/* --- resets: data for a program that has closed --- */
+/* --- resets: data after the close --- */
 
 static void
 late_data(void)
@@ -558,7 +558,7 @@ linger0_after_fin(void)
 	end(p.client, -1);
 }
 
-/* What a closing verb with a time limit does when that has run out. */
+/* A closing verb with a time limit does this when the time is over. */
 static void
 unspec_after_shutdown(void)
 {
@@ -573,7 +573,7 @@ unspec_after_shutdown(void)
 	end(p.client, -1);
 }
 
-/* The same, and the data is still with the server. */
+/* The same, with data still in the send queue of the server. */
 static void
 unspec_shut_window(void)
 {
@@ -597,7 +597,7 @@ not_accepted(void)
 	end(listener, p.client);
 }
 
-/* --- resets: nobody there --- */
+/* --- resets: no such connection --- */
 
 static void
 refused(void)
@@ -772,7 +772,7 @@ static const struct {
 
 /* --- the recorder --- */
 
-/* A network for each scene: nothing of the one before comes in late. */
+/* A network for each scene, so that no late segment of another arrives. */
 static void
 new_network(void)
 {
