@@ -39,6 +39,7 @@
 
 #include <graceclose.h>
 
+#include "closewatch/option.h"
 #include "stage/ends.h"
 #include "stage/narrator.h"
 #include "stage/picture.h"
@@ -548,10 +549,10 @@ parse_options(int argc, char *argv[])
 	while ((c = getopt_long(argc, argv, "", options, NULL)) != -1) {
 		switch (c) {
 		case 'i':
-			idle_ms = show_number("--idle", optarg, 1, 60000);
+			idle_ms = option_number("--idle", optarg, 1, 60000);
 			break;
 		case 's':
-			size = (size_t)show_number("--size", optarg, 1,
+			size = (size_t)option_number("--size", optarg, 1,
 			    SIZE_MAX_MESSAGE);
 			break;
 		case 'h':

@@ -277,15 +277,3 @@ show_verdict(void)
 		    getprogname(), expected);
 	return missed > 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 }
-
-int
-show_number(const char *option, const char *arg, int min, int max)
-{
-	const char *error;
-	long long n = strtonum(arg, min, max, &error);
-
-	if (error != NULL)
-		errx(2, "%s %s: %s, expected %d to %d", option, arg, error,
-		    min, max);
-	return (int)n;
-}

@@ -55,7 +55,4 @@ void	show_expect(bool ok, const char *fmt, ...)
 	    __attribute__((format(printf, 2, 3)));
 int	show_verdict(void);
 
-/* The number of an option, or exit 2 with a line that says what was wrong. */
-int	show_number(const char *option, const char *arg, int min, int max);
-
 #endif /* NARRATOR_H */

@@ -23,7 +23,7 @@ struct connection {
 
 static bool		 wanted, ascii;
 static const char	*file;
-static struct wire	*wire;
+static struct live	*wire;
 
 static struct connection connections[CONNECTIONS_MAX];
 static size_t		 nconnections;
@@ -69,7 +69,7 @@ tap_open(void)
 
 	if (!wanted && file == NULL && !picture_wanted())
 		return;
-	if ((wire = wire_open(file, &why)) == NULL && picture_wanted())
+	if ((wire = live_open(file, &why)) == NULL && picture_wanted())
 		errx(1, "--svg needs a capture: %s", why);
 	if (wire == NULL)
 		warnx("nothing to be seen of the wire: %s", why);
@@ -80,13 +80,13 @@ tap_open(void)
 void
 tap_close(void)
 {
-	if (wire != NULL && wire_missed(wire) > 0 && picture_wanted())
+	if (wire != NULL && live_missed(wire) > 0 && picture_wanted())
 		errx(1, "no picture: %u segments came too fast to be captured",
-		    wire_missed(wire));
-	if (wire != NULL && wire_missed(wire) > 0)
+		    live_missed(wire));
+	if (wire != NULL && live_missed(wire) > 0)
 		warnx("%u segments came too fast to be captured",
-		    wire_missed(wire));
-	wire_close(wire);
+		    live_missed(wire));
+	live_close(wire);
 	wire = NULL;
 }
 
@@ -105,7 +105,7 @@ tap_connection(const struct ends *ends)
 
 /* What somebody would say who has seen the segments, and nothing else. */
 static void
-tell(struct connection *c, const struct wire_segment *segments, size_t n)
+tell(struct connection *c, const struct live_segment *segments, size_t n)
 {
 	struct flow flow;
 
@@ -121,10 +121,10 @@ tell(struct connection *c, const struct wire_segment *segments, size_t n)
 static void
 read_connection(struct connection *c)
 {
-	const struct wire_segment *segments;
+	const struct live_segment *segments;
 	size_t n;
 
-	segments = wire_segments(wire, c->client, c->server, &n);
+	segments = live_segments(wire, c->client, c->server, &n);
 	if ((c->rows = calloc(n + 1, sizeof(*c->rows))) == NULL)
 		err(1, "calloc");
 	c->n = ladder_rows(c->rows, segments, n, c->client);
@@ -180,5 +180,5 @@ tap_scene_end(void)
 	}
 	nconnections = 0;
 	if (wire != NULL)
-		wire_forget(wire);
+		live_forget(wire);
 }

@@ -27,7 +27,7 @@
 #define F	SEGMENT_FIN
 #define P	SEGMENT_PSH
 #define R	SEGMENT_RST
-#define U	WIRE_UNSEEN
+#define U	LIVE_UNSEEN
 
 /* A segment, with the relative numbers that the ladder must show. */
 struct hand {
@@ -39,7 +39,7 @@ struct hand {
 	int		client, server;	/* states */
 };
 
-static struct wire_segment segments[N_MAX];
+static struct live_segment segments[N_MAX];
 static struct ladder_row rows[N_MAX];
 
 static size_t
@@ -48,7 +48,7 @@ make(const struct hand *h, size_t n)
 	for (size_t i = 0; i < n; i++, h++) {
 		bool out = h->to == '>';
 
-		segments[i] = (struct wire_segment){
+		segments[i] = (struct live_segment){
 			.s = {
 				.us = 1000000 + h->us,
 				.from.port = out ? CLIENT : SERVER,

@@ -24,7 +24,7 @@ struct chosen {
 	FILE		*file;
 	enum rank	 rank;
 	struct flow	 flow;		/* of rank ENDED and above */
-	struct wire_segment *segments;	/* of that flow */
+	struct live_segment *segments;	/* of that flow */
 	size_t		 n;
 	uint64_t	 seen;
 	struct segment	*kept;		/* number i at i % KEPT_MAX */
@@ -70,8 +70,8 @@ collect(struct chosen *c, const struct flow *f)
 
 	c->n = 0;
 	for (; i < c->seen; i++) {
-		struct wire_segment w = { .s = c->kept[i % KEPT_MAX],
-		    .client_state = WIRE_UNSEEN, .server_state = WIRE_UNSEEN };
+		struct live_segment w = { .s = c->kept[i % KEPT_MAX],
+		    .client_state = LIVE_UNSEEN, .server_state = LIVE_UNSEEN };
 		bool out = from_to(&w.s, client, server);
 
 		if ((!out && !from_to(&w.s, server, client)) ||

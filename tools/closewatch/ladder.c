@@ -143,7 +143,7 @@ receiver_moves(struct side *me, uint8_t flags)
 static void
 settle_state(struct side *side, int seen, int *state, bool *sure)
 {
-	*sure = seen != WIRE_UNSEEN;
+	*sure = seen != LIVE_UNSEEN;
 	if (seen == DIAG_GONE)
 		side->state = TCP_CLOSE;	/* on the wire the same */
 	else if (*sure)
@@ -152,7 +152,7 @@ settle_state(struct side *side, int seen, int *state, bool *sure)
 }
 
 static void
-make_row(struct pass *p, struct ladder_row *row, const struct wire_segment *w,
+make_row(struct pass *p, struct ladder_row *row, const struct live_segment *w,
     in_port_t client)
 {
 	*row = (struct ladder_row){
@@ -276,7 +276,7 @@ fold(struct ladder_row *rows, size_t n)
 }
 
 size_t
-ladder_rows(struct ladder_row *rows, const struct wire_segment *w, size_t n,
+ladder_rows(struct ladder_row *rows, const struct live_segment *w, size_t n,
     in_port_t client)
 {
 	struct pass p = {

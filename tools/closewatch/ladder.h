@@ -40,7 +40,7 @@ struct ladder_row {
 };
 
 /* The rows of n segments: n at most.  Ports in host byte order. */
-size_t	ladder_rows(struct ladder_row *rows, const struct wire_segment *w,
+size_t	ladder_rows(struct ladder_row *rows, const struct live_segment *w,
 	    size_t n, in_port_t client);
 
 /* "[P.], seq 1:1001, ack 1, win 512, length 1000"; buf is returned. */

@@ -38,7 +38,7 @@ struct kept {
 	int		to_state;
 };
 
-struct wire {
+struct live {
 	pcap_t		*pcap;
 	pcap_dumper_t	*file;
 	int		 link;
@@ -52,7 +52,7 @@ struct wire {
 	uint64_t	 forgotten;	/* below this */
 	uint64_t	 asked;		/* below this, or too late */
 
-	struct wire_segment *answer;	/* what wire_segments() returns */
+	struct live_segment *answer;	/* what live_segments() returns */
 };
 
 /* A capture has the time of the wall clock. */
@@ -72,13 +72,13 @@ nap_us(long us)
 }
 
 static struct kept *
-number(const struct wire *w, uint64_t i)
+number(const struct live *w, uint64_t i)
 {
 	return &w->kept[i % KEPT_MAX];
 }
 
 static uint64_t
-oldest(const struct wire *w, uint64_t from)
+oldest(const struct live *w, uint64_t from)
 {
 	uint64_t first = w->seen > KEPT_MAX ? w->seen - KEPT_MAX : 0;
 
@@ -100,8 +100,8 @@ static void
 keep(unsigned char *arg, const struct pcap_pkthdr *header,
     const unsigned char *packet)
 {
-	struct wire *w = (struct wire *)arg;
-	struct kept k = { .from_state = WIRE_UNSEEN, .to_state = WIRE_UNSEEN };
+	struct live *w = (struct live *)arg;
+	struct kept k = { .from_state = LIVE_UNSEEN, .to_state = LIVE_UNSEEN };
 
 	pthread_mutex_lock(&w->lock);
 	if (w->file != NULL)
@@ -128,19 +128,19 @@ on_loopback(const struct endpoint *e)
  * A connection whose SYN was captured cannot be in LISTEN.
  */
 static int
-ask_state(const struct wire *w, const struct endpoint *local,
+ask_state(const struct live *w, const struct endpoint *local,
     const struct endpoint *remote)
 {
 	struct diag_look look;
 
 	if (!diag_look(w->diag, htons(local->port), htons(remote->port),
 	    &look))
-		return WIRE_UNSEEN;
+		return LIVE_UNSEEN;
 	return look.state == TCP_LISTEN ? DIAG_GONE : look.state;
 }
 
 static void
-ask_both(struct wire *w, uint64_t i)
+ask_both(struct live *w, uint64_t i)
 {
 	struct segment s = number(w, i)->s;
 	int from, to;
@@ -161,7 +161,7 @@ ask_both(struct wire *w, uint64_t i)
  * segment has arrived since, the next call asks after that one.
  */
 static void
-ask_kernel(struct wire *w, uint64_t settled)
+ask_kernel(struct live *w, uint64_t settled)
 {
 	uint64_t newest[PAIRS_MAX];
 	size_t pairs = 0, p;
@@ -189,7 +189,7 @@ ask_kernel(struct wire *w, uint64_t settled)
 static void *
 capture(void *arg)
 {
-	struct wire *w = arg;
+	struct live *w = arg;
 	struct pollfd pfds[2] = {
 		{ .fd = pcap_get_selectable_fd(w->pcap), .events = POLLIN },
 		{ .fd = w->stop, .events = POLLIN },
@@ -216,7 +216,7 @@ capture(void *arg)
 
 /* libpcap drops the outgoing one of the two copies that loopback shows. */
 static const char *
-start_pcap(struct wire *w)
+start_pcap(struct live *w)
 {
 	static char error[PCAP_ERRBUF_SIZE];
 	struct bpf_program tcp;
@@ -244,7 +244,7 @@ start_pcap(struct wire *w)
 }
 
 static const char *
-start_file(struct wire *w, const char *name)
+start_file(struct live *w, const char *name)
 {
 	static char text[160];
 	FILE *fp;
@@ -264,7 +264,7 @@ start_file(struct wire *w, const char *name)
 
 /* The threads of the program take its signals, not this one. */
 static int
-start_thread(struct wire *w)
+start_thread(struct live *w)
 {
 	sigset_t all, before;
 	int error;
@@ -277,7 +277,7 @@ start_thread(struct wire *w)
 }
 
 static const char *
-start(struct wire *w, const char *pcap_file)
+start(struct live *w, const char *pcap_file)
 {
 	const char *why;
 
@@ -296,7 +296,7 @@ start(struct wire *w, const char *pcap_file)
 
 /* Free everything; the thread has ended. */
 static void
-release(struct wire *w)
+release(struct live *w)
 {
 	if (w->file != NULL)
 		pcap_dump_close(w->file);
@@ -312,10 +312,10 @@ release(struct wire *w)
 	free(w);
 }
 
-struct wire *
-wire_open(const char *pcap_file, const char **why)
+struct live *
+live_open(const char *pcap_file, const char **why)
 {
-	struct wire *w = calloc(1, sizeof(*w));
+	struct live *w = calloc(1, sizeof(*w));
 
 	if (w == NULL) {
 		*why = "no memory for a capture";
@@ -330,7 +330,7 @@ wire_open(const char *pcap_file, const char **why)
 }
 
 void
-wire_close(struct wire *w)
+live_close(struct live *w)
 {
 	if (w == NULL)
 		return;
@@ -350,7 +350,7 @@ between(const struct segment *s, in_port_t client, in_port_t server)
 }
 
 static int64_t
-last_of(struct wire *w, in_port_t client, in_port_t server)
+last_of(struct live *w, in_port_t client, in_port_t server)
 {
 	int64_t us = 0;
 
@@ -366,7 +366,7 @@ last_of(struct wire *w, in_port_t client, in_port_t server)
 }
 
 static void
-await_quiet(struct wire *w, in_port_t client, in_port_t server)
+await_quiet(struct live *w, in_port_t client, in_port_t server)
 {
 	int64_t now, began = wall_us(), last = began;
 
@@ -380,7 +380,7 @@ await_quiet(struct wire *w, in_port_t client, in_port_t server)
 
 /* The states belong to a segment only if the next one arrived later. */
 static size_t
-collect(struct wire *w, in_port_t client, in_port_t server)
+collect(struct live *w, in_port_t client, in_port_t server)
 {
 	const struct kept *k, *before = NULL;
 	size_t n = 0;
@@ -391,8 +391,8 @@ collect(struct wire *w, in_port_t client, in_port_t server)
 			continue;
 		if (before != NULL && before->asked >= k->s.us)
 			w->answer[n - 1].client_state =
-			    w->answer[n - 1].server_state = WIRE_UNSEEN;
-		w->answer[n++] = (struct wire_segment){
+			    w->answer[n - 1].server_state = LIVE_UNSEEN;
+		w->answer[n++] = (struct live_segment){
 			.s = k->s,
 			.client_state = k->s.from.port == client ?
 			    k->from_state : k->to_state,
@@ -404,8 +404,8 @@ collect(struct wire *w, in_port_t client, in_port_t server)
 	return n;
 }
 
-const struct wire_segment *
-wire_segments(struct wire *w, in_port_t client, in_port_t server, size_t *n)
+const struct live_segment *
+live_segments(struct live *w, in_port_t client, in_port_t server, size_t *n)
 {
 	await_quiet(w, client, server);
 	pthread_mutex_lock(&w->lock);
@@ -417,7 +417,7 @@ wire_segments(struct wire *w, in_port_t client, in_port_t server, size_t *n)
 }
 
 void
-wire_forget(struct wire *w)
+live_forget(struct live *w)
 {
 	pthread_mutex_lock(&w->lock);
 	w->forgotten = w->seen;
@@ -425,7 +425,7 @@ wire_forget(struct wire *w)
 }
 
 unsigned
-wire_missed(struct wire *w)
+live_missed(struct live *w)
 {
 	struct pcap_stat stat;
 
@@ -434,16 +434,16 @@ wire_missed(struct wire *w)
 
 #else /* HAVE_PCAP */
 
-struct wire *
-wire_open(const char *pcap_file, const char **why)
+struct live *
+live_open(const char *pcap_file, const char **why)
 {
 	(void)pcap_file;
 	*why = "built without libpcap, which is what captures";
 	return NULL;
 }
 
-const struct wire_segment *
-wire_segments(struct wire *w, in_port_t client, in_port_t server, size_t *n)
+const struct live_segment *
+live_segments(struct live *w, in_port_t client, in_port_t server, size_t *n)
 {
 	(void)w;
 	(void)client;
@@ -453,20 +453,20 @@ wire_segments(struct wire *w, in_port_t client, in_port_t server, size_t *n)
 }
 
 void
-wire_forget(struct wire *w)
+live_forget(struct live *w)
 {
 	(void)w;
 }
 
 unsigned
-wire_missed(struct wire *w)
+live_missed(struct live *w)
 {
 	(void)w;
 	return 0;
 }
 
 void
-wire_close(struct wire *w)
+live_close(struct live *w)
 {
 	(void)w;
 }
