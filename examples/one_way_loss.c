@@ -1,21 +1,21 @@
 /*
  * one_way_loss - how a write that succeeded is lost, and three remedies
  *
- * A server only reads, and closes a connection on which nothing came for a
- * while.  A client only writes, and never looks at what comes back.  Nobody
- * makes a mistake that a compiler or a manual would point out, and yet:
+ * A server only reads, and closes an idle connection after a while.  A client
+ * only writes, and never reads.  Neither makes a mistake that a compiler or a
+ * manual would point out, and yet data is lost:
  *
- *	the server's close() sends a FIN;
- *	the client's next write succeeds, because a FIN says "I have nothing
- *	more to send", not "I no longer listen";
- *	the server's kernel has nobody to give the bytes to and answers RST;
- *	the write after that one fails with EPIPE.
+ *	The server's close() sends a FIN.
+ *	The client's next write succeeds: after a FIN its sender sends nothing
+ *	more, but may still receive.
+ *	The server's kernel has no socket for the bytes, and answers with RST.
+ *	The write after that one fails with EPIPE.
  *
- * The first of these two writes is lost, and its writer was told that it was
- * sent.  Shown once as it goes wrong, then with each remedy: the server drains
- * before it closes, the client asks before it writes, the client counts what
- * was lost and sends it again.  At the end, the probe that is often advised
- * instead, a recv of no bytes, is asked the same questions as peer_closed().
+ * The first of these two writes is lost, although send() returned success.  The
+ * example shows the loss, then three remedies.  The server reads to the end
+ * before it closes; the client asks before it writes; the client counts the
+ * lost bytes and sends them again.  At the end it compares peer_closed() with a
+ * probe that is often advised, a recv() of no bytes.
  *
  * Usage: one_way_loss [--idle ms] [--size bytes] [--wire [--ascii]]
  *	[--pcap file] [--svg file] [--help]
@@ -52,12 +52,12 @@ static int	idle_ms = 200;
 static size_t	size = 1000;
 static char	message[SIZE_MAX_MESSAGE];
 
-/* What came of one way to do it. */
+/* The outcome of one way. */
 struct outcome {
 	const char	*way;
-	size_t		 wrote;		/* send() said: taken */
-	size_t		 read;		/* the server's program got it */
-	char		 found[80];	/* who found out, and how */
+	size_t		 wrote;		/* send() returned so many */
+	size_t		 read;		/* the server's program read */
+	char		 found[80];	/* which end noticed, and how */
 };
 
 enum { PLAIN, GRACEFUL, HALF_CLOSE, ASK, RESEND, WAYS };
@@ -101,7 +101,7 @@ server_reads(struct ends *ends, struct outcome *o)
 		o->read += (size_t)n;
 }
 
-/* The server has waited long enough for a client with nothing to say. */
+/* The server waits for input until its time limit. */
 static void
 server_idles(struct ends *ends)
 {
@@ -159,7 +159,7 @@ client_closes_gracefully(struct ends *ends)
 	return rv;
 }
 
-/* Message 1 arrives; then nothing, until the server has had enough. */
+/* Message 1 arrives; then nothing, until the time limit of the server. */
 static void
 first_message(struct ends *ends, struct outcome *o)
 {
@@ -168,7 +168,7 @@ first_message(struct ends *ends, struct outcome *o)
 	server_idles(ends);
 }
 
-/* The loss itself: a write that succeeds for nothing, then EPIPE. */
+/* The loss itself: a write that succeeds and is lost, then EPIPE. */
 static int
 lose_one(struct ends *ends, struct outcome *o)
 {
@@ -256,10 +256,10 @@ server_closes_gracefully(struct outcome *o)
 	show_expect(closer.report.discarded == 2 * size,
 	    "report.discarded is %" PRIu64, closer.report.discarded);
 	show_text("\n"
-	    "No RST, no EPIPE: both writes were acknowledged, and the server's "
-	    "FIN told the client,\nwho saw it (EOF) once it looked.  But "
-	    "graceful_close() is for a server that wants no more:\nwhat still "
-	    "came was thrown away, and counted: report.discarded is %" PRIu64
+	    "No RST, no EPIPE: the server acknowledged both writes, and the "
+	    "client saw its FIN (EOF)\nwhen it read.  But graceful_close() is "
+	    "for a server that wants no more input.  It discards\nwhat still "
+	    "arrives, and counts it: report.discarded is %" PRIu64
 	    ".\nTo lose nothing a server must read on, as in 1b.\n",
 	    closer.report.discarded);
 	snprintf(o->found, sizeof(o->found),
@@ -304,8 +304,8 @@ server_half_closes(struct outcome *o)
 	    client);
 	show_expect(rv == 0, "the server's graceful_close() returned %d", rv);
 	show_text("\n"
-	    "A half-close says \"I will send nothing more\" and goes on "
-	    "listening: nothing is lost.\nThe client's graceful_close() "
+	    "After a half-close the server sends nothing more, but still "
+	    "receives: nothing is lost.\nThe client's graceful_close() "
 	    "returned %d: the server acknowledged every byte, and ended its\n"
 	    "side.  The server's returned %d: the client ended its side, "
 	    "too.\n", client, rv);
@@ -358,10 +358,10 @@ client_asks_first(struct outcome *o)
 	show_expect(before == 0, "peer_closed() before: %d", before);
 	show_expect(after == 1, "peer_closed() after: %d", after);
 	show_text("\n"
-	    "peer_closed() is %d before the server's close and %d after it: "
-	    "the client did not write\ninto the void but connected anew.  A "
-	    "FIN that is still on its way cannot be seen:\nthe question "
-	    "narrows the gap, only a server that reads on (1b) closes it.\n",
+	    "peer_closed() is %d before the server's close and %d after it.  "
+	    "So the client connected\nagain before it wrote.  It cannot see "
+	    "a FIN that has not arrived yet: peer_closed() makes\nthe gap "
+	    "smaller, only a server that reads on (1b) closes it.\n",
 	    before, after);
 	snprintf(o->found, sizeof(o->found),
 	    "client: peer_closed() %d, in time", after);
@@ -388,11 +388,11 @@ client_counts_and_resends(struct outcome *o)
 		o->wrote -= (size_t)unacked;	/* these are written anew */
 	deliver_again(o, unacked > 0 ? 2 : 3);
 	show_text("\n"
-	    "The kernel remembers: of what send() took, the last %" PRId64
-	    " bytes were never acknowledged.\nThey went out again on a new "
-	    "connection, with the message that had failed.  (What was\n"
-	    "acknowledged had reached the server's kernel; only an answer "
-	    "would prove its program read it.)\n", unacked);
+	    "The kernel knows: of what send() took, the last %" PRId64
+	    " bytes were never acknowledged.\nThe client sent them again on "
+	    "a new connection, with the message that had failed.\n"
+	    "(Acknowledged bytes have reached the server's kernel; only an "
+	    "answer proves that its\nprogram read them.)\n", unacked);
 	snprintf(o->found, sizeof(o->found),
 	    "client: %s, unacked %" PRId64,
 	    show_errno(error), unacked);
@@ -401,9 +401,9 @@ client_counts_and_resends(struct outcome *o)
 static void
 print_outcomes(void)
 {
-	show_title("What came of it");
-	show_text("\n%-29s %8s %8s %6s  %s\n", "who does what", "written",
-	    "read", "lost", "who found out, and how");
+	show_title("The outcome of each way");
+	show_text("\n%-29s %8s %8s %6s  %s\n", "what was done", "written",
+	    "read", "lost", "which end noticed, and how");
 	show_rule(95);
 	for (int i = 0; i < WAYS; i++) {
 		const struct outcome *o = &outcomes[i];
@@ -422,9 +422,9 @@ print_outcomes(void)
 }
 
 /*
- * CheckFdCloseWait, in C, from segmentfault.com/a/1190000008373622, where this
- * loss is described.  A recv of no bytes returns 0 whenever something is there
- * to be read, a FIN or not.
+ * CheckFdCloseWait, in C, from segmentfault.com/a/1190000008373622, which
+ * describes this loss.  A recv() of no bytes returns 0 whenever there is input,
+ * with a FIN or without.
  */
 static bool
 check_fd_close_wait(int fd)
@@ -434,7 +434,7 @@ check_fd_close_wait(int fd)
 	return recv(fd, &none, 0, MSG_DONTWAIT) == 0;
 }
 
-/* Make the connection look so, for the two probes to judge. */
+/* Bring the connection into this state, for the two probes. */
 static void
 server_sends(struct ends *ends)
 {
@@ -482,7 +482,7 @@ static const struct {
 	{ "dead (RST)", server_resets, true, false, -1 },
 };
 
-/* The careful one first: the other takes a pending error away. */
+/* peer_closed() first, as the other consumes a pending error. */
 static void
 compare_in(size_t i)
 {
@@ -517,8 +517,8 @@ compare_probes(void)
 	for (size_t i = 0; i < sizeof(situations) / sizeof(situations[0]); i++)
 		compare_in(i);
 	show_text("\n"
-	    "A recv of no bytes returns 0 when anything is there to be read, "
-	    "data or FIN; on an RST it\nfails, and the check takes every "
+	    "A recv() of no bytes returns 0 when there is input, data or FIN.  "
+	    "After an RST it fails,\nand CheckFdCloseWait takes every "
 	    "failure for an open connection.\n");
 }
 
@@ -528,7 +528,7 @@ usage(FILE *out, int status)
 	fprintf(out, "usage: %s [--idle ms] [--size bytes] " TAP_SYNOPSIS
 	    " " PICTURE_SYNOPSIS " [--help]\n"
 	    "  --idle ms     how long the server waits before it closes (%d)\n"
-	    "  --size bytes  of one message (%zu)\n" PICTURE_USAGE TAP_USAGE,
+	    "  --size bytes  size of a message (%zu)\n" PICTURE_USAGE TAP_USAGE,
 	    getprogname(), idle_ms, size);
 	exit(status);
 }

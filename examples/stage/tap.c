@@ -54,12 +54,11 @@ legend(void)
 {
 	show_text("\n"
 	    "-->, <--: a segment from the client, from the server, as "
-	    "tcpdump(1) shows it, numbers from 0 on;\n9 x: so many like "
-	    "that.  again: these bytes had been sent before.  unacked: the "
-	    "connection was\nreset and nobody had acknowledged them.  probe: "
-	    "is there room now?  TCP: the state of each end\n0.1 ms later; "
-	    "(in brackets) where it passed sooner than that, it follows from "
-	    "the segments.\n");
+	    "tcpdump(8) shows it, numbers from 0 on;\n9 x: that many alike.  "
+	    "again: a retransmission.  unacked: not acknowledged before the "
+	    "reset.\nprobe: of a closed window.  TCP: the state of each end "
+	    "0.1 ms later; if the state was shorter,\nit follows from the "
+	    "segments and stands in brackets.\n");
 }
 
 void
@@ -72,7 +71,7 @@ tap_open(void)
 	if ((wire = live_open(file, &why)) == NULL && picture_wanted())
 		errx(1, "--svg needs a capture: %s", why);
 	if (wire == NULL)
-		warnx("nothing to be seen of the wire: %s", why);
+		warnx("no capture of the segments: %s", why);
 	else if (wanted)
 		legend();
 }
@@ -81,10 +80,10 @@ void
 tap_close(void)
 {
 	if (wire != NULL && live_missed(wire) > 0 && picture_wanted())
-		errx(1, "no picture: %u segments came too fast to be captured",
+		errx(1, "no picture: the kernel dropped %u captured segments",
 		    live_missed(wire));
 	if (wire != NULL && live_missed(wire) > 0)
-		warnx("%u segments came too fast to be captured",
+		warnx("the kernel dropped %u captured segments",
 		    live_missed(wire));
 	live_close(wire);
 	wire = NULL;
@@ -103,7 +102,7 @@ tap_connection(const struct ends *ends)
 	};
 }
 
-/* What somebody would say who has seen the segments, and nothing else. */
+/* What the segments alone show of the connection. */
 static void
 tell(struct connection *c, const struct live_segment *segments, size_t n)
 {

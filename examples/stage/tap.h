@@ -1,16 +1,17 @@
 /*
- * tap.h - what --wire, --ascii and --pcap ask of an example: the segments of a
- * scene among its steps, and after it the ladder of each connection
+ * tap.h - the options --wire, --ascii and --pcap of examples: the segments of
+ * a scene among its steps, and after it the ladder of each connection
  *
- * Without the right to capture, or without libpcap, one line says so and the
- * example goes on; every call here does nothing then.
+ * Without libpcap or the right to capture, one line says so.  The example goes
+ * on, and the functions here do nothing.
  */
 #ifndef TAP_H
 #define TAP_H
 
 #include "stage/ends.h"
 
-enum { TAP_WIRE = 256, TAP_ASCII, TAP_PCAP, TAP_SVG };	/* no letter has these */
+/* No option letter has these values. */
+enum { TAP_WIRE = 256, TAP_ASCII, TAP_PCAP, TAP_SVG };
 
 #define TAP_OPTIONS							\
 	{ "wire", no_argument, NULL, TAP_WIRE },			\
@@ -28,14 +29,14 @@ enum { TAP_WIRE = 256, TAP_ASCII, TAP_PCAP, TAP_SVG };	/* no letter has these */
 	"Capturing on lo takes root or CAP_NET_RAW.  Colour is for "	\
 	"terminals without NO_COLOR.\n"
 
-/* Whether it is one of them: then it is dealt with. */
+/* Whether the option is one of these; if so, it is taken. */
 bool	tap_option(int option, const char *arg);
 
 /* If an option asked for it.  Without a capture --svg ends with exit(1). */
 void	tap_open(void);
 void	tap_close(void);
 
-/* Of the scene that is on: a connection of it; its end, in print. */
+/* In a scene: show the segments of this connection; end the scene. */
 void	tap_connection(const struct ends *ends);
 void	tap_scene_end(void);
 

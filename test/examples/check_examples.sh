@@ -66,7 +66,7 @@ done
 
 # On the wire: a ladder of each connection that the scenes have, in the
 # locale's characters; what the file has is what was shown.
-dry='nothing to be seen of the wire'
+dry='no capture of the segments'
 wire() {	# wire LADDERS EXAMPLE OPTION...: in $dir/out, $dir/err
 	ladders=$1 e=$2
 	program=$build/examples/$2
