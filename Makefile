@@ -47,8 +47,8 @@ OTHER	= $(if $(filter linux,$(KERNEL)),posix,linux) \
 LIB_SRC	:= $(filter-out $(foreach o,$(OTHER),lib/kernel/$(o)% \
 	   lib/reaper/$(o)%),$(call files,lib,*.c))
 PROGRAM_SRC := $(call files,bench examples test tools,*.c)
-# What may be included is what an arrow may lead to; headers are named with
-# their folder.
+# Each folder includes headers only of folders that it may depend on.  A header
+# is named with its folder.
 LIB_INC	= -Ilib
 TOOL_INC = -Itools
 EXAMPLE_INC = -Iexamples $(TOOL_INC)
@@ -120,8 +120,8 @@ help:
 
 lib: $(STATIC) $(SHARED) $(BUILD)/$(SONAME) $(BUILD)/libgraceclose.so
 
-# What everything is built with: when it, or the list of sources, is another
-# than the last time, everything is built again.
+# The compiler, the flags and the sources of the last build: when one of them
+# changes, make builds everything again.
 FLAGS	= $(BUILD)/flags
 WITH	= $(CC) $(BASE) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) $(LIB_SRC)
 
@@ -152,12 +152,12 @@ $(BUILD)/$(SONAME): $(SHARED)
 $(BUILD)/libgraceclose.so: $(BUILD)/$(SONAME)
 	ln -sf $(<F) $@
 
-# A sanitizer's own symbols stay open in a shared library.
+# The program, not the shared library, links a sanitizer's run-time library.
 UNDEFINED = $(if $(findstring -fsanitize,$(CFLAGS)),,-Wl,-z,defs)
 
 # --- programs ------------------------------------------------------------
 
-# $(call need,pkg-config module,Debian package): one clear line, or nothing.
+# $(call need,pkg-config module,Debian package): one error line if it is missing.
 define need
 @command -v $(PKG_CONFIG) >/dev/null || { \
     echo 'error: $(PKG_CONFIG) is missing: apt-get install pkg-config' >&2; \
@@ -188,7 +188,7 @@ $(BUILD)/obj/%.o: %.c Makefile $(FLAGS)
 	@mkdir -p $(@D)
 	$(CC) $(BASE) $(FOLDER) $(CPPFLAGS) $(CFLAGS) -c -o $@ $<
 
-# The suites in test/faults have fault.c between the library and libc.
+# In the suites of test/faults the library calls fault.c instead of libc.
 FAULTS	= recv send read write getsockopt setsockopt getpeername getsockname \
 	  ioctl fcntl shutdown connect close socket poll pipe eventfd \
 	  epoll_create1 epoll_ctl epoll_wait malloc calloc mmap madvise \
@@ -197,7 +197,7 @@ FAULTS	= recv send read write getsockopt setsockopt getpeername getsockname \
 $(filter $(BUILD)/test/faults/%,$(SUITE_BIN)): private WRAP = \
     $(FAULTS:%=-Wl,--wrap=%)
 
-# What has a header is a module, for each program that wants it.
+# A file with a header is a module; each program links those that it needs.
 modules	= $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard $(patsubst %.h,%.c,\
 	  $(call files,$(1),*.h))))
 $(BUILD)/obj/tools.a: $(call modules,tools)
@@ -259,7 +259,7 @@ bench: $(BENCH_BIN)
 
 # --- tests ---------------------------------------------------------------
 
-# How many suites at once: they wait more than they work.
+# How many suites run at once: they wait more than they work.
 JOBS	?= 2
 export JOBS
 
@@ -274,7 +274,7 @@ check-programs: tests
 check-scripts: lib tools examples benches
 	@MAKE='$(MAKE)' CC='$(CC)' BUILD='$(BUILD)' test/run.sh $(SCRIPTS)
 
-# The same again under what watches memory and threads.
+# The suites again, with the sanitizers.
 SANITIZE = -O1 -g -fno-omit-frame-pointer -fno-sanitize-recover=all \
 	   -fsanitize=address,undefined
 
@@ -308,7 +308,7 @@ coverage:
 	    check-programs
 	@test/coverage.sh $(BUILD)/coverage
 
-# Seconds, where a program may go on for as long as one likes.
+# How long soak and fuzz run.
 SECONDS	?= 60
 
 matrix: $(filter %/check_matrix,$(SUITE_BIN))
@@ -320,8 +320,8 @@ soak: $(SOAK)
 model:
 	@CC='$(CC)' BUILD='$(BUILD)' test/model/run.sh
 
-# What reads captured packets, and the close on a kernel that answers anything:
-# each against anything, half of the time.  It needs clang.
+# Fuzzes the reader of captured packets, and the close on a kernel that answers
+# anything: each takes half of the time.  It needs clang.
 FUZZ	= clang $(BASE) $(TEST_INC) -O1 -g -fno-sanitize-recover=all \
 	  -fsanitize=fuzzer,address,undefined
 FUZZED	= -max_total_time=$$(($(SECONDS) / 2)) -timeout=5 -print_final_stats=1 \
@@ -337,10 +337,10 @@ fuzz:
 	$(BUILD)/fuzz_closer $(FUZZED) -max_len=400 $(BUILD)/corpus_closer \
 	    test/fuzz/corpus_closer
 
-# clang-tidy and cppcheck over everything that is compiled.
+# clang-tidy and cppcheck read every C file, those of the other kernel as well.
 LINT_SRC = $(call files,lib,*.c) $(PROGRAM_SRC)
 
-# One file a run: with several clang-tidy 14 takes va_start for forgotten.
+# One file a run: given several, clang-tidy 14 misses calls of va_start.
 lint: $(LINT_SRC:%=tidy/%)
 	cppcheck --quiet --std=c11 --error-exitcode=1 --inline-suppr -Iinclude \
 	    -D_GNU_SOURCE --enable=warning,performance,portability \
@@ -353,7 +353,7 @@ $(LINT_SRC:%=tidy/%): tidy/%:
 
 # --- install -------------------------------------------------------------
 
-# What install makes and uninstall removes: one list.
+# The one list of files that install makes and uninstall removes.
 LIB_FILES = libgraceclose.a libgraceclose.so.$(VERSION)
 LIB_LINKS = $(SONAME) libgraceclose.so
 page	= $(MANDIR)/man$(subst .,,$(suffix $(1)))/$(notdir $(1))
