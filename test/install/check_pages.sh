@@ -11,25 +11,37 @@ trap 'rm -rf "$dir"' EXIT
 status=0
 
 mandoc -T lint -W warning man/*.[378] || status=1
+
+# usage: has_sections page section ...
+has_sections() {
+	page=$1
+	shift
+	for section; do
+		grep -qx "\.Sh $section" "$page" || {
+			echo "$page has no section $section"
+			status=1
+		}
+	done
+}
+
 for page in man/*.3; do
 	grep -q '^\.so ' "$page" && continue
-	for section in NAME SYNOPSIS DESCRIPTION 'RETURN VALUES' EXAMPLES \
-	    ERRORS 'SEE ALSO' STANDARDS HISTORY CAVEATS; do
-		grep -qx "\.Sh $section" "$page" || {
-			echo "$page has no section $section"
-			status=1
-		}
-	done
+	has_sections "$page" NAME SYNOPSIS DESCRIPTION 'RETURN VALUES' \
+	    EXAMPLES ERRORS 'SEE ALSO' STANDARDS HISTORY CAVEATS
 done
-for section in NAME SYNOPSIS DESCRIPTION 'EXIT STATUS' EXAMPLES \
-    'SEE ALSO' STANDARDS HISTORY CAVEATS; do
-	for page in man/*.8; do
-		grep -qx "\.Sh $section" "$page" || {
-			echo "$page has no section $section"
-			status=1
-		}
-	done
+for page in man/*.8; do
+	has_sections "$page" NAME SYNOPSIS DESCRIPTION 'EXIT STATUS' \
+	    EXAMPLES 'SEE ALSO' STANDARDS HISTORY CAVEATS
 done
+has_sections man/graceclose.7 NAME DESCRIPTION EXAMPLES 'SEE ALSO' \
+    STANDARDS HISTORY CAVEATS
+has_sections man/graceclose_faq.7 NAME DESCRIPTION 'THE VERDICT' \
+    'WHICH CALL' 'EVENT LOOPS' TLS 'PROCESSES AND THREADS' \
+    'COSTS AND TOOLS' 'SEE ALSO'
+grep '^\.Ss ' man/graceclose_faq.7 | grep -v '?$' && {
+	echo "man/graceclose_faq.7: that is no question"
+	status=1
+}
 
 version=$(sed -n 's/^VERSION[[:space:]]*= *//p' Makefile)
 [ "$(sed -n '1s/ .*//p' CHANGES)" = "$version" ] || {
@@ -42,10 +54,19 @@ for page in man/*.[378]; do
 		status=1
 	}
 done
-sed -nE 's/^\.Xr ([a-z_]*close[a-z_]*) ([378]).*/\1.\2/p' \
-    man/*.[378] | sort -u | while read -r page; do
+grep -hoE '(^\.| )Xr [a-z_]*close[a-z_]* [378]' man/*.[378] |
+    sed 's/.*Xr //; s/ /./' | sort -u | while read -r page; do
 	[ -f "man/$page" ] || { echo "there is no man/$page"; exit 1; }
 done || status=1
+for page in man/*.[378]; do
+	sed -nE 's/^(\..* |\.)Sx ([A-Z ]*[A-Z]).*/\2/p' "$page" |
+	    while read -r section; do
+		grep -qxE "\.S[hs] $section" "$page" || {
+			echo "$page has no section $section to lead to"
+			exit 1
+		}
+	done || status=1
+done
 
 "$(dirname "$0")"/page_examples.sh "$dir" man/*.[37] || status=1
 set -- "$dir"/*.c
