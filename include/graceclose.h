@@ -3,7 +3,7 @@
  *
  * graceful_close() returns 0 if the peer's TCP acknowledged every byte and the
  * peer ended its side.  Otherwise it returns -1, and errno is the reason.  The
- * report of graceclose() has the number of bytes never acknowledged.
+ * report of graceclose() has the number of bytes that were not acknowledged.
  *
  * The manual pages define the interface: graceful_close(3), linger_close(3),
  * abort_close(3), peer_closed(3), graceclose(3), graceclose_begin(3) and
@@ -42,7 +42,7 @@ struct graceclose_opts {		/* all zero: as graceful_close */
 };
 
 enum graceclose_outcome {
-	GRACECLOSE_OK = 0,		/* opts.until was reached */
+	GRACECLOSE_OK = 0,		/* reached what opts.until asks */
 	GRACECLOSE_WAS_RESET,		/* ECONNRESET */
 	GRACECLOSE_EXPIRED,		/* ETIMEDOUT */
 	GRACECLOSE_FLOODED,		/* EMSGSIZE: over discard_max */
@@ -55,7 +55,7 @@ struct graceclose_report {
 	int		error;		/* 0 or the errno value */
 	int		delivered;	/* 1: bytes and FIN acknowledged */
 	int		finished;	/* 1: the peer's FIN arrived */
-	uint64_t	unacked;	/* bytes never acknowledged */
+	uint64_t	unacked;	/* bytes not acknowledged */
 	uint64_t	discarded;	/* late input discarded, bytes */
 	uint64_t	elapsed_us;	/* from the start to the verdict */
 	uint64_t	reserved[2];
@@ -104,7 +104,7 @@ struct graceclose {
 	uint64_t	reserved[5];
 };
 
-/* Register the descriptor with epoll once for these (<sys/epoll.h>). */
+/* The events to register with epoll(7), once; needs <sys/epoll.h>. */
 #define GRACECLOSE_EPOLL	(EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET)
 
 int	graceclose_begin(struct graceclose *gc, int fd,
