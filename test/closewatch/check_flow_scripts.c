@@ -13,8 +13,8 @@
 /*
  * A script is segments separated by ';': c or s for the sender, flags as in
  * tcpdump(8), relative sequence number, "+" and length, acknowledgement, "w"
- * and window, "@" and milliseconds to wait before.  ISNs are 0; the default of the
- * window is 1000.
+ * and window, "@" and milliseconds to wait before.  ISNs are 0; the default of
+ * the window is 1000.
  */
 #define OPEN	"c S 0; s S. 0 1; c . 1 1; "
 
