@@ -303,6 +303,7 @@ START_TEST(run_sh_repeats_only_tests_that_the_machine_starved)
 
 	if (T_SANITIZED && i == NPLANTED - 1)
 		t_skip("a sanitizer may hold its lock when the alarm comes");
+	alarm((unsigned)(4 * T_SECONDS));	/* for up to four programs */
 	do {
 		status = run_planted(i, fork_mode, &outcome);
 		ck_assert_str_eq(outcome.last_line, planted[i].last_line);
@@ -343,6 +344,7 @@ main(void)
 	tc = t_case(s, "overdue");
 	tcase_add_test(tc, child_that_is_overdue_ends_alone);
 	tc = t_case(s, "repeats");
+	tcase_set_timeout(tc, 4 * T_SECONDS + 5);
 	tcase_add_loop_test(tc, run_sh_repeats_only_tests_that_the_machine_starved,
 	    0, 2 * NPLANTED);
 	return t_main(s);
