@@ -53,36 +53,35 @@ bench_turns(int argc, char **argv, const char *what, int preset)
 	return turns;
 }
 
-/* How many connections are in TIME_WAIT; -1: the kernel does not say. */
+/* The number behind `key' in a file of /proc; -1: the kernel does not say. */
+static long
+number_in(const char *file, const char *key)
+{
+	char line[256], *at;
+	long n = -1;
+	FILE *f = fopen(file, "r");
+
+	if (f == NULL)
+		return -1;
+	while (n == -1 && fgets(line, sizeof(line), f) != NULL)
+		if ((at = strstr(line, key)) != NULL)
+			n = strtol(at + strlen(key), NULL, 10);
+	fclose(f);
+	return n;
+}
+
+/* How many connections are in TIME_WAIT. */
 static long
 time_waits(void)
 {
-	char line[256];
-	long tw = -1;
-	FILE *f = fopen("/proc/net/sockstat", "r");
-
-	if (f == NULL)
-		return -1;
-	while (tw == -1 && fgets(line, sizeof(line), f) != NULL)
-		if (sscanf(line, "TCP: %*s %*d %*s %*d tw %ld", &tw) != 1)
-			tw = -1;
-	fclose(f);
-	return tw;
+	return number_in("/proc/net/sockstat", " tw ");
 }
 
-/* How many connections the kernel keeps in TIME_WAIT; -1: it does not say. */
+/* How many connections the kernel keeps in TIME_WAIT. */
 static long
 time_waits_max(void)
 {
-	long max = -1;
-	FILE *f = fopen("/proc/sys/net/ipv4/tcp_max_tw_buckets", "r");
-
-	if (f == NULL)
-		return -1;
-	if (fscanf(f, "%ld", &max) != 1)
-		max = -1;
-	fclose(f);
-	return max;
+	return number_in("/proc/sys/net/ipv4/tcp_max_tw_buckets", "");
 }
 
 /*
@@ -101,8 +100,8 @@ bench_await_time_wait(int closes)
 	/* A smaller table never has room for them all: it must be empty. */
 	if (max < closes)
 		closes = (int)max;
-	for (waited = 0; (now = time_waits()) != -1 && now + closes > max;
-	    waited++) {
+	for (waited = 0; max != -1 && (now = time_waits()) != -1 &&
+	    now + closes > max; waited++) {
 		if (waited == 0)
 			warnx("the TIME_WAIT table has %ld of %ld entries, no "
 			    "room for %d closes: waiting up to %d s", now, max,

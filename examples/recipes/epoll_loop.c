@@ -80,13 +80,12 @@ conn_turn(struct conn *c)
 static void
 conn_accept(int epfd, int listener)
 {
-	struct conn *c = calloc(1, sizeof(*c));
-	struct epoll_event ev = { .events = GRACECLOSE_EPOLL, .data.ptr = c };
+	struct epoll_event ev = { .events = GRACECLOSE_EPOLL };
+	struct conn *c = ev.data.ptr = calloc(1, sizeof(*c));
 
-	if (c == NULL || (c->fd = accept(listener, NULL, NULL)) == -1)
-		free(c);		/* a server logs it */
-	else
-		epoll_ctl(epfd, EPOLL_CTL_ADD, c->fd, &ev);
+	if (c == NULL || (c->fd = accept(listener, NULL, NULL)) == -1 ||
+	    epoll_ctl(epfd, EPOLL_CTL_ADD, c->fd, &ev) == -1)
+		err(1, "accept");	/* a server logs it, and goes on */
 }
 
 /* With thousands of closes keep their times in a heap. */
@@ -142,7 +141,7 @@ main(void)
 	    epoll_ctl(epfd, EPOLL_CTL_ADD, listener, &ev) == -1)
 		err(1, "listen");
 	if (fork() == 0)
-		_exit(client(addr, len) || client(addr, len));
+		_exit(client(addr, len) + client(addr, len));
 	while (ended < 2)
 		loop_turn(epfd, listener);
 	printf("epoll_loop: %d of 2 replies delivered\n", ok);

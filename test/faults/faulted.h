@@ -42,7 +42,7 @@ struct peer {
 	int		 ways;		/* loop end */
 	int		 error[2];
 };
-#define PEERS	10
+#define PEERS	((size_t)10)
 
 /* A close, and what is known after it. */
 struct run {

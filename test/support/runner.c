@@ -49,10 +49,10 @@ static void
 read_environment(void)
 {
 	const char *factor = getenv("CHECK_PATIENCE");
-	int n = factor == NULL ? 0 : atoi(factor);
+	long n = factor == NULL ? 0 : strtol(factor, NULL, 10);
 
 	if (n > 1)
-		patience = n < 100 ? n : 100;
+		patience = n < 100 ? (int)n : 100;
 	take(only, sizeof(only), "CHECK_ONLY");
 	take(starved_list, sizeof(starved_list), "CHECK_STARVED");
 	main_pid = getpid();
@@ -62,6 +62,12 @@ int
 t_patience(void)
 {
 	return patience;
+}
+
+int
+t_patient(int n)
+{
+	return n * patience;
 }
 
 /*
@@ -122,7 +128,7 @@ limit_loop(const char *name, int *start, int *end)
 	}
 	if (only[len] == '\0')
 		return;
-	i = atoi(only + len + 1);
+	i = (int)strtol(only + len + 1, NULL, 10);
 	*start = i > *start ? i : *start;
 	*end = i + 1 < *end ? i + 1 : *end;
 }

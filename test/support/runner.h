@@ -23,10 +23,11 @@
  * it tries where a stall may be as long as a limit.  Both grow with
  * CHECK_PATIENCE; what a test asserts of the library never does.
  */
-#define T_LIMIT_MS	(8000 * t_patience())
-#define T_TRIES		(3 * t_patience())
-#define T_SECONDS	((T_VALGRIND ? 100 : 25) * t_patience())
+#define T_LIMIT_MS	t_patient(8000)
+#define T_TRIES		t_patient(3)
+#define T_SECONDS	t_patient(T_VALGRIND ? 100 : 25)
 int		 t_patience(void);		/* 1 by default */
+int		 t_patient(int);		/* so much, times patience */
 
 /*
  * t_main runs the suite.  t_case has a time limit for each test, T_SECONDS,
