@@ -79,7 +79,7 @@ struct setting {
 	const struct peer	*peer;
 	const struct way	*way;
 };
-#define SETTINGS	(FORMS * WAYS * PEERS)
+#define SETTINGS	((size_t)FORMS * WAYS * PEERS)
 
 extern const struct way faulted_ways[WAYS];
 
