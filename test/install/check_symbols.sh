@@ -9,7 +9,7 @@ trap 'rm -rf "$dir"' EXIT
 
 names='graceful_close|linger_close|abort_close|peer_closed|graceclose(_[a-z_]+)?'
 # Pages that are named after no function.
-pages=graceclose_reaper
+pages='graceclose_reaper|graceclose_faq'
 
 # What the released nodes hold, for ever; a new release adds its own.
 cat >"$dir/released" <<'EOF'
@@ -50,12 +50,12 @@ nm -D --defined-only "$build/libgraceclose.so" | awk '$2 == "T" {
 
 # No sort -u here: a symbol in two nodes shows as a difference.
 cut -d' ' -f2 "$dir/nodes" | sort >"$dir/map"
-ls man/*.3 | sed 's|man/||; s|\.3$||' | grep -vxF "$pages" |
+ls man/*.3 | sed 's|man/||; s|\.3$||' | grep -vxE "$pages" |
     sort >"$dir/pages"
 cat man/*.3 | awk '$1 == ".Sh" { synopsis = $2 == "SYNOPSIS" }
     synopsis && ($1 == ".Fn" || $1 == ".Fo") { print $2 }' |
     sort -u >"$dir/SYNOPSIS"
-grep -oE "\b($names)\b" CHANGES | grep -vxF "$pages" |
+grep -oE "\b($names)\b" CHANGES | grep -vxE "$pages" |
     sort -u >"$dir/CHANGES"
 
 status=0
