@@ -1,5 +1,5 @@
 /*
- * abort_close.c - end the connection now, whoever else holds it
+ * abort_close.c - end the connection now, even where a duplicate is held
  */
 #include <errno.h>
 #include <stdbool.h>

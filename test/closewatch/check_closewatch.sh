@@ -43,7 +43,7 @@ says() {	# says WHAT PATTERN...: the output has these
 tells() {	# tells WHAT NUMBER: of so many connections
 	n=$(grep -c ' > ' "$dir/out")
 	[ "$n" -eq "$2" ] && return
-	bad "$1 tells of $n connections, not of $2:"
+	bad "$1 reports $n connections, not of $2:"
 	cat "$dir/out"
 }
 
@@ -404,7 +404,7 @@ capture() {	# capture PREFIX...: in $watcher, until it captures
 	await watching "$dir/err"
 }
 
-refused() {	# refused WHAT: it tells of a connection, and ends well
+refused() {	# refused WHAT: it reports a connection, and ends well
 	bash -c 'exec 3<>/dev/tcp/127.0.0.1/1' 2>/dev/null
 	await 'server refused it' "$dir/out"
 	ends TERM "$1"

@@ -263,7 +263,7 @@ says epoll_server '^SIGTERM: 0 connections' \
     "^18 clients: $got got all we sent, 12 of them" \
     "^$resets reset, 3 expired, 0 cut by us; 3 had been idle"
 
-# Clients are there: the closes end at the deadline, and are told of.
+# With clients connected the closes end at the deadline, and are reported.
 for sig in TERM INT; do
 	start threads_server --deadline 200
 	hold

@@ -1,12 +1,12 @@
 /*
  * check_facts.c - what this kernel lets a program see of a connection
  *
- * No function of the library is called here: each test shows one habit of
- * the kernel that the library rests on, so that a kernel with other habits is
- * noticed before its users are.  This file is about recv(2), poll(2) and
- * epoll(7); check_facts_state.c about what else tells of the state,
- * check_facts_close.c about closing, check_facts_linger.c about SO_LINGER
- * and resets, check_facts_fastopen.c about SYN_RECV.
+ * No test here calls the library.  Each shows one habit of the kernel that the
+ * library rests on, so that a kernel with other habits fails here first.  This
+ * file is about recv(2), poll(2) and epoll(7); check_facts_state.c about other
+ * calls that show the state, check_facts_close.c about closing,
+ * check_facts_linger.c about SO_LINGER and resets, check_facts_fastopen.c about
+ * SYN_RECV, check_facts_mptcp.c about MPTCP.
  */
 #include <sys/types.h>
 #include <sys/epoll.h>

@@ -1,7 +1,7 @@
 /*
  * check_facts_close.c - what this kernel does when a connection is closed
  *
- * No function of the library is called here; see check_facts.c.
+ * No test here calls the library; see check_facts.c.
  */
 #include <sys/types.h>
 #include <sys/socket.h>

@@ -4,7 +4,7 @@
  * TCP Fast Open (RFC 7413): accept(2) gives a connection in SYN_RECV, which
  * may be written to and shut while the client's ACK is still to come.  There
  * tcp_ioctl() answers SIOCOUTQ with 0, as it does in SYN_SENT, whatever is
- * unacknowledged.  No function of the library is called here; see
+ * unacknowledged.  No test here calls the library; see
  * check_facts.c.
  */
 #include <sys/types.h>

@@ -1,7 +1,7 @@
 /*
  * check_facts_linger.c - what SO_LINGER and connect(AF_UNSPEC) really do
  *
- * No function of the library is called here; see check_facts.c.
+ * No test here calls the library; see check_facts.c.
  */
 #include <sys/types.h>
 #include <sys/socket.h>

@@ -2,7 +2,7 @@
  * check_facts_mptcp.c - where this kernel shows the state of MPTCP, and what
  * is different when the peer only speaks TCP
  *
- * No function of the library is called here; see check_facts.c.
+ * No test here calls the library; see check_facts.c.
  */
 #include <sys/types.h>
 #include <sys/ioctl.h>

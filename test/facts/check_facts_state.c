@@ -1,7 +1,7 @@
 /*
  * check_facts_state.c - where this kernel shows the state of a connection
  *
- * No function of the library is called here; see check_facts.c.
+ * No test here calls the library; see check_facts.c.
  */
 #include <sys/types.h>
 #include <sys/socket.h>

@@ -1,13 +1,13 @@
 /*
- * kernel.h - a kernel with one connection, in a program
+ * kernel.h - a scripted kernel with one connection, in a program
  *
  * It answers the system calls of lib/ as Linux does (the suites check_facts_*
- * show how), on top of a truth that anyone may look at.  A string of bytes
- * decides what happens between any two calls: bytes are acknowledged, input, a
- * FIN or a reset arrives, time passes, a call fails.  When it is used up
- * nothing happens any more.  Time is virtual.
+ * show how), and a test may read its state at any time.  A string of bytes, the
+ * script, decides what happens between any two calls: bytes are acknowledged,
+ * input, a FIN or a reset arrives, time passes, a call fails.  When the script
+ * ends, nothing happens any more.  Time is virtual.
  *
- * Here are the truth and the string; kernel_net.h is what becomes of the
+ * This file has the state and the script, kernel_net.h the events of the
  * connection, kernel_call.h the system calls.
  */
 #ifndef TEST_KERNEL_H

@@ -79,7 +79,7 @@ get_info(void *value, socklen_t *len)
 
 	if (kernel_is_local() || kernel.kind == KERNEL_DATAGRAM)
 		return EOPNOTSUPP;
-	if (kernel.old) {	/* nothing else tells of a FIN there */
+	if (kernel.old) {	/* nothing else shows a FIN there */
 		kernel.fin_told = false;
 		kernel_tell_fin();
 	}

@@ -69,7 +69,7 @@ bool held = true
 #endif
 
 /* The peer's TCP. */
-byte p_rcv		/* our units that came, in order: the truth */
+byte p_rcv		/* our units that really came, in order */
 byte p_wrote, p_una, p_nxt
 bool p_fin		/* its FIN is queued */
 bool p_dead		/* no socket is left: whatever comes gets a RST */

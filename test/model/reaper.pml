@@ -293,7 +293,7 @@ out:	skip
 
 /* --- flush.c, reaper.c --------------------------------------------- */
 
-/* What was taken before is over, closed and told of. */
+/* What was taken before is over, closed and reported. */
 proctype flush() {
 	atomic {
 		if

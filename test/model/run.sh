@@ -131,7 +131,7 @@ line caught deadline close live -DDEADLINE_RESTARTS -DSTORM -DM=0 -DN=0 \
     -DLOSSES=0 -- 'every wake-up starts the limit anew'
 
 line sure reaper reaper safe -DCALLERS=2 -- \
-    'from thread to thread: closed once, told of once'
+    'from thread to thread: closed once, reported once'
 line caught evict_busy reaper safe -DEVICT_BUSY -DCALLERS=2 -- \
     'a caller cuts the close that the thread is at'
 line caught free_at_evict reaper safe -DFREE_AT_EVICT -DCALLERS=2 -- \
@@ -139,7 +139,7 @@ line caught free_at_evict reaper safe -DFREE_AT_EVICT -DCALLERS=2 -- \
 line caught add_unlocked reaper safe -DADD_UNLOCKED -DCALLERS=2 -- \
     'an event ends a close that is not queued yet'
 line caught no_rouse reaper safe -DNO_ROUSE -DCALLERS=2 -- \
-    'nobody tells of what a caller has cut'
+    'no thread reports what a caller has cut'
 line caught no_inside reaper safe -DNO_INSIDE -DCALLERS=2 -- \
     'free does not wait for who is inside'
 
