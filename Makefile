@@ -23,14 +23,14 @@ PORTABLE ?=
 WARNINGS = -Wall -Wextra -Wpedantic -Wconversion -Wshadow
 BASE	= -std=c11 -D_GNU_SOURCE -Iinclude -MMD -MP $(WARNINGS) \
 	  $(if $(PORTABLE),-DGRACECLOSE_PORTABLE)
-CHECK_CFLAGS = $(shell $(PKG_CONFIG) --cflags check libbsd 2>/dev/null)
-CHECK_LIBS = $(shell $(PKG_CONFIG) --libs check libbsd 2>/dev/null) -pthread
-BSD_CFLAGS = $(shell $(PKG_CONFIG) --cflags libbsd 2>/dev/null)
-BSD_LIBS = $(shell $(PKG_CONFIG) --libs libbsd 2>/dev/null) -pthread
+CHECK_CFLAGS := $(shell $(PKG_CONFIG) --cflags check libbsd 2>/dev/null)
+CHECK_LIBS := $(shell $(PKG_CONFIG) --libs check libbsd 2>/dev/null) -pthread
+BSD_CFLAGS := $(shell $(PKG_CONFIG) --cflags libbsd 2>/dev/null)
+BSD_LIBS := $(shell $(PKG_CONFIG) --libs libbsd 2>/dev/null) -pthread
 # Without libpcap closewatch, examples and tests say that they cannot capture.
-PCAP_CFLAGS = $(shell $(PKG_CONFIG) --exists libpcap 2>/dev/null && \
+PCAP_CFLAGS := $(shell $(PKG_CONFIG) --exists libpcap 2>/dev/null && \
 	  echo -DHAVE_PCAP && $(PKG_CONFIG) --cflags libpcap)
-PCAP_LIBS = $(shell $(PKG_CONFIG) --libs libpcap 2>/dev/null)
+PCAP_LIBS := $(shell $(PKG_CONFIG) --libs libpcap 2>/dev/null)
 
 # $(call files,folders,pattern): the files of that name, however deep.
 files	= $(sort $(shell find $(1) -name '$(2)'))
