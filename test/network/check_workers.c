@@ -106,7 +106,9 @@ own_link(size_t i, void *arg, void *shared)
 	t_wait_outq(p.us, 0);
 	t_link_settle();
 	t_link_proof(&t, INT64_MAX);
+	ck_assert_uint_eq(t.sent, size);
 	ck_assert_uint_eq(t.acked, size);
+	ck_assert(!t.rst_sent && !t.rst_reached);
 	t_close_pair(&p);
 }
 
@@ -146,6 +148,29 @@ stop_for_a_while(void)
 	raise(SIGSTOP);
 	waitpid(child, NULL, 0);
 }
+
+/* One stall is no excuse. */
+static void
+stalls_and_hangs(size_t i, void *arg, void *shared)
+{
+	(void)i;
+	(void)arg;
+	(void)shared;
+	stop_for_a_while();
+	t_pause(10 * LIMIT_MS);
+}
+
+START_TEST(a_case_that_hangs_has_failed)
+{
+	struct t_case_result r[1];
+
+	ck_assert_uint_eq(t_workers(1, 1, LIMIT_MS, 0, NULL, stalls_and_hangs,
+	    NULL, NULL, 0, r), 1);
+	ck_assert_ptr_nonnull(strstr(r[0].wrong, "killed"));
+	ck_assert_int_ge(r[0].stall_ms, STOPPED_MS / 2);
+	ck_assert(!r[0].starved || r[0].repeats == T_REPEATS);
+}
+END_TEST
 
 enum { ONCE, EACH_TIME, CERTAIN, NOT_AT_ALL, STALLS };
 
@@ -227,5 +252,6 @@ main(void)
 	tc = t_case(s, "repeats");
 	tcase_add_test(tc, a_case_that_was_kept_from_running_runs_again);
 	tcase_add_test(tc, a_case_that_fails_each_time_has_failed);
+	tcase_add_test(tc, a_case_that_hangs_has_failed);
 	return t_main(s);
 }

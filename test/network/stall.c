@@ -22,6 +22,8 @@ beat(struct stall *s)
 
 	if (late > GET(&s->longest_ms))
 		SET(&s->longest_ms, late);
+	if (late >= BEAT_MS)
+		SET(&s->total_ms, GET(&s->total_ms) + late);
 	SET(&s->beat_ms, now);
 }
 
@@ -56,13 +58,30 @@ stall_begin(struct stall *s)
 {
 	SET(&s->beat_ms, t_now_ms());
 	SET(&s->longest_ms, 0);
+	SET(&s->total_ms, 0);
+}
+
+/* For how long the thread has been late. */
+static int64_t
+late_now_ms(const struct stall *s)
+{
+	int64_t beat = GET(&s->beat_ms);
+
+	return beat == 0 ? 0 : t_now_ms() - beat - BEAT_MS;
 }
 
 int64_t
 stall_longest_ms(const struct stall *s)
 {
-	int64_t beat = GET(&s->beat_ms), longest = GET(&s->longest_ms);
-	int64_t late = beat == 0 ? 0 : t_now_ms() - beat - BEAT_MS;
+	int64_t longest = GET(&s->longest_ms), late = late_now_ms(s);
 
 	return late > longest ? late : longest;
+}
+
+int64_t
+stall_total_ms(const struct stall *s)
+{
+	int64_t late = late_now_ms(s);
+
+	return GET(&s->total_ms) + (late >= BEAT_MS ? late : 0);
 }

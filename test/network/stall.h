@@ -13,6 +13,7 @@
 struct stall {
 	int64_t	beat_ms;	/* when the thread ran last; 0: never */
 	int64_t	longest_ms;	/* the longest stall since stall_begin() */
+	int64_t	total_ms;	/* all of them together */
 };
 
 /* One thread a process; the memory may be shared with other processes. */
@@ -20,5 +21,7 @@ void	stall_start(struct stall *);
 void	stall_begin(struct stall *);
 /* The longest stall, one that still goes on included. */
 int64_t	stall_longest_ms(const struct stall *);
+/* All stalls of 10 ms and more, likewise. */
+int64_t	stall_total_ms(const struct stall *);
 
 #endif /* TEST_STALL_H */

@@ -26,6 +26,7 @@
 #define LOOK_MS		5
 #define STILLBORN_MAX	3	/* workers that die before their first case */
 #define STALL_MS	20	/* as support/starved.c has it */
+#define STALLED_PART	4	/* of the time of a case that was killed */
 #define REPEATED_MAX	200	/* cases: with more the machine is no excuse */
 /* Of setpriority(2), where it is allowed: workers wait more than they work. */
 #define PRIORITY	(-10)
@@ -255,13 +256,17 @@ hire(struct worker *w)
 	w->pid = pid == -1 ? 0 : pid;
 }
 
+/*
+ * A case that hangs sleeps, and its worker would run if it had to.  A case that
+ * was merely slow has its limit used up by stalls.
+ */
 static void
 tell_late(const struct worker *w, struct t_case_result *r)
 {
 	snprintf(r->wrong, sizeof(r->wrong), "not done after %jd ms: killed",
 	    (intmax_t)order.limit_ms);
 	r->stall_ms = stall_longest_ms(&w->stall);
-	r->starved = r->stall_ms >= STALL_MS;
+	r->starved = stall_total_ms(&w->stall) >= order.limit_ms / STALLED_PART;
 	snprintf(r->measured, sizeof(r->measured), "killed");
 }
 
@@ -398,6 +403,10 @@ repeat_case(size_t i, int64_t limit_ms)
 	order.end = i + 1;
 	*next_case = i;
 	run_cases();
+	if (!r->run)
+		snprintf(r->wrong, sizeof(r->wrong),
+		    "failed, and could not run again");
+	r->run = true;
 }
 
 static void

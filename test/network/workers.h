@@ -10,7 +10,8 @@
  * nothing.  Such a case runs again, alone, with an even higher priority and
  * more time, T_REPEATS times at most.  A case that fails in a worker that ran
  * whenever it could, that crashes or exits, or that called t_worker_certain()
- * has failed at once.  What was repeated, and why, is printed.
+ * has failed at once.  So has one that is killed, unless stalls took a quarter
+ * of its time.  What was repeated, and why, is printed.
  */
 #ifndef TEST_WORKERS_H
 #define TEST_WORKERS_H
