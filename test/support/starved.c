@@ -4,6 +4,7 @@
 #include <sys/syscall.h>
 
 #include <fcntl.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,6 +20,7 @@
 #define DELAY_MS	20
 #define PRESSURE_MS	40	/* and half of the time */
 #define STEAL_MS	20	/* two ticks */
+#define LATE_PART	4	/* of the time of a test that is overdue */
 
 struct dirent64 {
 	uint64_t	 ino;
@@ -126,26 +128,56 @@ starved_begin(struct starved *s)
 	s->steal_ms = steal_ticks() * 1000 / sysconf(_SC_CLK_TCK);
 }
 
+/* The measures since then. */
+static struct starved
+measure(const struct starved *s)
+{
+	struct starved m;
+
+	starved_begin(&m);
+	m.at_ms -= s->at_ms;
+	m.cpu_ms -= s->cpu_ms;
+	/* Threads that have ended took their delay along. */
+	m.delay_ms = m.delay_ms > s->delay_ms ? m.delay_ms - s->delay_ms : 0;
+	m.pressure_ms -= s->pressure_ms;
+	m.steal_ms -= s->steal_ms;
+	return m;
+}
+
+static void
+say(const struct starved *m, char *why, size_t size)
+{
+	if (why != NULL)
+		(void)snprintf(why, size, "%lld ms: ran %lld, run-delay %lld, "
+		    "CPU pressure %lld, steal %lld", (long long)m->at_ms,
+		    (long long)m->cpu_ms, (long long)m->delay_ms,
+		    (long long)m->pressure_ms, (long long)m->steal_ms);
+}
+
+/* It made itself wait. */
+static bool
+by_itself(const struct starved *m)
+{
+	return m->cpu_ms * 2 >= m->at_ms * sysconf(_SC_NPROCESSORS_ONLN);
+}
+
 int
 starved_since(const struct starved *s, char *why, size_t size)
 {
-	int64_t cpu, delay, pressure, steal, took;
-	struct starved now;
-	int self;
+	struct starved m = measure(s);
 
-	starved_begin(&now);
-	took = now.at_ms - s->at_ms;
-	cpu = now.cpu_ms - s->cpu_ms;
-	/* Threads that have ended took their delay along. */
-	delay = now.delay_ms > s->delay_ms ? now.delay_ms - s->delay_ms : 0;
-	pressure = now.pressure_ms - s->pressure_ms;
-	steal = now.steal_ms - s->steal_ms;
-	if (why != NULL)
-		(void)snprintf(why, size, "%lld ms: ran %lld, run-delay %lld, "
-		    "CPU pressure %lld, steal %lld", (long long)took,
-		    (long long)cpu, (long long)delay, (long long)pressure,
-		    (long long)steal);
-	self = cpu * 2 >= took * sysconf(_SC_NPROCESSORS_ONLN);
-	return steal >= STEAL_MS || (!self && (delay >= DELAY_MS ||
-	    (pressure >= PRESSURE_MS && pressure * 2 >= took)));
+	say(&m, why, size);
+	return m.steal_ms >= STEAL_MS || (!by_itself(&m) &&
+	    (m.delay_ms >= DELAY_MS || (m.pressure_ms >= PRESSURE_MS &&
+	    m.pressure_ms * 2 >= m.at_ms)));
+}
+
+int
+starved_late(const struct starved *s, char *why, size_t size)
+{
+	struct starved m = measure(s);
+
+	say(&m, why, size);
+	return m.steal_ms * LATE_PART >= m.at_ms ||
+	    (!by_itself(&m) && m.delay_ms * LATE_PART >= m.at_ms);
 }

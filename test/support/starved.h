@@ -39,4 +39,10 @@ void		 starved_begin(struct starved *);
  */
 int		 starved_since(const struct starved *, char *why, size_t size);
 
+/*
+ * The same of a test that is overdue, which must have been starved for a
+ * quarter of its time: one that hangs waits for no processor.
+ */
+int		 starved_late(const struct starved *, char *why, size_t size);
+
 #endif /* TEST_STARVED_H */
