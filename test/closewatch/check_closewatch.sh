@@ -330,6 +330,8 @@ exec 9>&-
 run 1 -i no-such-if
 if ! "$program" -i lo --seconds 1 >"$dir/out" 2>"$dir/err" </dev/null; then
 	skip "the live capture: $(cat "$dir/err")"
+	grep -q 'no right to capture\|without libpcap\|not supported' \
+	    "$dir/err" || bad 'no live capture: no reason'
 	[ "$(wc -l <"$dir/err")" -eq 1 ] || bad 'no live capture: not one line'
 	exit $status
 fi
