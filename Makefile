@@ -123,7 +123,8 @@ lib: $(STATIC) $(SHARED) $(BUILD)/$(SONAME) $(BUILD)/libgraceclose.so
 # The compiler, the flags and the sources of the last build: when one of them
 # changes, make builds everything again.
 FLAGS	= $(BUILD)/flags
-WITH	= $(CC) $(BASE) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) $(LIB_SRC)
+WITH	= $(CC) $(BASE) $(PCAP_CFLAGS) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) \
+	  $(LIB_SRC)
 
 $(FLAGS): again
 	@mkdir -p $(@D)
