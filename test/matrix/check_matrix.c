@@ -179,15 +179,21 @@ by_time(const void *va, const void *vb)
  * whenever they could.
  */
 static size_t
-timings(struct timing *t, const struct m_form *form)
+timings(struct timing *t, const struct m_form *form, size_t *stalled)
 {
 	size_t i, n = 0;
 
-	for (i = 0; i < ncases; i++)
-		if (cases[i].form == form && cases[i].fault == NULL &&
-		    results[i].ran && verdicts[i].stall_ms < STALL_MS)
+	*stalled = 0;
+	for (i = 0; i < ncases; i++) {
+		if (cases[i].form != form || cases[i].fault != NULL ||
+		    !results[i].ran)
+			continue;
+		if (verdicts[i].stall_ms >= STALL_MS)
+			(*stalled)++;
+		else
 			t[n++] = (struct timing){ results[i].due_us,
 			    results[i].took_us };
+	}
 	qsort(t, n, sizeof(t[0]), by_time);
 	return n;
 }
@@ -200,10 +206,12 @@ timings(struct timing *t, const struct m_form *form)
 START_TEST(half_of_what_is_due_at_the_same_time_is_over_soon)
 {
 	static struct timing t[CASES];
-	size_t n = timings(t, &m_forms[_i]), from, to;
+	size_t stalled, n = timings(t, &m_forms[_i], &stalled), from, to;
 	const struct timing *median;
 	int64_t soon;
 
+	if (n == 0 && stalled > 0)
+		t_skip("every worker was kept from running");
 	for (from = 0; from < n; from = to) {
 		for (to = from; to < n && t[to].due_us == t[from].due_us;)
 			to++;
