@@ -54,8 +54,8 @@ is_root(void)
 
 /*
  * EINVAL: this user namespace does not have the user (user_namespaces(7)), as
- * in `unshare -Ur`.  Its root is an ordinary user outside, and has no
- * privileges but the capabilities.
+ * in `unshare -Ur`.  Its root is the user outside who made it, and has that
+ * user's files, but no privileges except for the capabilities.
  */
 static bool
 leave_root(const struct privileges_user *user)
