@@ -126,6 +126,7 @@ START_TEST(fallback_in_last_ack_is_no_success)
 	struct t_pair p;
 
 	t_need_kernel(T_MPTCP);
+	t_need_filters();
 	pair(&p, FELL_BACK);
 	t_fin(p.peer);
 	t_wait_poll(p.us, POLLRDHUP);
@@ -147,6 +148,7 @@ START_TEST(each_byte_that_the_peer_never_took_is_counted_once)
 	size_t n;
 
 	t_need(T_MPTCP);
+	t_need_filters();
 	pair(&p, FELL_BACK);
 	t_sndbuf(p.us, OUTSTANDING);
 	t_drop(p.peer, T_DROP_ALL);
@@ -216,6 +218,7 @@ START_TEST(reset_that_the_first_step_finds_is_econnreset)
 	struct t_pair p;
 
 	t_need(T_MPTCP);
+	t_need_filters();
 	pair(&p, FELL_BACK);
 	if (_i / 2 == 1) {
 		t_fin(p.peer);

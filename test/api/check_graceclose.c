@@ -522,6 +522,8 @@ START_TEST(vanished_peer_expires)
 {
 	struct t_pair p;
 
+	t_need_filters();
+	t_need_repair();
 	t_pair_any(&p, _i);
 	t_drop(p.us, T_DROP_ALL);
 	t_vanish(p.peer);
@@ -543,6 +545,7 @@ START_TEST(unacked_is_exact_after_expiry)
 {
 	struct t_pair p;
 
+	t_need_filters();
 	t_pair_any(&p, _i);
 	t_write(p.us, 1000);
 	cut(&p, 2345);
@@ -558,6 +561,7 @@ START_TEST(lost_fin_alone_counts_as_no_byte)
 {
 	struct t_pair p;
 
+	t_need_filters();
 	t_pair_any(&p, _i);
 	t_write(p.us, 1000);
 	cut(&p, 0);
@@ -573,6 +577,7 @@ START_TEST(own_shut_wr_before_counts_as_no_byte)
 {
 	struct t_pair p;
 
+	t_need_filters();
 	t_pair_any(&p, _i);
 	cut(&p, 2345);
 	t_fin(p.us);
@@ -587,6 +592,7 @@ START_TEST(unacked_is_exact_after_a_reset)
 {
 	struct t_pair p;
 
+	t_need_filters();
 	t_pair_any(&p, _i);
 	t_write(p.us, 1000);
 	cut(&p, 2345);
@@ -604,6 +610,7 @@ START_TEST(unacked_is_exact_after_a_reset_while_waiting)
 	struct t_later l;
 	struct t_pair p;
 
+	t_need_filters();
 	t_pair_any(&p, _i);
 	cut(&p, 2345);
 	t_later(&l, 50, t_reset, p.peer);
@@ -639,6 +646,7 @@ START_TEST(graceclose_unacked_follows_the_connection)
 	struct t_pair p;
 
 	t_not_portable(T_NO_COUNT);
+	t_need_filters();
 	t_pair_any(&p, _i);
 	t_ok((int)graceclose_unacked(p.us));
 	t_write(p.us, 1000);
@@ -660,6 +668,7 @@ START_TEST(graceclose_unacked_works_after_a_reset)
 	struct t_pair p;
 
 	t_not_portable(T_NO_COUNT);
+	t_need_filters();
 	t_pair_any(&p, _i);
 	t_write(p.us, 1000);
 	cut(&p, 2345);

@@ -102,6 +102,7 @@ START_TEST(peer_that_half_closed_first_gets_all_data)
 	int64_t start;
 
 	t_need_any(_i);
+	t_need_buffer(SO_SNDBUF, 2 * MEBIBYTE);
 	t_pair_any(&p, _i);
 	t_sndbuf(p.us, 4 * MEBIBYTE);
 	t_fin(p.peer);
@@ -125,6 +126,7 @@ START_TEST(verdict_waits_for_the_acknowledgement_after_eof)
 	struct t_pair p;
 	int64_t end;
 
+	t_need_filters();
 	t_pair_any(&p, _i);
 	t_fin(p.peer);
 	t_wait_poll(p.us, POLLRDHUP);
@@ -169,6 +171,7 @@ START_TEST(early_reply_to_an_upload_arrives_whole)
 	struct t_pair p;
 
 	t_need(_i);
+	t_need_buffer(SO_SNDBUF, 2 * MEBIBYTE);
 	t_pair(&p, _i);
 	t_sndbuf(p.us, 4 * MEBIBYTE);
 	memset(&u, 0, sizeof(u));
@@ -536,6 +539,7 @@ START_TEST(peer_that_forgot_the_connection_is_econnreset)
 {
 	struct t_pair p;
 
+	t_need_repair();
 	t_pair_any(&p, _i);
 	t_vanish(p.peer);
 	t_fails(graceful_close(p.us), ECONNRESET);
@@ -548,6 +552,7 @@ START_TEST(connection_that_the_kernel_gave_up_is_econnreset)
 	struct t_pair p;
 	int ms;
 
+	t_need_filters();
 	t_pair(&p, _i);
 	ms = 200;
 	ck_assert_int_eq(setsockopt(p.us, IPPROTO_TCP, TCP_USER_TIMEOUT, &ms,
@@ -572,6 +577,7 @@ START_TEST(lost_fin_is_sent_again)
 	struct t_pair p;
 	int64_t end;
 
+	t_need_filters();
 	t_pair_any(&p, _i);
 	t_drop(p.peer, T_DROP_FIN);
 	t_reader(&r, p.peer, 1);
@@ -592,6 +598,7 @@ START_TEST(lost_fin_of_the_peer_is_awaited)
 	int64_t end;
 	int copy;
 
+	t_need_filters();
 	t_pair_any(&p, _i);
 	copy = dup(p.us);
 	t_drop(p.us, T_DROP_FIN);
@@ -613,6 +620,7 @@ START_TEST(lost_acknowledgements_are_awaited)
 	int64_t end;
 	int copy;
 
+	t_need_filters();
 	t_pair_any(&p, _i);
 	t_fin(p.peer);
 	t_wait_poll(p.us, POLLRDHUP);

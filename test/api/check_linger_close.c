@@ -154,6 +154,7 @@ behind_the_acknowledgement(int i)
 START_TEST(returns_as_soon_as_the_acknowledgement_is_here)
 {
 	t_not_portable(T_NO_ACK);
+	t_need_filters();
 	t_prompt(behind_the_acknowledgement, _i, 60);
 }
 END_TEST
@@ -165,6 +166,7 @@ START_TEST(negative_limit_waits_for_ever)
 	int64_t end;
 
 	t_not_portable(T_NO_ACK);
+	t_need_filters();
 	t_pair_any(&p, _i);
 	t_drop(p.peer, T_DROP_ALL);
 	t_write(p.us, 1000);
@@ -334,6 +336,8 @@ START_TEST(vanished_peer_expires)
 {
 	struct t_pair p;
 
+	t_need_filters();
+	t_need_repair();
 	t_pair_any(&p, _i);
 	t_drop(p.us, T_DROP_ALL);
 	t_vanish(p.peer);

@@ -52,6 +52,7 @@ START_TEST(every_state_is_called_by_its_name)
 	if (i / 2 >= s->families)
 		return;
 	t_need_any(i);
+	t_need_state(s);
 	t_state_pair(&p, s, i);
 	verdict(s, i, p.us);
 	verdict(s, i, p.us);
@@ -106,6 +107,7 @@ START_TEST(nothing_is_consumed)
 	if (i / 2 >= s->families)
 		return;
 	t_need_any(i);
+	t_need_state(s);
 	t_state_pair(&seen, s, i);
 	t_state_pair(&unseen, s, i);
 	verdict(s, i, seen.us);
@@ -169,6 +171,7 @@ START_TEST(connection_that_the_kernel_gave_up_is_dead)
 	struct t_pair p;
 	int ms;
 
+	t_need_filters();
 	t_pair(&p, _i);
 	ms = 200;
 	ck_assert_int_eq(setsockopt(p.us, IPPROTO_TCP, TCP_USER_TIMEOUT, &ms,
@@ -187,6 +190,7 @@ START_TEST(peer_that_vanished_in_silence_looks_open)
 {
 	struct t_pair p;
 
+	t_need_repair();
 	t_pair(&p, _i);
 	t_vanish(p.peer);
 	t_returns(peer_closed(p.us), 0);

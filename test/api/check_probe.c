@@ -42,6 +42,7 @@ START_TEST(every_state_has_its_bits)
 	if (i / 2 >= s->families)
 		return;
 	t_need_any(i);
+	t_need_state(s);
 	t_state_pair(&p, s, i);
 	for (n = 0; n < 2; n++) {
 		errno = T_ERRNO_UNTOUCHED;
@@ -63,6 +64,7 @@ START_TEST(probe_many_says_the_same_of_every_state)
 	if (i / 2 >= s->families)
 		return;
 	t_need_any(i);
+	t_need_state(s);
 	t_state_pair(&p, s, i);
 	for (n = 0; n < 2; n++) {
 		bits = 0xff;
@@ -145,7 +147,8 @@ one_of_each(struct t_pair *pairs, const struct t_state **what)
 	int i, n;
 
 	for (i = n = 0; i < t_nstates; i++) {
-		if (t_states[i].sure != 7)
+		if (t_states[i].sure != 7 ||
+		    t_state_missing(&t_states[i]) != NULL)
 			continue;
 		what[n] = &t_states[i];
 		t_state_pair(&pairs[n], &t_states[i], n % 2);

@@ -199,6 +199,7 @@ START_TEST(mptcp_that_fell_back_counts_what_is_unacknowledged_twice)
 	int n = 0;
 
 	t_need_kernel(T_MPTCP);
+	t_need_filters();
 	fallback_pair(&p, 0);
 	t_drop(p.peer, T_DROP_ALL);
 	t_write(p.us, 1000);

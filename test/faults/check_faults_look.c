@@ -108,6 +108,7 @@ START_TEST(whatever_fails_a_look_changes_nothing)
 	struct fault f;
 	size_t i;
 
+	t_need_state(st);
 	t_state_pair(&p, st, T_IPV4);
 	(void)look(l, p.us, NULL, 0);
 	for (i = 0; i < FAULT_CALLS; i++)

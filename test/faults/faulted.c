@@ -275,6 +275,17 @@ faulted_setting(size_t i, struct setting *s)
 	    s->peer->error[s->form->until] != ETIMEDOUT);
 }
 
+const char *
+faulted_missing(const struct setting *s)
+{
+	const char *why = t_missing(s->way->connects);
+
+	if (why == NULL && (s->peer->before == takes_nothing ||
+	    s->peer->before == closed_and_takes_nothing))
+		why = t_no_filters();
+	return why;
+}
+
 /* How much of it the peer has, as far as it can still be asked. */
 size_t
 faulted_arrived(int peer)

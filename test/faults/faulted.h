@@ -85,6 +85,8 @@ extern const struct way faulted_ways[WAYS];
 
 /* A setting by its number; false: there is none. */
 bool	faulted_setting(size_t, struct setting *);
+/* Why it cannot be set here, or NULL. */
+const char *faulted_missing(const struct setting *);
 /* We connect: MPTCP falls back where the listener is of TCP. */
 void	faulted_pair(struct t_pair *, const struct way *);
 

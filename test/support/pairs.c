@@ -216,10 +216,18 @@ t_pair_reset(struct t_pair *p, int family)
 	t_wait_dead(p->us);
 }
 
+/* SO_RCVBUFFORCE and SO_SNDBUFFORCE are not permitted in a user namespace. */
+void
+t_rcvbuf(int fd, int size)
+{
+	if (setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &size,
+	    sizeof(size)) == -1)
+		buffer(fd, SO_RCVBUF, size);
+}
+
 void
 t_sndbuf(int fd, int size)
 {
-	/* In a user namespace SO_SNDBUFFORCE is not permitted. */
 	if (setsockopt(fd, SOL_SOCKET, SO_SNDBUFFORCE, &size,
 	    sizeof(size)) == -1)
 		buffer(fd, SO_SNDBUF, size);

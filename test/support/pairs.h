@@ -80,7 +80,8 @@ void		 t_pair_small(struct t_pair *, int);
 size_t		 t_pair_full(struct t_pair *, int);
 void		 t_pair_reset(struct t_pair *, int);
 
-void		 t_sndbuf(int, int);		/* beyond wmem_max, too */
+void		 t_rcvbuf(int, int);		/* beyond rmem_max, too, */
+void		 t_sndbuf(int, int);		/* or wmem_max, where allowed */
 void		 t_close(int);			/* must succeed */
 void		 t_close_pair(struct t_pair *);	/* a peer of -1 is closed */
 

@@ -13,6 +13,7 @@
 
 #include "support/assertions.h"
 #include "support/clock.h"
+#include "support/rights.h"
 #include "support/states.h"
 #include "support/transfer.h"
 #include "support/trouble.h"
@@ -359,6 +360,16 @@ const struct t_state t_states[] = {
 	{ "LAST_ACK", s_last_ack, T_PLAIN, 1, FIN, ALL }
 };
 const int t_nstates = sizeof(t_states) / sizeof(t_states[0]);
+
+const char *
+t_state_missing(const struct t_state *s)
+{
+	if (s->make == s_fin_unacked_reset_so_error ||
+	    s->make == s_fin_wait1 || s->make == s_closing ||
+	    s->make == s_last_ack)
+		return t_no_filters();
+	return NULL;
+}
 
 void
 t_state_pair(struct t_pair *p, const struct t_state *s, int i)

@@ -21,6 +21,12 @@ struct t_state {
 };
 extern const struct t_state t_states[];
 extern const int t_nstates;
+/* Why this process cannot bring about the state, or NULL. */
+const char	*t_state_missing(const struct t_state *);
+#define t_need_state(s) do {						\
+	if (t_state_missing(s) != NULL)					\
+		t_skip(t_state_missing(s));				\
+} while (0)
 void		 t_state_pair(struct t_pair *, const struct t_state *, int);
 
 #endif /* TEST_STATES_H */

@@ -32,6 +32,7 @@
 #include "support/proc.h"		/* other threads, as /proc shows them */
 #include "support/readers.h"		/* threads that read at the peer */
 #include "support/reapers.h"		/* a reaper and its verdicts */
+#include "support/rights.h"		/* what a test may do here */
 #include "support/runner.h"		/* suites, skips, time limits */
 #include "support/states.h"		/* a connection in every state */
 #include "support/threads.h"		/* threads, children, signals */

@@ -112,14 +112,12 @@ START_TEST(reaper_without_a_thread_is_not_made)
 	int fds, status;
 	pid_t child;
 
-	if (geteuid() != 0)
-		t_skip("needs root");
 	child = fork();
 	ck_assert_int_ne(child, -1);
 	if (child == 0) {
 		fds = t_fd_count();
 		if (setrlimit(RLIMIT_NPROC, &none) == -1 ||
-		    setresuid(65534, 65534, 65534) == -1)
+		    (geteuid() == 0 && setresuid(65534, 65534, 65534) == -1))
 			_exit(10);
 		errno = 0;
 		if (graceclose_reaper_new(NULL) != NULL)

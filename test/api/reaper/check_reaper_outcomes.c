@@ -457,6 +457,7 @@ START_TEST(unacked_is_exact_after_a_reset)
 	struct t_later l;
 	struct t_pair p;
 
+	t_need_filters();
 	start();
 	t_pair_any(&p, _i);
 	t_write(p.us, 1000);

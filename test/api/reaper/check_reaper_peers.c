@@ -16,6 +16,7 @@
 #define THREADS		4
 #define EACH		(T_SLOW ? 250 : 1000)
 #define EACH_MAX	1000
+#define FILES		((size_t)(2 * THREADS * EACH + 100))
 #define BATCH		25
 
 static uint64_t seed;
@@ -274,6 +275,8 @@ START_TEST(threads_and_peers_of_every_manner)
 	uint64_t by_outcome[6] = { 0 };
 	int i, k;
 
+	if (t_files(FILES) < FILES)
+		t_skip("RLIMIT_NOFILE is low, CAP_SYS_RESOURCE may raise it");
 	memset(s, 0, sizeof(s));
 	start_with_done(0, GRACECLOSE_REFUSE, t_done);
 	for (i = 0; i < THREADS; i++) {
