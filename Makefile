@@ -284,7 +284,8 @@ asan:
 	    CFLAGS='$(SANITIZE)' check-programs
 
 tsan:
-	@CK_FORK=no TSAN_OPTIONS='halt_on_error=1 suppressions=$(CURDIR)/test/tsan.supp' \
+	@CK_FORK=no \
+	    TSAN_OPTIONS='halt_on_error=1 suppressions=$(CURDIR)/test/tsan.supp' \
 	    $(MAKE) --no-print-directory BUILD=$(BUILD)/tsan \
 	    CFLAGS='-O1 -g -fsanitize=thread' check-programs
 
