@@ -3,9 +3,9 @@
  *
  * A close begins in the caller's thread (submit.c), and is over there if the
  * peer has closed already.  A close that has to wait goes into the queue and
- * belongs to the reaper's own thread from then on (thread.c); a caller takes one
- * out again only to make room.  No thread holds the lock during a step, an end
- * or a call of done.
+ * belongs to the reaper's own thread from then on (thread.c).  A caller takes
+ * one out again only to make room.  No thread holds the lock during a step, an
+ * end or a call of done.
  */
 #include <sys/types.h>
 #include <sys/mman.h>

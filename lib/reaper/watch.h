@@ -1,8 +1,8 @@
 /*
  * watch.h - how the reaper's thread waits: events of descriptors, and a wake-up
  *
- * watch_epoll.c has the edges of epoll(7).  watch_posix.c has the wake-up alone:
- * there each close goes by its timer.  The Makefile links one of the two.
+ * watch_epoll.c has the edges of epoll(7).  watch_posix.c has the wake-up alone,
+ * and each close goes by its timer.  The Makefile links one of the two.
  */
 #ifndef GRACECLOSE_WATCH_H
 #define GRACECLOSE_WATCH_H

@@ -41,8 +41,8 @@ graceclose_watch_open(struct graceclose_watch *w)
 /*
  * The acknowledgement of our FIN needs an event of its own only where the close
  * does not wait for the peer's FIN; elsewhere it would be one event more for
- * each close.  After the peer's FIN the acknowledgement ends the connection, and
- * epoll reports EPOLLHUP, asked or not.
+ * each close.  After the peer's FIN that acknowledgement ends the connection,
+ * and epoll reports EPOLLHUP, asked or not.
  */
 int
 graceclose_watch_add(struct graceclose_watch *w, int fd, void *data, bool acks)

@@ -1,5 +1,5 @@
 /*
- * record.c - make the captures of this folder: each one way to end a connection,
+ * record.c - make the captures of this folder, each one way to end a connection,
  * by plain system calls, on a loopback interface of its own
  *
  *	cc -D_GNU_SOURCE -o record record.c -lpcap && unshare -Ur ./record
