@@ -29,7 +29,7 @@ struct conn {
 	LIST_ENTRY(conn)  list;		/* of those being closed */
 };
 static const char reply[200000];
-static LIST_HEAD(, conn) closing;
+static LIST_HEAD(conns, conn) closing;
 static int ended, ok;
 
 /* The next step of the close. */
