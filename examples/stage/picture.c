@@ -115,6 +115,21 @@ picture_rows(const struct ladder_row *rows, size_t n)
 	ncolumns++;
 }
 
+/* Whether the capture has the end of the connection: an RST, or both FINs. */
+static bool
+complete(const struct column *c)
+{
+	bool fin[2] = { false, false };
+
+	for (size_t i = 0; i < c->n; i++) {
+		if ((c->rows[i].flags & SEGMENT_RST) != 0)
+			return true;
+		if ((c->rows[i].flags & SEGMENT_FIN) != 0)
+			fin[c->rows[i].to_server] = true;
+	}
+	return fin[false] && fin[true];
+}
+
 void
 picture_save(const char *title)
 {
@@ -122,6 +137,10 @@ picture_save(const char *title)
 
 	if (file == NULL)
 		return;
+	for (size_t i = 0; i < ncolumns; i++)
+		if (!complete(&columns[i]))
+			errx(1, "no picture: the capture came too late for the "
+			    "end of a connection; run it again");
 	for (size_t i = 0; i < ncolumns; i++)
 		ladders[i] = (struct svg_ladder){
 			.caption = columns[i].caption,
