@@ -103,7 +103,7 @@ START_TEST(whatever_fails_a_look_changes_nothing)
 {
 	const struct look *l = &looks[(size_t)_i % LOOKS];
 	const struct t_state *st = &t_states[(size_t)_i / LOOKS];
-	unsigned made[FAULT_CALLS], n;
+	unsigned made[FAULT_CALLS] = { 0 }, n;
 	struct t_pair p;
 	struct fault f;
 	size_t i;

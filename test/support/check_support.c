@@ -3,7 +3,8 @@
  * and a failure that is not the machine's stays one
  *
  * With PLANTED in the environment this program has one test, which fails on
- * purpose; test/run.sh runs it as it runs every suite.
+ * purpose; test/run.sh runs it as it runs every suite, or a script that runs it
+ * and tells run.sh nothing but an exit status.
  */
 #include <sys/prctl.h>
 #include <sys/types.h>
@@ -227,13 +228,15 @@ END_TEST
  * What run.sh makes of each: the patience of each run, the number of repeats
  * that it prints, and its last line.
  */
-static const struct {
+struct planted {
 	const char	*name;
 	const TTest	*const *test;
 	const char	*runs;
 	const char	*repeats;
 	const char	*last_line;
-} planted[] = {
+};
+
+static const struct planted planted[] = {
 	{ "success", &planted_success, "1 ", "0 times",
 	    "1 passed, 0 failed, 0 skipped\n" },
 	{ "failure", &planted_failure_of_the_library, "1 ", "0 times",
@@ -256,6 +259,21 @@ static const struct {
 	    "0 passed, 1 failed, 0 skipped\n" }
 };
 #define NPLANTED	((int)(sizeof(planted) / sizeof(planted[0])))
+
+/* The same in a script, which writes no summary and names no test. */
+static const struct planted scripts[] = {
+	{ "success", &planted_success, "1 ", "0 times",
+	    "1 passed, 0 failed, 0 skipped\n" },
+	{ "failure", &planted_failure_of_the_library, "1 ", "0 times",
+	    "0 passed, 1 failed, 0 skipped\n" },
+	{ "starved failure", &planted_failure_of_a_starved_library, MANY_RUNS,
+	    "3 times planted.sh\n", "0 passed, 1 failed, 0 skipped\n" },
+	{ "starved twice", &planted_failure_of_the_machine, "1 2 4 ",
+	    "2 times planted.sh\n", "1 passed, 0 failed, 0 skipped\n" },
+	{ "starved, failure", &planted_failure_behind_one_of_the_machine,
+	    "1 2 ", "1 times planted.sh\n", "0 passed, 1 failed, 0 skipped\n" }
+};
+#define NSCRIPTS	((int)(sizeof(scripts) / sizeof(scripts[0])))
 
 struct outcome {
 	char	runs[64];
@@ -280,11 +298,15 @@ read_output(FILE *f, struct outcome *outcome)
 	}
 }
 
-/* Lets run.sh run this program with the planted test; its exit status. */
+/*
+ * Lets run.sh run this program, or the script that does, with the planted test;
+ * its exit status.
+ */
 static int
-run_planted(int i, const char *fork_mode, struct outcome *outcome)
+run_planted(const struct planted *p, const char *fork_mode, bool script,
+    struct outcome *outcome)
 {
-	char command[768], program[256] = "", runner[256];
+	char command[1024], program[256] = "", runner[256], starter[256];
 	char file[] = "/tmp/check_support.XXXXXX";
 	ssize_t n;
 	int fd, status;
@@ -293,10 +315,12 @@ run_planted(int i, const char *fork_mode, struct outcome *outcome)
 	memset(outcome, 0, sizeof(*outcome));
 	ck_assert(readlink("/proc/self/exe", program, sizeof(program) - 1) > 0);
 	t_beside(runner, sizeof(runner), __FILE__, "../run.sh");
+	t_beside(starter, sizeof(starter), __FILE__, "planted.sh");
 	ck_assert_int_ne(fd = mkostemp(file, O_CLOEXEC), -1);
 	(void)snprintf(command, sizeof(command), "env -u RUN -u CHECK_PATIENCE "
-	    "-u CK_RUN_CASE CK_FORK=%s PLANTED='%s' PLANTED_RUNS=%s %s %s 2>&1",
-	    fork_mode, planted[i].name, file, runner, program);
+	    "-u CK_RUN_CASE CK_FORK=%s PLANTED='%s' PLANTED_RUNS=%s "
+	    "PLANTED_PROGRAM=%s %s %s 2>&1", fork_mode, p->name, file, program,
+	    runner, script ? starter : program);
 	f = popen(command, "re");	/* NOLINT(cert-env33-c): our own words */
 	ck_assert_ptr_nonnull(f);
 	read_output(f, outcome);
@@ -308,36 +332,60 @@ run_planted(int i, const char *fork_mode, struct outcome *outcome)
 	return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
 }
 
-/* How often it ran, as planted: on a busy machine it may be more often. */
 static bool
-ran_as_planted(int i, const struct outcome *outcome)
+begins_with(const char *text, const char *begin)
 {
-	return strcmp(outcome->runs, planted[i].runs) == 0 &&
-	    strncmp(outcome->repeats, planted[i].repeats,
-	    strlen(planted[i].repeats)) == 0;
+	return strncmp(text, begin, strlen(begin)) == 0;
+}
+
+static bool
+ran_as_planted(const struct planted *p, const struct outcome *outcome)
+{
+	return strcmp(outcome->runs, p->runs) == 0 &&
+	    begins_with(outcome->repeats, p->repeats);
 }
 
 /*
  * On a machine that is busy with other work a failure that takes no time may
- * have been starved as well.  It is a failure all the same.
+ * have been starved as well, and a script always is.  It is a failure all the
+ * same.
  */
+static void
+assert_run_sh_repeats(const struct planted *p, const char *fork_mode,
+    bool script)
+{
+	struct outcome outcome;
+	struct starved begin;
+	int status, tries = 0;
+	char why[160];
+
+	alarm((unsigned)(4 * T_SECONDS));	/* for up to four programs */
+	do {
+		starved_begin(&begin);
+		status = run_planted(p, fork_mode, script, &outcome);
+		ck_assert_str_eq(outcome.last_line, p->last_line);
+		ck_assert_int_eq(status, p->last_line[0] == '0');
+		if (ran_as_planted(p, &outcome))
+			return;
+	} while (++tries < T_TRIES);
+	ck_assert_msg(script && starved_since(&begin, why, sizeof(why)) &&
+	    begins_with(outcome.runs, p->runs), "runs: %s; repeats: %s",
+	    outcome.runs, outcome.repeats);
+}
+
 START_TEST(run_sh_repeats_only_tests_that_the_machine_starved)
 {
-	const char *fork_mode = _i % 2 == 0 ? "yes" : "no";
-	int i = _i / 2, status, tries = 0;
-	struct outcome outcome;
+	int i = _i / 2;
 
 	if (T_SANITIZED && i >= NPLANTED - 2)
 		t_skip("a sanitizer may hold its lock when the alarm comes");
-	alarm((unsigned)(4 * T_SECONDS));	/* for up to four programs */
-	do {
-		status = run_planted(i, fork_mode, &outcome);
-		ck_assert_str_eq(outcome.last_line, planted[i].last_line);
-		ck_assert_int_eq(status, planted[i].last_line[0] == '0');
-	} while (!ran_as_planted(i, &outcome) && ++tries < T_TRIES);
-	ck_assert_str_eq(outcome.runs, planted[i].runs);
-	ck_assert_msg(ran_as_planted(i, &outcome), "repeats: %s",
-	    outcome.repeats);
+	assert_run_sh_repeats(&planted[i], _i % 2 == 0 ? "yes" : "no", false);
+}
+END_TEST
+
+START_TEST(run_sh_repeats_only_scripts_that_the_machine_starved)
+{
+	assert_run_sh_repeats(&scripts[_i], "no", true);
 }
 END_TEST
 
@@ -373,5 +421,7 @@ main(void)
 	tcase_set_timeout(tc, 4 * T_SECONDS + 5);
 	tcase_add_loop_test(tc, run_sh_repeats_only_tests_that_the_machine_starved,
 	    0, 2 * NPLANTED);
+	tcase_add_loop_test(tc,
+	    run_sh_repeats_only_scripts_that_the_machine_starved, 0, NSCRIPTS);
 	return t_main(s);
 }
