@@ -60,6 +60,24 @@ stay_on_one_processor(void)
 	return all;
 }
 
+/* A script is measured by the whole machine, so all of it must be busy. */
+static void
+run_on_a_busy_machine(void)
+{
+	long i, n = BUSY * sysconf(_SC_NPROCESSORS_ONLN);
+	pid_t pids[BUSY * 32];
+	int64_t end;
+
+	if (n > BUSY * 32)
+		n = BUSY * 32;
+	for (i = 0; i < n; i++)
+		ck_assert_int_ne(pids[i] = busy_child(), -1);
+	for (end = t_now_ms() + (int64_t)5 * BUSY_MS; t_now_ms() < end; )
+		;
+	for (i = 0; i < n; i++)
+		t_hold_end(pids[i]);
+}
+
 static void
 run_on_a_busy_processor(void)
 {
@@ -164,10 +182,19 @@ START_TEST(planted_failure_of_the_library)
 }
 END_TEST
 
+static void
+starve(void)
+{
+	if (getenv("PLANTED_SCRIPT") != NULL)
+		run_on_a_busy_machine();
+	else
+		run_on_a_busy_processor();
+}
+
 START_TEST(planted_failure_of_a_starved_library)
 {
 	count_run();
-	run_on_a_busy_processor();
+	starve();
 	ck_abort_msg("planted");
 }
 END_TEST
@@ -176,7 +203,7 @@ START_TEST(planted_failure_of_the_machine)
 {
 	if (count_run() > 2)
 		return;
-	run_on_a_busy_processor();
+	starve();
 	ck_abort_msg("planted");
 }
 END_TEST
@@ -185,7 +212,7 @@ END_TEST
 START_TEST(planted_failure_behind_one_of_the_machine)
 {
 	if (count_run() == 1)
-		run_on_a_busy_processor();
+		starve();
 	ck_abort_msg("planted");
 }
 END_TEST
@@ -363,11 +390,15 @@ assert_run_sh_repeats(const struct planted *p, const char *fork_mode,
 	do {
 		starved_begin(&begin);
 		status = run_planted(p, fork_mode, script, &outcome);
+		/* A script that got too much of the machine was not starved. */
+		if (script && status == 1 && p->last_line[0] != '0')
+			continue;
 		ck_assert_str_eq(outcome.last_line, p->last_line);
 		ck_assert_int_eq(status, p->last_line[0] == '0');
 		if (ran_as_planted(p, &outcome))
 			return;
 	} while (++tries < T_TRIES);
+	ck_assert_str_eq(outcome.last_line, p->last_line);
 	ck_assert_msg(script && starved_since(&begin, why, sizeof(why)) &&
 	    begins_with(outcome.runs, p->runs), "runs: %s; repeats: %s",
 	    outcome.runs, outcome.repeats);
