@@ -1,6 +1,6 @@
 # libgraceclose: the whole build.  `make help` lists the targets.
 
-VERSION	= 1.1.2
+VERSION	= 1.2.0
 SOVERSION = 1
 
 PREFIX	?= /usr/local

@@ -19,6 +19,14 @@
 extern "C" {
 #endif
 
+/* The version of this header, to compare with #if; and of what is linked. */
+#define GRACECLOSE_VERSION_MAJOR	1
+#define GRACECLOSE_VERSION_MINOR	2
+#define GRACECLOSE_VERSION_PATCH	0
+#define GRACECLOSE_VERSION	((GRACECLOSE_VERSION_MAJOR << 16) |	\
+	    (GRACECLOSE_VERSION_MINOR << 8) | GRACECLOSE_VERSION_PATCH)
+const char *graceclose_version(void);		/* "1.2.0" */
+
 /*
  * The four verbs.  The three that close return 0, or -1 with errno.  They
  * release the descriptor, whatever they return (EBADF: there is none).
@@ -29,8 +37,12 @@ int	abort_close(int fd);
 int	peer_closed(int fd);		/* 1 yes, 0 no, -1 with errno */
 
 /* What a close waits for, and what it does when a limit runs out. */
-enum graceclose_until	{ GRACECLOSE_FINISHED = 0, GRACECLOSE_DELIVERED = 1 };
+enum graceclose_until	{ GRACECLOSE_FINISHED = 0, GRACECLOSE_DELIVERED = 1,
+			  GRACECLOSE_QUIET = 2 };
 enum graceclose_expiry	{ GRACECLOSE_DETACH = 0, GRACECLOSE_RESET = 1 };
+
+/* opts.flags: the loop gets every event of GRACECLOSE_EPOLL. */
+#define GRACECLOSE_EDGES	1U
 
 struct graceclose_opts {		/* all zero: as graceful_close */
 	int		until;		/* enum graceclose_until */
@@ -38,7 +50,11 @@ struct graceclose_opts {		/* all zero: as graceful_close */
 	int		timeout_ms;	/* whole close; 0: 30000; -1: none */
 	int		idle_ms;	/* no progress; 0: 5000; -1: none */
 	uint64_t	discard_max;	/* late input, bytes; 0: no limit */
-	uint64_t	reserved[3];	/* must be 0 */
+	void		(*late)(void *arg, const void *data, size_t n);
+					/* takes late input; NULL: discarded */
+	void		*arg;		/* of late */
+	unsigned	flags;		/* GRACECLOSE_EDGES, or 0 */
+	unsigned	reserved;	/* must be 0 */
 };
 
 enum graceclose_outcome {
@@ -56,9 +72,11 @@ struct graceclose_report {
 	int		delivered;	/* 1: bytes and FIN acknowledged */
 	int		finished;	/* 1: the peer's FIN arrived */
 	uint64_t	unacked;	/* bytes not acknowledged */
-	uint64_t	discarded;	/* late input discarded, bytes */
+	uint64_t	discarded;	/* late input, bytes */
 	uint64_t	elapsed_us;	/* from the start to the verdict */
-	uint64_t	reserved[2];
+	int		cause;		/* errno value of the kernel's end, or 0 */
+	int		reserved0;
+	uint64_t	reserved;
 };
 
 /* Blocking close with options and a report; either may be NULL. */
@@ -85,7 +103,7 @@ struct graceclose {
 	int		timeout_ms;
 	int		idle_ms;
 	int		nap_ms;
-	int		pad;
+	int		cause;
 	unsigned char	phase;
 	unsigned char	outcome;
 	unsigned char	until;
@@ -101,7 +119,11 @@ struct graceclose {
 	int64_t		progressed;
 	int64_t		wake;
 	int64_t		ended;
-	uint64_t	reserved[5];
+	int64_t		flushed;
+	void		(*late)(void *arg, const void *data, size_t n);
+	void		*arg;
+	unsigned	options;
+	unsigned char	reserved[28 - 2 * sizeof(void *)];
 };
 
 /* The events to register with epoll(7), once; needs <sys/epoll.h>. */
@@ -123,7 +145,8 @@ struct graceclose_reaper;
 enum graceclose_when_full { GRACECLOSE_REFUSE = 0, GRACECLOSE_OLDEST = 1 };
 
 struct graceclose_reaper_opts {		/* all zero is valid */
-	unsigned	max;		/* closes in progress; 0: 65536 */
+	unsigned	max;		/* closes in progress; 0: half of the
+					   soft RLIMIT_NOFILE, at most 65536 */
 	int		when_full;	/* enum graceclose_when_full */
 	void		(*done)(void *arg, void *cookie,
 			    const struct graceclose_report *report);

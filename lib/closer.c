@@ -27,11 +27,12 @@ static bool
 valid(const struct graceclose_opts *o)
 {
 	return (o->until == GRACECLOSE_FINISHED ||
-	    o->until == GRACECLOSE_DELIVERED) &&
+	    o->until == GRACECLOSE_DELIVERED ||
+	    o->until == GRACECLOSE_QUIET) &&
 	    (o->on_expiry == GRACECLOSE_DETACH ||
 	    o->on_expiry == GRACECLOSE_RESET) &&
 	    o->timeout_ms >= -1 && o->idle_ms >= -1 &&
-	    (o->reserved[0] | o->reserved[1] | o->reserved[2]) == 0;
+	    (o->flags & ~GRACECLOSE_EDGES) == 0 && o->reserved == 0;
 }
 
 /* How much a recv may take: one byte beyond the cap shows that it is passed. */

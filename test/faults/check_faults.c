@@ -59,7 +59,7 @@ report_wrong(const struct setting *s, const struct run *r)
 	if (p->outcome == GRACECLOSE_EXPIRED &&
 	    p->elapsed_us < (uint64_t)r->limit * 1000)
 		return "expired before its time";
-	if ((p->reserved[0] | p->reserved[1]) != 0)
+	if (p->reserved0 != 0 || p->reserved != 0)
 		return "reserved";
 	return NULL;
 }

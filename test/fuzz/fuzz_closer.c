@@ -104,7 +104,7 @@ check_report(const struct graceclose_report *r, int error,
 		must(r->error == errors[r->outcome]);
 	else
 		must(r->error != 0 || error == 0);
-	must(r->reserved[0] == 0 && r->reserved[1] == 0);
+	must(r->reserved0 == 0 && r->reserved == 0);
 	must(r->delivered == 0 || r->delivered == 1);
 	must(r->finished == 0 || r->finished == 1);
 	if (r->delivered)
@@ -359,7 +359,7 @@ draw_options(struct graceclose_opts *o)
 	o->idle_ms = one_of(limits);
 	o->discard_max = one_of(caps);
 	if ((b & 0xf0) == 0xe0)
-		o->reserved[b % 3] = 1;
+		o->reserved = 1;
 	kernel.endless = (o->timeout_ms == -1) && (o->idle_ms == -1);
 	return (b & 0xf0) < 0xe0 && o->timeout_ms != -2 && o->idle_ms != -2;
 }

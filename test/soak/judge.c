@@ -126,7 +126,7 @@ agrees(struct trial *t)
 		deny(t, "outcome %d and error %s are reported of outcome %d",
 		    r->outcome, t_errno(r->error), t->outcome);
 	if ((r->delivered | 1) != 1 || (r->finished | 1) != 1 ||
-	    r->reserved[0] != 0 || r->reserved[1] != 0)
+	    r->reserved0 != 0 || r->reserved != 0)
 		deny(t, "fields of the report are out of range");
 	if (r->delivered == 1 && r->unacked != 0)
 		deny(t, "delivered, but %" PRIu64 " unacked", r->unacked);

@@ -14,13 +14,13 @@ t_opts(int until, int on_expiry, int timeout_ms, int idle_ms)
 }
 
 const struct graceclose_opts t_bad_opts[T_BAD_OPTS] = {
-	{ .until = 2 },
+	{ .until = 3 },
 	{ .until = -1 },
 	{ .on_expiry = 2 },
 	{ .on_expiry = -1 },
 	{ .timeout_ms = -2 },
 	{ .idle_ms = -2 },
-	{ .reserved = { 1, 0, 0 } },
-	{ .reserved = { 0, 1, 0 } },
-	{ .reserved = { 0, 0, (uint64_t)1 << 63 } }
+	{ .flags = 2 },
+	{ .flags = 1U << 31 },
+	{ .reserved = 1 }
 };
