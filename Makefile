@@ -145,7 +145,8 @@ $(STATIC): $(STATIC_OBJ) $(FLAGS)
 
 $(SHARED): $(SHARED_OBJ) $(MAP) $(FLAGS)
 	$(CC) -shared -Wl,-soname,$(SONAME) -Wl,--version-script=$(MAP) \
-	    $(UNDEFINED) $(CFLAGS) $(LDFLAGS) -o $@ $(SHARED_OBJ) -pthread
+	    -Wl,-z,nodelete $(UNDEFINED) $(CFLAGS) $(LDFLAGS) -o $@ \
+	    $(SHARED_OBJ) -pthread
 
 $(BUILD)/$(SONAME): $(SHARED)
 	ln -sf $(<F) $@

@@ -123,7 +123,8 @@ struct graceclose {
 	void		(*late)(void *arg, const void *data, size_t n);
 	void		*arg;
 	unsigned	options;
-	unsigned char	reserved[28 - 2 * sizeof(void *)];
+	unsigned char	looks;
+	unsigned char	reserved[27 - 2 * sizeof(void *)];
 };
 
 /* The events to register with epoll(7), once; needs <sys/epoll.h>. */

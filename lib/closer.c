@@ -21,6 +21,8 @@
 #define NAP_MAX_MS	64
 #define LOOK_MIN_US	((int64_t)256000)
 #define LOOK_TICK_US	((int64_t)65536)
+#define SETTLED_MS	5		/* SETTLED times with nothing to send */
+#define SETTLED		4
 #define NEVER		INT64_MAX
 
 static bool
@@ -45,7 +47,7 @@ allowance(const struct graceclose *gc, size_t left)
 	    left;
 }
 
-/* Discards late input, a bounded amount; true where any came. */
+/* Takes late input, a bounded amount; true where any came. */
 static bool
 drain(struct graceclose *gc)
 {
@@ -60,12 +62,9 @@ drain(struct graceclose *gc)
 	}
 	gc->flags &= (unsigned char)~MISSED;
 	while (left > 0 && n > 0 && !graceclose_flooded(gc)) {
-		n = graceclose_tcp_discard(gc->fd, gc->kind,
-		    allowance(gc, left));
-		if (n > 0) {
+		n = graceclose_input(gc, allowance(gc, left));
+		if (n > 0)
 			left -= (size_t)n;
-			gc->discarded += (uint64_t)n;
-		}
 	}
 	gc->flags &= (unsigned char)~MORE;
 	if (graceclose_flooded(gc))
@@ -117,11 +116,57 @@ unseen(const struct graceclose *gc)
 	return !gc->delivered || (gc->flags & (DEAF | MISSED)) != 0;
 }
 
+/* A limit has run out.  For QUIET silence after delivery is an end in order. */
+static void
+expire(struct graceclose *gc)
+{
+	int64_t quiet = earlier(NEVER, gc->progressed, gc->idle_ms);
+
+	if (gc->until == GRACECLOSE_QUIET && gc->delivered &&
+	    quiet <= earlier(NEVER, gc->started, gc->timeout_ms))
+		graceclose_over(gc, GRACECLOSE_OK, 0);
+	else
+		graceclose_fail(gc, GRACECLOSE_EXPIRED, ETIMEDOUT);
+}
+
 /*
- * Fails the close where a limit has run out, or sets the time of the next look.
- * Naps are for loops without epoll's edges: an acknowledgement causes no event
- * of poll(2), and neither does a FIN behind our own SHUT_RD.
+ * A loop that gets epoll's edges needs no naps.  But an acknowledgement that
+ * leaves other bytes outstanding causes no edge, and idle_ms starts anew from
+ * it; and the edge that comes with the last acknowledgement is undocumented.
+ * So there are looks, further and further apart.
  */
+static int64_t
+next_look(const struct graceclose *gc, int64_t now)
+{
+	int64_t look, due = limit(gc);
+
+	if (!unseen(gc))
+		return due;
+	look = now - gc->progressed;
+	if (look < LOOK_MIN_US)
+		look = LOOK_MIN_US;
+	/* A wake-up costs more than a look, so many closes look together. */
+	look = (now + look) | (LOOK_TICK_US - 1);
+	if (gc->idle_ms != -1)
+		due = earlier(due, now, gc->idle_ms / 4 + 1);
+	return look < due ? look : due;
+}
+
+/*
+ * Naps are for loops without epoll's edges: an acknowledgement causes no event
+ * of poll(2), and neither does a FIN behind our own SHUT_RD.  Nor does epoll
+ * see what leaves a layer above TCP.
+ */
+static int
+next_nap(struct graceclose *gc)
+{
+	gc->nap_ms = gc->nap_ms == 0 ? 1 : gc->nap_ms * 2;
+	if (gc->nap_ms > NAP_MAX_MS)
+		gc->nap_ms = NAP_MAX_MS;
+	return gc->flushed != 0 ? SETTLED_MS : gc->nap_ms;
+}
+
+/* Ends the close where a limit has run out, or sets the time of the next look. */
 static void
 schedule(struct graceclose *gc, bool progress)
 {
@@ -134,18 +179,15 @@ schedule(struct graceclose *gc, bool progress)
 		gc->nap_ms = 0;
 	}
 	gc->wake = limit(gc);
-	if (now >= gc->wake) {
-		graceclose_fail(gc, GRACECLOSE_EXPIRED, ETIMEDOUT);
-		return;
-	}
-	if (unseen(gc)) {
-		gc->nap_ms = gc->nap_ms == 0 ? 1 : gc->nap_ms * 2;
-		if (gc->nap_ms > NAP_MAX_MS)
-			gc->nap_ms = NAP_MAX_MS;
-		gc->wake = earlier(gc->wake, now, gc->nap_ms);
-	}
-	if ((gc->flags & MORE) != 0)
+	if (now >= gc->wake)
+		expire(gc);
+	else if ((gc->flags & MORE) != 0)
 		gc->wake = now;
+	else if ((gc->options & GRACECLOSE_EDGES) != 0 &&
+	    (gc->flags & WITHHELD) == 0)
+		gc->wake = next_look(gc, now);
+	else if (unseen(gc))
+		gc->wake = earlier(gc->wake, now, next_nap(gc));
 }
 
 static void
@@ -158,8 +200,57 @@ take(struct graceclose *gc, int fd, const struct graceclose_opts *o)
 	gc->timeout_ms = o->timeout_ms != 0 ? o->timeout_ms : TIMEOUT_MS;
 	gc->idle_ms = o->idle_ms != 0 ? o->idle_ms : IDLE_MS;
 	gc->discard_max = o->discard_max;
+	gc->late = o->late;
+	gc->arg = o->arg;
+	gc->options = o->flags;
 	if (!gc->finished)		/* else it may be over at once */
 		gc->started = gc->progressed = graceclose_tcp_clock();
+}
+
+/*
+ * Sends the FIN.  Where something forbids that, its errno is the answer; where
+ * the connection has ended before, its end is.
+ */
+static void
+half_close(struct graceclose *gc)
+{
+	if (shutdown(gc->fd, SHUT_WR) == 0)
+		gc->flags |= HALF_CLOSED;
+	else if (errno == ENOTCONN)
+		graceclose_bury(gc);
+	else
+		graceclose_fail(gc, GRACECLOSE_INVALID, errno);
+}
+
+/*
+ * A layer above TCP sends what it holds once TCP has room, at a time that
+ * nobody tells; SHUT_WR would destroy it.  So the FIN goes when TCP has had
+ * nothing to send for some looks.  True: the count has changed.
+ */
+static bool
+settle(struct graceclose *gc)
+{
+	int64_t outq = graceclose_tcp_outq(gc->fd, gc->kind), now;
+	bool news = outq >= 0 && (uint64_t)outq != gc->unacked;
+
+	if (outq >= 0)
+		gc->unacked = (uint64_t)outq;
+	if (outq != 0) {
+		gc->flushed = 0;
+		return news;
+	}
+	now = graceclose_tcp_clock();
+	if (gc->flushed == 0) {
+		graceclose_tcp_push(gc->fd);
+		gc->flushed = now;
+		gc->looks = 0;
+	} else if (now >= earlier(NEVER, gc->flushed,
+	    (gc->looks + 1) * SETTLED_MS) && ++gc->looks == SETTLED) {
+		gc->flags &= (unsigned char)~WITHHELD;
+		gc->flushed = 0;
+		half_close(gc);
+	}
+	return news;
 }
 
 int
@@ -185,11 +276,11 @@ graceclose_begin(struct graceclose *gc, int fd,
 	if (kind == -1) {
 		graceclose_over(gc, GRACECLOSE_INVALID, errno);
 	} else {
-		gc->kind = (unsigned char)kind;
-		if (shutdown(fd, SHUT_WR) == 0)
-			gc->flags = HALF_CLOSED;
+		gc->kind = (unsigned char)graceclose_tcp_kind_proper(fd, kind);
+		if (graceclose_tcp_withholds(fd, gc->kind))
+			gc->flags = WITHHELD;
 		else
-			graceclose_bury(gc);
+			half_close(gc);
 	}
 	errno = saved;
 	return 0;
@@ -207,7 +298,9 @@ graceclose_step(struct graceclose *gc)
 	}
 	if (gc->phase == GOING && !gc->finished)
 		progress = drain(gc);
-	if (gc->phase == GOING && !gc->delivered)
+	if (gc->phase == GOING && (gc->flags & WITHHELD) != 0)
+		progress |= settle(gc);
+	else if (gc->phase == GOING && !gc->delivered)
 		progress |= graceclose_acknowledge(gc);
 	if (gc->phase == GOING && graceclose_reached(gc))
 		graceclose_over(gc, GRACECLOSE_OK, 0);
@@ -226,7 +319,7 @@ short
 graceclose_events(const struct graceclose *gc)
 {
 	if (gc == NULL || gc->phase != GOING || gc->finished ||
-	    (gc->flags & DEAF) != 0)
+	    (gc->flags & (DEAF | MISSED)) != 0)
 		return 0;
 	return POLLIN;
 }
@@ -244,32 +337,15 @@ graceclose_timeout(const struct graceclose *gc)
 	return ms <= 0 ? 0 : (int)ms;	/* no limit is beyond INT_MAX */
 }
 
-/*
- * A loop that gets epoll's edges needs no naps.  But an acknowledgement that
- * leaves other bytes outstanding causes no edge, and idle_ms starts anew from
- * it; and the edge that comes with the last acknowledgement is undocumented.
- * So there are looks, further and further apart.  Without edges there are naps.
- */
 int64_t
 graceclose_due(const struct graceclose *gc, bool edges)
 {
-	int64_t look, now, due = limit(gc);
+	int64_t now;
 
-	if ((gc->flags & MORE) != 0)
+	if ((gc->flags & (MORE | WITHHELD)) != 0)
 		return gc->wake;
-	if (edges && !unseen(gc))
-		return due;
 	now = graceclose_tcp_clock();
-	if (!edges)
-		return earlier(gc->wake, now, NAP_MAX_MS);
-	look = now - gc->progressed;
-	if (look < LOOK_MIN_US)
-		look = LOOK_MIN_US;
-	/* A wake-up costs more than a look, so many closes look together. */
-	look = (now + look) | (LOOK_TICK_US - 1);
-	if (gc->idle_ms != -1)
-		due = earlier(due, now, gc->idle_ms / 4 + 1);
-	return look < due ? look : due;
+	return edges ? next_look(gc, now) : earlier(gc->wake, now, NAP_MAX_MS);
 }
 
 /*
@@ -295,8 +371,7 @@ release(struct graceclose *gc)
 
 	if (cut && gc->on_expiry == GRACECLOSE_RESET)
 		graceclose_tcp_abort(gc->fd, gc->kind);
-	else if (gc->outcome != GRACECLOSE_INVALID &&
-	    (!gc->delivered || !gc->finished))
+	else if (gc->kind != 0 && (!gc->delivered || !gc->finished))
 		detach(gc);
 	error = graceclose_tcp_close(gc->fd);
 	if (gc->error == 0 && error != 0)

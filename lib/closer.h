@@ -8,6 +8,8 @@
 #ifndef GRACECLOSE_CLOSER_H
 #define GRACECLOSE_CLOSER_H
 
+#include <sys/types.h>
+
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -29,7 +31,7 @@ enum {					/* phase */
 #define MORE		8	/* the last step left input unread */
 #define STALLED		16	/* the last step brought nothing new */
 #define MISSED		32	/* recv failed: no event will come */
-#define KNOWN		64	/* the kind is the final one */
+#define WITHHELD	64	/* bytes may wait above TCP: no FIN yet */
 
 #define STEP_MAX	((size_t)1 << 20) /* bytes of input in a step */
 
@@ -59,10 +61,10 @@ void	graceclose_refused(struct graceclose *gc, int error);
 void	graceclose_bury(struct graceclose *gc);
 
 /*
- * Discards what is unread, at most a full receive buffer.  True: recv met a
- * reset, and no later call will report it.
+ * Takes what is unread, at most a full receive buffer.  Returns the errno value
+ * of a reset that recv met, which no later call will report, or 0.
  */
-bool	graceclose_sweep(struct graceclose *gc);
+int	graceclose_sweep(struct graceclose *gc);
 
 /* What step and end return: 1, 0, or -1 with errno; saved is errno for 0. */
 int	graceclose_verdict(const struct graceclose *gc, int saved);
@@ -71,6 +73,16 @@ int	graceclose_verdict(const struct graceclose *gc, int saved);
 void	graceclose_fill(const struct graceclose *gc,
 	    struct graceclose_report *report);
 void	graceclose_no_close(struct graceclose_report *report, int error);
+
+/*
+ * --- input.c ---
+ */
+
+/*
+ * Takes late input, at most max bytes: to opts.late, or away.  Returns as
+ * recv(2) does.
+ */
+ssize_t	graceclose_input(struct graceclose *gc, size_t max);
 
 /*
  * --- closer.c ---

@@ -2,27 +2,56 @@
  * graceclose.c - the blocking close: the closer, and a wait between its steps
  */
 #include <errno.h>
+#include <pthread.h>
+#include <stddef.h>
 
 #include "closer.h"
 #include "graceclose.h"
 #include "kernel/kernel.h"
 
+struct blocking {
+	struct graceclose		gc;
+	struct graceclose_waiter	w;
+};
+
+static void
+cancelled(void *arg)
+{
+	struct blocking *b = arg;
+
+	graceclose_tcp_wait_end(&b->w);
+	(void)graceclose_end(&b->gc, NULL);
+}
+
+static int
+close_and_wait(struct blocking *b, struct graceclose_report *report)
+{
+	int saved = errno;
+
+	pthread_cleanup_push(cancelled, b);
+	while (graceclose_step(&b->gc) == 1)
+		graceclose_tcp_wait(&b->w, b->gc.fd, graceclose_events(&b->gc),
+		    graceclose_timeout(&b->gc));
+	pthread_cleanup_pop(0);
+	graceclose_tcp_wait_end(&b->w);
+	errno = saved;
+	return graceclose_end(&b->gc, report);
+}
+
+/* Only the wait is a point of cancellation. */
 int
 graceclose(int fd, const struct graceclose_opts *opts,
     struct graceclose_report *report)
 {
-	struct graceclose_waiter w = { GRACECLOSE_WAITER_UNTRIED };
-	struct graceclose gc;
-	int saved = errno;
+	struct blocking b;
+	int r;
 
-	if (graceclose_begin(&gc, fd, opts) == -1) {
+	(void)pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &b.w.cancel);
+	b.w.epfd = GRACECLOSE_WAITER_UNTRIED;
+	if ((r = graceclose_begin(&b.gc, fd, opts)) == 0)
+		r = close_and_wait(&b, report);
+	else
 		graceclose_no_close(report, errno);
-		return -1;
-	}
-	while (graceclose_step(&gc) == 1)
-		graceclose_tcp_wait(&w, fd, graceclose_events(&gc),
-		    graceclose_timeout(&gc));
-	graceclose_tcp_wait_end(&w);
-	errno = saved;
-	return graceclose_end(&gc, report);
+	(void)pthread_setcancelstate(b.w.cancel, NULL);
+	return r;
 }

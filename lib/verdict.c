@@ -41,16 +41,6 @@ graceclose_over(struct graceclose *gc, int outcome, int error)
 		gc->ended = graceclose_tcp_clock();
 }
 
-/* MPTCP that fell back passes for TCP, but counts otherwise. */
-static void
-know_kind(struct graceclose *gc)
-{
-	if ((gc->flags & KNOWN) == 0)
-		gc->kind = (unsigned char)graceclose_tcp_kind_proper(gc->fd,
-		    gc->kind);
-	gc->flags |= KNOWN;
-}
-
 /*
  * Our FIN is the last of the bytes, so it is among the unacknowledged ones
  * until the count is 0, and none can be added.  A count that grew is not that
@@ -64,8 +54,11 @@ graceclose_acknowledge(struct graceclose *gc)
 	bool fin = (gc->flags & HALF_CLOSED) != 0;
 	int64_t outq;
 
-	know_kind(gc);
 	outq = graceclose_tcp_outq(gc->fd, gc->kind);
+	if (gc->kind == GRACECLOSE_KIND_LOCAL) {
+		gc->delivered = outq == 0 && fin;
+		return gc->delivered;
+	}
 	if (outq == 0 && fin && !gc->finished) {
 		/* The state, then the count: the handshake may end between. */
 		if (graceclose_tcp_opening(gc->fd, gc->kind))
@@ -101,53 +94,72 @@ graceclose_fail(struct graceclose *gc, int outcome, int error)
 		graceclose_over(gc, outcome, error);
 }
 
-bool
+int
 graceclose_sweep(struct graceclose *gc)
 {
 	size_t swept = 0;
 	ssize_t n = 1;
 
 	while (swept < SWEEP_MAX && n > 0) {
-		n = graceclose_tcp_discard(gc->fd, gc->kind, STEP_MAX);
+		n = graceclose_input(gc, STEP_MAX);
 		if (n > 0)
 			swept += (size_t)n;
 	}
-	gc->discarded += swept;
-	return n == -1 && errno == ECONNRESET;
+	return n == -1 && errno == ECONNRESET ? errno : 0;
 }
 
-/* The peer's FIN may have come before the reset, and recv saw the reset. */
-static void
-lost(struct graceclose *gc)
-{
-	if (graceclose_tcp_at_end(gc->fd, gc->kind))
-		gc->finished = 1;
-	graceclose_fail(gc, GRACECLOSE_WAS_RESET, ECONNRESET);
-}
-
-/* Both FINs were acknowledged. */
+/* Both FINs were acknowledged, or ours has been answered. */
 static void
 ended(struct graceclose *gc)
 {
 	gc->delivered = gc->finished = 1;
 	gc->unacked = 0;
-	if (graceclose_flooded(gc) && gc->until == GRACECLOSE_FINISHED)
+	if (graceclose_flooded(gc) && gc->until != GRACECLOSE_DELIVERED)
 		graceclose_over(gc, GRACECLOSE_FLOODED, EMSGSIZE);
 	else
 		graceclose_over(gc, GRACECLOSE_OK, 0);
 }
 
 /*
- * What is unread is discarded first, since it hides whether a FIN or a reset
- * came behind it.
+ * Whether the RST is the answer to our FIN of a peer that has forgotten the
+ * connection: its FIN_WAIT2 timed out, or its TIME_WAIT table is full.  An RST
+ * that came first made shutdown(2) fail, and there is no FIN of ours.
+ */
+static bool
+only_answered(const struct graceclose *gc)
+{
+	return gc->finished && gc->unacked == 0 &&
+	    (gc->flags & (HALF_CLOSED | COUNTED)) == (HALF_CLOSED | COUNTED) &&
+	    graceclose_tcp_fin_left(gc->fd, gc->kind);
+}
+
+/* The peer's FIN may have come before the reset, and recv saw the reset. */
+static void
+lost(struct graceclose *gc, int error)
+{
+	if (error > 0)
+		gc->cause = error;
+	if (graceclose_tcp_at_end(gc->fd, gc->kind))
+		gc->finished = 1;
+	graceclose_fail(gc, GRACECLOSE_WAS_RESET, ECONNRESET);
+	if (gc->outcome == GRACECLOSE_WAS_RESET &&
+	    graceclose_tcp_remembers(gc->fd, gc->kind) && only_answered(gc))
+		ended(gc);
+}
+
+/*
+ * What is unread is taken first, since it hides whether a FIN or a reset came
+ * behind it.
  */
 void
 graceclose_bury(struct graceclose *gc)
 {
-	bool error = graceclose_tcp_take_error(gc->fd) != 0;
+	int error = graceclose_tcp_take_error(gc->fd);
+	int swept = graceclose_sweep(gc);
 
-	error |= graceclose_sweep(gc);
-	switch (graceclose_tcp_state_of_gone(gc->fd, gc->kind, error,
+	if (error == 0)
+		error = swept;
+	switch (graceclose_tcp_state_of_gone(gc->fd, gc->kind, error != 0,
 	    (gc->flags & HALF_CLOSED) != 0)) {
 	case GRACECLOSE_STATE_ENDED:
 		ended(gc);
@@ -156,7 +168,7 @@ graceclose_bury(struct graceclose *gc)
 		graceclose_over(gc, GRACECLOSE_INVALID, ENOTCONN);
 		break;
 	default:
-		lost(gc);
+		lost(gc, error);
 	}
 }
 
@@ -181,7 +193,7 @@ graceclose_refused(struct graceclose *gc, int error)
 		if (graceclose_tcp_goes_on(gc->fd, gc->kind))
 			gc->flags |= MISSED;
 		else if (graceclose_tcp_was_connected(gc->fd, gc->kind))
-			lost(gc);
+			lost(gc, error);
 		else
 			graceclose_over(gc, GRACECLOSE_INVALID, ENOTCONN);
 	}
@@ -210,6 +222,7 @@ graceclose_fill(const struct graceclose *gc, struct graceclose_report *report)
 	report->unacked = gc->unacked;
 	report->discarded = gc->discarded;
 	report->elapsed_us = (uint64_t)(gc->ended - gc->started);
+	report->cause = gc->cause;
 }
 
 void

@@ -15,6 +15,7 @@
 #include "kernel/kernel.h"
 
 #define BLIND_MS	64	/* a nap, where no descriptor can wake us */
+#define ABORT_TRIES	10	/* a millisecond apart */
 
 int
 graceclose_sockopt(int fd, int level, int name)
@@ -77,6 +78,14 @@ graceclose_tcp_poll(struct pollfd *fds, size_t n)
 	return r;
 }
 
+bool
+graceclose_error_pending(int fd)
+{
+	struct pollfd p = { fd, 0, 0 };
+
+	return graceclose_tcp_poll(&p, 1) == -1 || (p.revents & POLLERR) != 0;
+}
+
 int
 graceclose_tcp_take_error(int fd)
 {
@@ -99,27 +108,41 @@ graceclose_tcp_unlinger(int fd)
 	set_linger(fd, 0);
 }
 
+static int
+disconnect(int fd)
+{
+	struct sockaddr sa;
+
+	memset(&sa, 0, sizeof(sa));
+	sa.sa_family = AF_UNSPEC;
+	return connect(fd, &sa, sizeof(sa));
+}
+
 /*
  * connect(AF_UNSPEC) acts on the connection: the RST leaves at once, whichever
  * process holds a duplicate, and a thread blocked in recv(2) wakes.  Kernels
- * with commit 4faeee0cf8a5 and without 419ce133ab92 (6.4 to 6.6) return EBUSY
- * while a thread waits: SHUT_RD wakes it and sends nothing.  Linger 0 does the
- * rest at close, which MPTCP needs after SHUT_WR.  AF_UNIX has none of this,
- * but both of its directions can be shut.
+ * with commit 4faeee0cf8a5 and without 419ce133ab92 (5.10.262, 6.4 to 6.6)
+ * return EBUSY while a thread waits: SHUT_RD wakes it and sends nothing, and a
+ * moment later connect succeeds.  Linger 0 does the rest at close, which MPTCP
+ * needs after SHUT_WR.  AF_UNIX has none of this, but both of its directions
+ * can be shut.
  */
 void
 graceclose_tcp_abort(int fd, int kind)
 {
-	struct sockaddr sa;
+	int tries;
 
 	if (kind == GRACECLOSE_KIND_LOCAL) {
 		(void)shutdown(fd, SHUT_RDWR);
 		return;
 	}
-	memset(&sa, 0, sizeof(sa));
-	sa.sa_family = AF_UNSPEC;
-	if (connect(fd, &sa, sizeof(sa)) == -1)
-		(void)shutdown(fd, SHUT_RD);
+	for (tries = 0; disconnect(fd) == -1; tries++) {
+		if (tries == 0)
+			(void)shutdown(fd, SHUT_RD);
+		if (errno != EBUSY || tries == ABORT_TRIES)
+			break;
+		(void)poll(NULL, 0, 1);
+	}
 	set_linger(fd, 1);
 }
 

@@ -24,6 +24,7 @@
 /* What kind of stream a descriptor is. */
 enum {
 	GRACECLOSE_KIND_TCP = 1,
+	GRACECLOSE_KIND_LAYERED,	/* TCP below kTLS, or another ULP */
 	GRACECLOSE_KIND_MPTCP,
 	GRACECLOSE_KIND_FALLBACK,	/* MPTCP whose peer only speaks TCP */
 	GRACECLOSE_KIND_LOCAL		/* AF_UNIX: no acknowledgements */
@@ -50,9 +51,9 @@ enum {
 int	graceclose_tcp_kind(int fd, bool *finished);
 
 /*
- * The final kind.  MPTCP that fell back passes its questions on to a TCP
- * socket, so graceclose_tcp_kind() takes it for TCP; its counts and states
- * differ.
+ * The final kind, in one more call.  TCP may lie below a layer of the kernel.
+ * MPTCP that fell back passes its questions on to a TCP socket, so
+ * graceclose_tcp_kind() takes it for TCP; its counts and states differ.
  */
 int	graceclose_tcp_kind_proper(int fd, int kind);
 
@@ -118,6 +119,7 @@ bool	graceclose_tcp_unread(int fd, short revents);
 /*
  * Bytes sent and not acknowledged; an unacknowledged FIN counts as one.  After
  * a reset the number stays what it was.  -1 with errno: the kernel cannot say.
+ * Of AF_UNIX only 0 is a count: the peer's program has read everything.
  */
 int64_t	graceclose_tcp_outq(int fd, int kind);
 
@@ -140,6 +142,18 @@ bool	graceclose_tcp_forgot(int fd, int kind);
 bool	graceclose_tcp_fin_unacked(int fd, int kind);
 
 /*
+ * Whether the FIN, which is queued, has left.  false: it waits for the peer's
+ * window, or the kernel cannot say.  Works of a dead connection, too.
+ */
+bool	graceclose_tcp_fin_left(int fd, int kind);
+
+/*
+ * Whether bytes that were written may wait in a layer above TCP, where
+ * graceclose_tcp_outq() does not count them and SHUT_WR would destroy them.
+ */
+bool	graceclose_tcp_withholds(int fd, int kind);
+
+/*
  * --- Deeds. ---
  */
 
@@ -148,6 +162,16 @@ bool	graceclose_tcp_fin_unacked(int fd, int kind);
  * with errno: EAGAIN, nothing is unread; ECONNRESET takes the pending error.
  */
 ssize_t	graceclose_tcp_discard(int fd, int kind, size_t max);
+
+/*
+ * The same, into a buffer.  *data: this is what the peer's program wrote, and
+ * not a message of the layer itself, such as an alert of TLS.
+ */
+ssize_t	graceclose_tcp_receive(int fd, int kind, void *buf, size_t size,
+	    bool *data);
+
+/* Lets a layer above TCP send a record that MSG_MORE left open. */
+void	graceclose_tcp_push(int fd);
 
 /*
  * Takes one notice of MSG_ZEROCOPY, time stamps or IP_RECVERR from the error
@@ -173,16 +197,21 @@ int	graceclose_tcp_close(int fd);
 
 int64_t	graceclose_tcp_clock(void);	/* CLOCK_MONOTONIC, microseconds */
 
-/* The epoll descriptor of a blocking wait, made at the first one. */
+/*
+ * The epoll descriptor of a blocking wait, made at the first one, and the
+ * program's cancel state, which holds while it waits.
+ */
 struct graceclose_waiter {
 	int	epfd;
+	int	cancel;
 };
 #define GRACECLOSE_WAITER_UNTRIED	(-1)
 #define GRACECLOSE_WAITER_REFUSED	(-2)
 
 /*
  * Waits for an event of fd, a signal, or timeout_ms (-1: no limit), and need
- * not say which.  graceclose_tcp_wait_end() releases what it opened.
+ * not say which.  It may be cancelled there; the caller has disabled it, and
+ * finds it disabled.  graceclose_tcp_wait_end() releases what it opened.
  */
 void	graceclose_tcp_wait(struct graceclose_waiter *w, int fd, short events,
 	    int timeout_ms);

@@ -14,6 +14,9 @@
 #include "kernel/kernel.h"
 #include "kernel/linux.h"
 
+#ifndef TCP_ULP
+#define TCP_ULP			31
+#endif
 #ifndef TCP_ZEROCOPY_RECEIVE
 #define TCP_ZEROCOPY_RECEIVE	35
 #endif
@@ -47,13 +50,15 @@ graceclose_linux_look(int fd, uint32_t *inq)
 	return 0;
 }
 
-static int
+/* How much of it the kernel has filled, in bytes; 0: nothing. */
+static socklen_t
 tcp_info(int fd, struct tcp_info *info)
 {
 	socklen_t len = sizeof(*info);
 
 	memset(info, 0, sizeof(*info));
-	return getsockopt(fd, IPPROTO_TCP, TCP_INFO, info, &len);
+	return getsockopt(fd, IPPROTO_TCP, TCP_INFO, info, &len) == -1 ? 0 :
+	    len;
 }
 
 int
@@ -63,7 +68,7 @@ graceclose_linux_state(int fd, int kind)
 
 	if (kind == GRACECLOSE_KIND_MPTCP)
 		return graceclose_mptcp_state(fd);
-	return tcp_info(fd, &info) == -1 ? -1 : info.tcpi_state;
+	return tcp_info(fd, &info) == 0 ? -1 : info.tcpi_state;
 }
 
 bool
@@ -82,7 +87,8 @@ graceclose_kind_by_protocol(int fd)
 	case IPPROTO_TCP:
 		return GRACECLOSE_KIND_TCP;
 	case IPPROTO_MPTCP:
-		return GRACECLOSE_KIND_MPTCP;
+		return graceclose_mptcp_fell_back(fd) ?
+		    GRACECLOSE_KIND_FALLBACK : GRACECLOSE_KIND_MPTCP;
 	}
 	return graceclose_sockopt(fd, SOL_SOCKET, SO_DOMAIN) == AF_UNIX ?
 	    GRACECLOSE_KIND_LOCAL : -1;
@@ -106,12 +112,25 @@ graceclose_tcp_kind(int fd, bool *finished)
 	return graceclose_kind_of_socket(fd);
 }
 
+/*
+ * The upper layer protocol (Linux 4.13).  Plain TCP has none; the TCP socket of
+ * an MPTCP connection has "mptcp" (mptcp_subflow_create_socket()).
+ */
 int
 graceclose_tcp_kind_proper(int fd, int kind)
 {
-	return kind == GRACECLOSE_KIND_TCP &&
-	    graceclose_sockopt(fd, SOL_SOCKET, SO_PROTOCOL) == IPPROTO_MPTCP ?
-	    GRACECLOSE_KIND_FALLBACK : kind;
+	char name[16] = "";
+	socklen_t len = sizeof(name);
+
+	if (kind != GRACECLOSE_KIND_TCP)
+		return kind;
+	if (getsockopt(fd, IPPROTO_TCP, TCP_ULP, name, &len) == -1)
+		return graceclose_sockopt(fd, SOL_SOCKET, SO_PROTOCOL) ==
+		    IPPROTO_MPTCP ? GRACECLOSE_KIND_FALLBACK : kind;
+	if (len == 0 || name[0] == '\0')
+		return kind;
+	return strncmp(name, "mptcp", sizeof(name)) == 0 ?
+	    GRACECLOSE_KIND_FALLBACK : GRACECLOSE_KIND_LAYERED;
 }
 
 /*
@@ -131,20 +150,25 @@ graceclose_tcp_gone(int fd, int kind)
 bool
 graceclose_tcp_goes_on(int fd, int kind)
 {
-	int state = kind == GRACECLOSE_KIND_TCP ?
+	int state = graceclose_linux_is_tcp(kind) ?
 	    graceclose_linux_state(fd, kind) : -1;
 
 	return state != -1 && state != TCP_CLOSE;
 }
 
-/* Linux measures out the receive space when a connection is established. */
+/*
+ * Linux measures out the receive space when a connection is established.
+ * Emulators may know no more of struct tcp_info than its first words.
+ */
 bool
 graceclose_tcp_was_connected(int fd, int kind)
 {
 	struct tcp_info info;
+	socklen_t len;
 
-	return kind == GRACECLOSE_KIND_LOCAL || tcp_info(fd, &info) == -1 ||
-	    info.tcpi_rcv_space != 0;
+	return kind == GRACECLOSE_KIND_LOCAL ||
+	    (len = tcp_info(fd, &info)) < offsetof(struct tcp_info,
+	    tcpi_total_retrans) || info.tcpi_rcv_space != 0;
 }
 
 /*
@@ -196,6 +220,7 @@ graceclose_tcp_finished(int fd, int kind)
 	return finished_by_state(fd, kind, false);
 }
 
+/* A layer may have taken input from TCP, and hold it unread. */
 bool
 graceclose_tcp_at_end(int fd, int kind)
 {
@@ -209,10 +234,31 @@ graceclose_tcp_at_end(int fd, int kind)
 struct tcp_counters {
 	char		state_and_times[120];
 	uint64_t	bytes_acked;
-	char		other_counters[72];
+	char		received_and_segments[16];
+	uint32_t	notsent_bytes;	/* a FIN counts as one; Linux 4.6 */
+	char		other_counters[52];
 	uint64_t	bytes_sent;	/* of payload; Linux 4.19 */
 	uint64_t	bytes_retrans;	/* among these */
 };
+
+static socklen_t
+tcp_counters(int fd, struct tcp_counters *c)
+{
+	socklen_t len = sizeof(*c);
+
+	memset(c, 0, sizeof(*c));
+	return getsockopt(fd, IPPROTO_TCP, TCP_INFO, c, &len) == -1 ? 0 : len;
+}
+
+bool
+graceclose_tcp_fin_left(int fd, int kind)
+{
+	struct tcp_counters c;
+
+	return graceclose_linux_is_tcp(kind) && tcp_counters(fd, &c) >=
+	    offsetof(struct tcp_counters, other_counters) &&
+	    c.notsent_bytes == 0;
+}
 
 /*
  * Whether a connection is known to have ended without our FIN, of one that is
@@ -223,11 +269,8 @@ static bool
 fin_never_left(int fd)
 {
 	struct tcp_counters c;
-	socklen_t len = sizeof(c);
 
-	memset(&c, 0, sizeof(c));
-	return getsockopt(fd, IPPROTO_TCP, TCP_INFO, &c, &len) == 0 &&
-	    len == sizeof(c) &&
+	return tcp_counters(fd, &c) == sizeof(c) &&
 	    c.bytes_acked == c.bytes_sent - c.bytes_retrans;
 }
 
@@ -286,6 +329,7 @@ graceclose_tcp_state_of_gone(int fd, int kind, bool error, bool seen)
 		return GRACECLOSE_STATE_DEAD;
 	switch (kind) {
 	case GRACECLOSE_KIND_TCP:
+	case GRACECLOSE_KIND_LAYERED:
 		return fin_never_left(fd) ? GRACECLOSE_STATE_DEAD :
 		    end_of_tcp(fd, seen);
 	case GRACECLOSE_KIND_MPTCP:

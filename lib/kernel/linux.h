@@ -10,6 +10,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "kernel/kernel.h"
+
 #ifndef IPPROTO_MPTCP
 #define IPPROTO_MPTCP	262
 #endif
@@ -22,6 +24,13 @@
  * that is less than a page; a FIN behind them counts as one more.
  */
 int	graceclose_linux_look(int fd, uint32_t *inq);
+
+/* One TCP socket and no other, whatever lies above it. */
+static inline bool
+graceclose_linux_is_tcp(int kind)
+{
+	return kind == GRACECLOSE_KIND_TCP || kind == GRACECLOSE_KIND_LAYERED;
+}
 
 /* A TCP state of <netinet/tcp.h>, or -1 where the kernel shows none. */
 int	graceclose_linux_state(int fd, int kind);
@@ -37,5 +46,8 @@ int64_t	graceclose_mptcp_token(int fd);
 
 /* As tcpi_state would say it of the MPTCP connection; -1: unknown. */
 int	graceclose_mptcp_state(int fd);
+
+/* Whether the peer only speaks TCP; false where nobody knows. */
+bool	graceclose_mptcp_fell_back(int fd);
 
 #endif /* GRACECLOSE_LINUX_H */

@@ -18,6 +18,7 @@
 
 #include <netinet/in.h>
 
+#include <pthread.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -52,6 +53,17 @@ graceclose_mptcp_token(int fd)
 	return info.mptcpi_token;
 }
 
+bool
+graceclose_mptcp_fell_back(int fd)
+{
+	struct mptcp_info info;
+	socklen_t len = sizeof(info);
+
+	memset(&info, 0, sizeof(info));
+	return getsockopt(fd, SOL_MPTCP, MPTCP_INFO, &info, &len) == 0 &&
+	    (info.mptcpi_flags & MPTCP_INFO_FLAG_FALLBACK) != 0;
+}
+
 static void
 ask(struct question *q, uint32_t token)
 {
@@ -67,23 +79,37 @@ ask(struct question *q, uint32_t token)
 	q->protocol = IPPROTO_MPTCP;
 }
 
+/* A thread cancelled in here would leave the netlink socket open. */
+static ssize_t
+exchange(const struct question *q, struct answer *a)
+{
+	ssize_t n = -1;
+	int cancel, nl;
+
+	(void)pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel);
+	nl = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_SOCK_DIAG);
+	if (nl != -1) {
+		if (send(nl, q, sizeof(*q), 0) != -1)
+			n = recv(nl, a, sizeof(*a), MSG_DONTWAIT);
+		(void)close(nl);
+	}
+	(void)pthread_setcancelstate(cancel, NULL);
+	return n;
+}
+
 int
 graceclose_mptcp_state(int fd)
 {
 	struct question q;
 	struct answer a;
 	int64_t token = graceclose_mptcp_token(fd);
-	ssize_t n = -1;
-	int nl;
+	ssize_t n;
 
-	if (token <= 0 || (nl = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC,
-	    NETLINK_SOCK_DIAG)) == -1)
+	if (token <= 0)
 		return -1;
 	ask(&q, (uint32_t)token);
 	memset(&a, 0, sizeof(a));
-	if (send(nl, &q, sizeof(q), 0) != -1)
-		n = recv(nl, &a, sizeof(a), MSG_DONTWAIT);
-	(void)close(nl);
+	n = exchange(&q, &a);
 	if (n < (ssize_t)(sizeof(a.header) + sizeof(a.msg)) ||
 	    a.header.nlmsg_type != SOCK_DIAG_BY_FAMILY)
 		return -1;

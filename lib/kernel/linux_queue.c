@@ -1,6 +1,5 @@
 /*
- * linux_queue.c - the send queue, what of it is acknowledged; and the input to
- * throw away
+ * linux_queue.c - the send queue, and what of it is acknowledged
  */
 #include <sys/types.h>
 #include <sys/ioctl.h>
@@ -18,16 +17,20 @@
  * Of MPTCP that fell back SIOCOUTQ may have twice what its TCP socket holds:
  * once for itself, until it sees an acknowledgement.  SIOCOUTQNSD, what it has
  * not handed on yet, has the other part as well (mptcp_ioctl_outq()).
+ * AF_UNIX counts buffers that the peer's program has not read.  A peer that
+ * closes throws them away, but only behind the error that it leaves here
+ * (unix_release_sock()).
  */
 int64_t
 graceclose_tcp_outq(int fd, int kind)
 {
 	int n = 0;		/* valgrind does not know SIOCOUTQNSD */
 
-	if (kind == GRACECLOSE_KIND_LOCAL)
-		return 0;
-	return ioctl(fd, kind == GRACECLOSE_KIND_FALLBACK ? SIOCOUTQNSD :
-	    SIOCOUTQ, &n) == -1 ? -1 : n;
+	if (ioctl(fd, kind == GRACECLOSE_KIND_FALLBACK ? SIOCOUTQNSD :
+	    SIOCOUTQ, &n) == -1)
+		return -1;
+	return n == 0 && kind == GRACECLOSE_KIND_LOCAL &&
+	    graceclose_error_pending(fd) ? 1 : n;
 }
 
 /*
@@ -71,26 +74,6 @@ graceclose_tcp_fin_unacked(int fd, int kind)
 bool
 graceclose_tcp_opening(int fd, int kind)
 {
-	return kind == GRACECLOSE_KIND_TCP &&
+	return graceclose_linux_is_tcp(kind) &&
 	    graceclose_linux_state(fd, kind) == TCP_SYN_RECV;
-}
-
-/* MSG_TRUNC does not copy the bytes (tcp(7)); AF_UNIX does not know it. */
-ssize_t
-graceclose_tcp_discard(int fd, int kind, size_t max)
-{
-	char sink[8192];
-
-	if (kind != GRACECLOSE_KIND_LOCAL)
-		return recv(fd, NULL, max, MSG_TRUNC | MSG_DONTWAIT);
-	return recv(fd, sink, max < sizeof(sink) ? max : sizeof(sink),
-	    MSG_DONTWAIT);
-}
-
-/* AF_UNIX has no error queue, and takes this for a recv that eats a reset. */
-void
-graceclose_tcp_skip_notice(int fd, int kind)
-{
-	if (kind != GRACECLOSE_KIND_LOCAL)
-		(void)recv(fd, NULL, 0, MSG_ERRQUEUE | MSG_DONTWAIT);
 }

@@ -131,15 +131,6 @@ graceclose_tcp_state_of_gone(int fd, int kind, bool error, bool seen)
 	return -1;
 }
 
-/* A connection that is gone gets no more errors: none can be taken unseen. */
-static bool
-error_pending(int fd)
-{
-	struct pollfd p = { fd, 0, 0 };
-
-	return graceclose_tcp_poll(&p, 1) == -1 || (p.revents & POLLERR) != 0;
-}
-
 /*
  * Our own SHUT_RD, or a reset whose error was taken, looks like the peer's FIN
  * here, and a FIN behind unread input does not show.
@@ -157,7 +148,8 @@ graceclose_tcp_state(int fd, short revents)
 	gone = kind == GRACECLOSE_KIND_LOCAL ?
 	    (revents & POLLERR) != 0 && (revents & POLLHUP) != 0 :
 	    graceclose_tcp_gone(fd, kind);
-	if (gone && error_pending(fd))
+	/* No more errors come: none can be taken unseen. */
+	if (gone && graceclose_error_pending(fd))
 		return GRACECLOSE_STATE_DEAD;
 	if (!gone && (revents & POLLIN) == 0)
 		return GRACECLOSE_STATE_OPEN;
@@ -172,12 +164,18 @@ graceclose_tcp_state(int fd, short revents)
 	    GRACECLOSE_STATE_OPEN;
 }
 
+/* What the peer of AF_UNIX has not read, where the system can tell. */
 int64_t
 graceclose_tcp_outq(int fd, int kind)
 {
+#ifdef TIOCOUTQ
+	int n = 0;
+
+	if (kind == GRACECLOSE_KIND_LOCAL && ioctl(fd, TIOCOUTQ, &n) == 0)
+		return n == 0 && graceclose_error_pending(fd) ? 1 : n;
+#endif
 	(void)fd;
-	if (kind == GRACECLOSE_KIND_LOCAL)
-		return 0;
+	(void)kind;
 	errno = ENOTSUP;
 	return -1;
 }
@@ -214,14 +212,44 @@ graceclose_tcp_fin_unacked(int fd, int kind)
 	return false;
 }
 
+bool
+graceclose_tcp_fin_left(int fd, int kind)
+{
+	(void)fd;
+	(void)kind;
+	return false;
+}
+
+bool
+graceclose_tcp_withholds(int fd, int kind)
+{
+	(void)fd;
+	(void)kind;
+	return false;
+}
+
+void
+graceclose_tcp_push(int fd)
+{
+	(void)fd;
+}
+
+ssize_t
+graceclose_tcp_receive(int fd, int kind, void *buf, size_t size, bool *data)
+{
+	(void)kind;
+	*data = true;
+	return recv(fd, buf, size, MSG_DONTWAIT);
+}
+
 ssize_t
 graceclose_tcp_discard(int fd, int kind, size_t max)
 {
 	char sink[8192];
+	bool data;
 
-	(void)kind;
-	return recv(fd, sink, max < sizeof(sink) ? max : sizeof(sink),
-	    MSG_DONTWAIT);
+	return graceclose_tcp_receive(fd, kind, sink,
+	    max < sizeof(sink) ? max : sizeof(sink), &data);
 }
 
 void

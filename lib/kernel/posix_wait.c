@@ -3,6 +3,9 @@
  */
 #include <sys/types.h>
 
+#include <pthread.h>
+#include <stddef.h>
+
 #include "kernel/common.h"
 #include "kernel/kernel.h"
 
@@ -10,8 +13,9 @@ void
 graceclose_tcp_wait(struct graceclose_waiter *w, int fd, short events,
     int timeout_ms)
 {
-	(void)w;
+	(void)pthread_setcancelstate(w->cancel, NULL);
 	graceclose_wait_poll(fd, events, timeout_ms);
+	(void)pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, NULL);
 }
 
 void

@@ -9,6 +9,7 @@
  */
 #include <sys/types.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 
 #include <errno.h>
 #include <pthread.h>
@@ -22,7 +23,7 @@
 #include "kernel/kernel.h"
 #include "reaper/reaper.h"
 
-#define MAX_DEFAULT	65536
+#define MAX_DEFAULT	65536	/* where there are as many descriptors */
 
 /*
  * A page that a child of fork(2) finds empty (madvise(2), Linux 4.14).  The
@@ -182,13 +183,25 @@ destroy_lock(struct graceclose_reaper *r)
 	(void)pthread_cond_destroy(&r->quiet);
 }
 
+/* Half of the descriptors stay for the program, so that accept(2) goes on. */
+static unsigned
+default_max(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) == -1 ||
+	    limit.rlim_cur / 2 >= MAX_DEFAULT)
+		return MAX_DEFAULT;
+	return limit.rlim_cur < 2 ? 1 : (unsigned)(limit.rlim_cur / 2);
+}
+
 static void
 init(struct graceclose_reaper *r, const struct graceclose_reaper_opts *opts)
 {
 	if (opts != NULL)
 		r->opts = *opts;
 	if (r->opts.max == 0)
-		r->opts.max = MAX_DEFAULT;
+		r->opts.max = default_max();
 	r->asleep = GRACECLOSE_AWAKE;
 	graceclose_link_init(&r->queue);
 	graceclose_link_init(&r->evicted);

@@ -143,7 +143,7 @@ enqueue(struct graceclose_reaper *r, struct graceclose_closing *c)
 
 	(void)pthread_mutex_lock(&r->lock);
 	c->edges = graceclose_watch_add(&r->watch, c->fd, c,
-	    c->gc.until == GRACECLOSE_DELIVERED) == 0;
+	    c->gc.until != GRACECLOSE_FINISHED) == 0;
 	due = graceclose_reaper_due(c);
 	r->begun--;
 	graceclose_link_append(&r->queue, &c->link);
@@ -179,6 +179,7 @@ submit(struct graceclose_reaper *r, int fd, const struct graceclose_opts *opts,
 		retreat(r);
 		return error;
 	}
+	gc.options = 0;			/* whether edges come is ours to say */
 	if (graceclose_step(&gc) == 1)
 		c = closing(&gc, fd, cookie);
 	if (c != NULL)

@@ -64,8 +64,8 @@ int		 t_outcome(int);
 	t_error_is(t_r_->error, (error_));				\
 	ck_assert_int_eq(t_r_->delivered, (delivered_));		\
 	ck_assert_int_eq(t_r_->finished, (finished_));			\
-	ck_assert_uint_eq(t_r_->reserved[0], 0);			\
-	ck_assert_uint_eq(t_r_->reserved[1], 0);			\
+	ck_assert_int_eq(t_r_->reserved0, 0);				\
+	ck_assert_uint_eq(t_r_->reserved, 0);				\
 } while (0)
 
 /* Every byte sent is at the peer, or counted as unacknowledged. */
