@@ -88,7 +88,10 @@ earlier(int64_t a, int64_t since, int ms)
 	return a < b ? a : b;
 }
 
-/* Two steps in a row without progress: POLLERR, which cannot be masked. */
+/*
+ * Two steps in a row without progress: POLLERR, which cannot be masked.  Or a
+ * layer says that there is input, and gives none.
+ */
 static void
 clear_notices(struct graceclose *gc, bool progress)
 {
@@ -96,8 +99,12 @@ clear_notices(struct graceclose *gc, bool progress)
 		gc->flags &= (unsigned char)~STALLED;
 		return;
 	}
-	if ((gc->flags & STALLED) != 0)
+	if ((gc->flags & STALLED) != 0) {
 		graceclose_tcp_skip_notice(gc->fd, gc->kind);
+		if (gc->kind == GRACECLOSE_KIND_LAYERED &&
+		    graceclose_tcp_clock() < gc->wake)
+			gc->flags |= MISSED;
+	}
 	gc->flags |= STALLED;
 }
 

@@ -42,6 +42,17 @@ graceclose_over(struct graceclose *gc, int outcome, int error)
 }
 
 /*
+ * Our FIN came before bytes that a layer above TCP still held: it is told EPIPE
+ * when it hands them on, on a connection that lives.
+ */
+static bool
+torn(const struct graceclose *gc, int error)
+{
+	return error == EPIPE && gc->kind == GRACECLOSE_KIND_LAYERED &&
+	    (gc->flags & HALF_CLOSED) != 0;
+}
+
+/*
  * Our FIN is the last of the bytes, so it is among the unacknowledged ones
  * until the count is 0, and none can be added.  A count that grew is not that
  * of this connection any more; nor is one that another holder's
@@ -58,6 +69,12 @@ graceclose_acknowledge(struct graceclose *gc)
 	if (gc->kind == GRACECLOSE_KIND_LOCAL) {
 		gc->delivered = outq == 0 && fin;
 		return gc->delivered;
+	}
+	if (outq == 0 && gc->kind == GRACECLOSE_KIND_LAYERED &&
+	    torn(gc, graceclose_tcp_take_error(gc->fd))) {
+		gc->cause = EPIPE;
+		graceclose_over(gc, GRACECLOSE_WAS_RESET, ECONNRESET);
+		return false;
 	}
 	if (outq == 0 && fin && !gc->finished) {
 		/* The state, then the count: the handshake may end between. */
@@ -190,7 +207,8 @@ graceclose_refused(struct graceclose *gc, int error)
 		graceclose_bury(gc);
 		break;
 	default:
-		if (graceclose_tcp_goes_on(gc->fd, gc->kind))
+		if (graceclose_tcp_goes_on(gc->fd, gc->kind) &&
+		    !torn(gc, error))
 			gc->flags |= MISSED;
 		else if (graceclose_tcp_was_connected(gc->fd, gc->kind))
 			lost(gc, error);
