@@ -85,17 +85,19 @@ END_TEST
 START_TEST(until_delivered_does_not_wait_for_the_peer)
 {
 	struct t_pair p;
+	size_t left;
 
 	t_not_portable(T_NO_ACK);
 	t_need_any(_i);
 	t_pair_any(&p, _i);
 	given(GRACECLOSE_DELIVERED, GRACECLOSE_RESET, 5000, -1);
 	t_write(p.us, 1000);
+	left = t_take_if_local(p.peer, 1000);
 	t_ok(graceclose(p.us, &o, &r));
 	t_released(p.us);
 	t_report_is(&r, GRACECLOSE_OK, 0, 1, 0);
 	ck_assert_uint_eq(r.unacked, 0);
-	t_saw(t_read_all(p.peer), 1000, 0);
+	t_saw(t_read_all(p.peer), left, 0);
 	t_close(p.peer);
 }
 END_TEST

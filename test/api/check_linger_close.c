@@ -23,14 +23,16 @@
 START_TEST(delivery_is_enough)
 {
 	struct t_pair p;
+	size_t left;
 
 	t_not_portable(T_NO_ACK);
 	t_need_any(_i);
 	t_pair_any(&p, _i);
 	t_write(p.us, 10000);
+	left = t_take_if_local(p.peer, 10000);
 	t_ok(linger_close(p.us, 5000));
 	t_released(p.us);
-	t_saw(t_read_all(p.peer), 10000, 0);
+	t_saw(t_read_all(p.peer), left, 0);
 	t_close(p.peer);
 }
 END_TEST
@@ -54,6 +56,7 @@ END_TEST
 START_TEST(unread_input_does_not_reset_what_was_delivered)
 {
 	struct t_pair p;
+	size_t left;
 
 	t_not_portable(T_NO_ACK);
 	t_need_any(_i);
@@ -61,8 +64,9 @@ START_TEST(unread_input_does_not_reset_what_was_delivered)
 	t_write(p.peer, 5000);
 	t_wait_inq(p.us, 5000);
 	t_write(p.us, 10000);
+	left = t_take_if_local(p.peer, 10000);
 	t_ok(linger_close(p.us, 5000));
-	t_saw(t_read_all(p.peer), 10000, 0);
+	t_saw(t_read_all(p.peer), left, 0);
 	t_close(p.peer);
 }
 END_TEST
@@ -104,14 +108,16 @@ static const int linger_seconds[] = { 0, 5 };
 START_TEST(inherited_linger_does_not_matter)
 {
 	struct t_pair p;
+	size_t left;
 
 	t_not_portable(T_NO_ACK);
 	t_need(_i / 2);
 	t_pair(&p, _i / 2);
 	t_linger(p.us, linger_seconds[_i % 2]);
 	t_write(p.us, 10000);
+	left = t_take_if_local(p.peer, 10000);
 	t_ok(linger_close(p.us, 5000));
-	t_saw(t_read_all(p.peer), 10000, 0);
+	t_saw(t_read_all(p.peer), left, 0);
 	t_close(p.peer);
 }
 END_TEST
@@ -186,6 +192,7 @@ END_TEST
 START_TEST(low_water_mark_does_not_stop_the_drain)
 {
 	struct t_pair p;
+	size_t left;
 	int lowat;
 
 	t_not_portable(T_NO_ACK);
@@ -196,8 +203,9 @@ START_TEST(low_water_mark_does_not_stop_the_drain)
 	t_write(p.peer, 1000);
 	t_wait_inq(p.us, 1000);
 	t_write(p.us, 1000);
+	left = t_take_if_local(p.peer, 1000);
 	t_ok(linger_close(p.us, 5000));
-	t_saw(t_read_all(p.peer), 1000, 0);
+	t_saw(t_read_all(p.peer), left, 0);
 	t_close(p.peer);
 }
 END_TEST

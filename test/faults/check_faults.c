@@ -145,10 +145,7 @@ as_ever(const struct setting *s, const struct outcome *o,
 	int expected = s->form->until == AT_ONCE ? 0 :
 	    s->peer->error[s->form->until];
 
-	/* AF_UNIX has delivered everything before the reset. */
-	if (expected == EITHER || (expected == ECONNRESET &&
-	    s->way == &faulted_ways[LOCAL] &&
-	    s->form->until == UNTIL_DELIVERED))
+	if (expected == EITHER)
 		return o->error == 0 || o->error == ECONNRESET;
 	return o->error == undisturbed->error;
 }

@@ -94,13 +94,13 @@ START_TEST(acknowledgement_at_the_last_look_is_in_time)
 END_TEST
 
 /*
- * Where SHUT_WR is refused the connection lives on, and may be reset while it
+ * SHUT_WR fails as on a connection that has ended, which may be reset while it
  * is swept: AF_UNIX reports that once, to the next read.
  */
 START_TEST(reset_that_the_sweep_meets_is_econnreset)
 {
 	const struct fault f[] = {
-		{ FAULT_SHUT_WR, EACCES, 1, FAULT_ALWAYS },
+		{ FAULT_SHUT_WR, ENOTCONN, 1, FAULT_ALWAYS },
 		{ FAULT_RECV, ECONNRESET, 1, 1 }
 	};
 	struct run r = { .limit = LONG_MS };
@@ -136,7 +136,7 @@ reset_at(int way, enum fault_call call, unsigned nth, bool refused,
 	unsigned met;
 
 	faulted_pair(&r.p, &faulted_ways[way]);
-	faulted_send(&r.p);
+	faulted_send_unread(&r.p);
 	fault_action(t_reset, r.p.peer);
 	fault_plan(r.p.us, f, refused ? 2 : 1);
 	faulted_finished(&r);

@@ -91,7 +91,9 @@ const char *faulted_missing(const struct setting *);
 void	faulted_pair(struct t_pair *, const struct way *);
 
 /* We send SENT bytes; and so, to a peer that has half-closed. */
+/* The program of an AF_UNIX peer reads what comes by the first of them. */
 void	faulted_send(struct t_pair *);
+void	faulted_send_unread(struct t_pair *);
 void	faulted_closed(struct t_pair *);
 void	faulted_fin(int);		/* the peer's, if it is still there */
 

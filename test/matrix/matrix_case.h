@@ -45,6 +45,13 @@ struct m_result {
 	bool		reset;		/* an RST of ours left, in the end */
 };
 
+/* Our FIN was acknowledged, or had an answer that says as much. */
+static inline bool
+m_delivered(const struct t_proof *t)
+{
+	return t->fin_acked || (M_COUNTS && t->fin_answered);
+}
+
 void	m_case_run(const struct m_case *, struct m_result *);
 
 #endif /* TEST_MATRIX_CASE_H */

@@ -14,6 +14,15 @@
 #define LATE	M_LATE_MS
 #define ALL	M_WRITTEN
 
+/* When a RST that only answers our FIN delivers, and when it resets. */
+#ifdef GRACECLOSE_PORTABLE
+#define ANSWERED	N
+#define UNANSWERED	0
+#else
+#define ANSWERED	0
+#define UNANSWERED	N
+#endif
+
 /* Moves that many scripts share. */
 #define DATA	{ P_AWAIT_DATA, M_WRITTEN }
 #define OUR_FIN	{ P_AWAIT_FIN, 0 }
@@ -135,7 +144,7 @@ const struct m_peer m_peers[] = {
 	    ALL, N, N, 0, 0, 0, 0 },
 	{ NULL, { "on our FIN, after its own",
 	    { DATA, MUTE, FIN, ANY_FIN, RST } },
-	    ALL, N, B, 0, 0, 0, 0 },
+	    ALL, ANSWERED, B, UNANSWERED, 0, 0, M_ANSWERS },
 	{ NULL, { "late, all in doubt", { MUTE, ANY_FIN, SLEEP, RST } },
 	    0, N, N, LATE, 0, 0, 0 },
 	{ NULL, { "late, all acknowledged", { OUR_FIN, SLEEP, RST } },

@@ -37,6 +37,7 @@
 #define M_TOGETHER	0x100	/* its FIN leaves when ours does */
 #define M_FAULTS	0x200	/* also with faults of the link */
 #define M_HALFWAY	0x400	/* a part is acknowledged halfway there */
+#define M_ANSWERS	0x800	/* our FIN, by a RST and nothing else */
 
 struct m_peer {
 	const char	*section;	/* NULL: that of the one above */

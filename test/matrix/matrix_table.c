@@ -28,7 +28,7 @@ describe(char *text, const struct m_case *c, const struct m_result *r)
 	const struct graceclose_report *rep = &r->told.report;
 	bool report = m_reports(c->form);
 	int error = r->told.value == 0 ? 0 : r->told.error;
-	bool delivered = report ? rep->delivered : r->proof.fin_acked;
+	bool delivered = report ? rep->delivered : m_delivered(&r->proof);
 	bool finished = report ? rep->finished : r->proof.fin_taken;
 	uint64_t unacked = report ? rep->unacked :
 	    (uint64_t)M_WRITTEN - r->proof.acked;

@@ -169,6 +169,7 @@ START_TEST(the_log_proves_what_our_kernel_had_to_accept)
 	same(taken);
 	same(fin_sent);
 	same(fin_acked);
+	same(fin_answered);
 	same(fin_here);
 	same(fin_taken);
 	same(rst_sent);

@@ -169,6 +169,8 @@ struct t_proof {
 	uint64_t	taken;		/* of the peer's, acknowledged by us */
 	bool		fin_sent;	/* ours */
 	bool		fin_acked;	/* and that reached us */
+	bool		fin_answered;	/* by nothing but a RST: its data was
+					   acknowledged, the peer's FIN here */
 	bool		fin_here;	/* the peer's was, in order */
 	bool		fin_taken;	/* and we acknowledged it */
 	bool		rst_sent;	/* by us */

@@ -267,6 +267,12 @@ stale(const struct oracle *t, const struct t_packet *p)
 	return ack > t->sent || ack < t->acked - least(t->widest, t->acked);
 }
 
+static bool
+fin_here(const struct oracle *t)
+{
+	return t->fin[T_IN] > 0 && t->arrived > t->fin[T_IN];
+}
+
 /* Before there is a window, the number of our SYN is what a RST must know. */
 static bool
 reset(const struct oracle *t, const struct t_packet *p, place seq)
@@ -292,6 +298,8 @@ in(struct oracle *t, const struct t_packet *p)
 		t->t.rst_reached = reset(t, p, seq);
 		if (t->t.rst_reached)
 			t->t.rst_reached_us = p->out_us;
+		t->t.fin_answered = t->t.rst_reached && fin_here(t) &&
+		    t->t.fin_sent && t->acked == t->fin[T_OUT];
 		return;
 	}
 	if (!t->known[T_IN] || (t->told > 0 &&
@@ -405,5 +413,5 @@ oracle_proof(const struct oracle *t, struct t_proof *result)
 	result->sent = bytes(t->sent, t->fin[T_OUT]);
 	result->acked = bytes(t->acked, t->fin[T_OUT]);
 	result->taken = bytes(t->told, t->fin[T_IN]);
-	result->fin_here = t->fin[T_IN] > 0 && t->arrived > t->fin[T_IN];
+	result->fin_here = fin_here(t);
 }

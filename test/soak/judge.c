@@ -146,7 +146,8 @@ releases(struct trial *t)
 static bool
 delivered_by(const struct trial *t, const struct t_proof *proof)
 {
-	return proof->acked == t->e->written && proof->fin_acked;
+	return proof->acked == t->e->written && (proof->fin_acked ||
+	    (SEES_ACKS && proof->fin_answered));
 }
 
 /*
@@ -468,6 +469,8 @@ over(const struct trial *t)
 
 	if (!delivered_by(t, &t->alive) || (both && !t->alive.fin_taken))
 		return NEVER;
+	if (!t->alive.fin_acked)
+		return t->reset_us;
 	return both ? later(t->alive.fin_acked_us, t->alive.fin_taken_us) :
 	    t->alive.fin_acked_us;
 }

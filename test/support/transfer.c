@@ -149,3 +149,16 @@ t_peername(int fd)
 	len = sizeof(ss);
 	return getpeername(fd, (struct sockaddr *)&ss, &len) == -1 ? errno : 0;
 }
+
+size_t
+t_take_if_local(int fd, size_t n)
+{
+	struct sockaddr_storage ss;
+	socklen_t len = sizeof(ss);
+
+	ck_assert_int_eq(getsockname(fd, (struct sockaddr *)&ss, &len), 0);
+	if (ss.ss_family != AF_UNIX)
+		return n;
+	t_read(fd, n);
+	return 0;
+}

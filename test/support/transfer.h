@@ -24,6 +24,12 @@ struct t_got	 t_read_all(int);		/* until EOF or errno */
 void		 t_read(int, size_t);		/* exactly so much */
 void		 t_fin(int);			/* shutdown(SHUT_WR) */
 
+/*
+ * On AF_UNIX delivered means that the peer's program has read everything.  It
+ * reads n bytes there, and returns what is left to be read: n, or 0.
+ */
+size_t		 t_take_if_local(int, size_t n);
+
 /* Looks at a socket; the first two take its pending error away. */
 ssize_t		 t_peek(int);			/* at one byte */
 int		 t_pending_error(int);		/* SO_ERROR */
