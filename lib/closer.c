@@ -54,6 +54,9 @@ drain(struct graceclose *gc)
 	size_t left = STEP_MAX;
 	ssize_t n = 1;
 
+	/* A recv that fails may cause the next event by itself. */
+	if ((gc->flags & MISSED) != 0 && graceclose_tcp_clock() < gc->wake)
+		return false;
 	/* After a step without progress the FIN is the likeliest news. */
 	if (gc->wake != 0 && graceclose_tcp_at_end(gc->fd, gc->kind)) {
 		gc->flags &= (unsigned char)~MORE;
@@ -278,12 +281,14 @@ graceclose_begin(struct graceclose *gc, int fd,
 	kind = graceclose_tcp_kind(fd, &finished);
 	if (kind == -1 && errno == EBADF)
 		return -1;
-	gc->finished = finished;
-	take(gc, fd, o);
 	if (kind == -1) {
+		take(gc, fd, o);
 		graceclose_over(gc, GRACECLOSE_INVALID, errno);
 	} else {
 		gc->kind = (unsigned char)graceclose_tcp_kind_proper(fd, kind);
+		/* A layer may have taken the input from TCP. */
+		gc->finished = finished && gc->kind != GRACECLOSE_KIND_LAYERED;
+		take(gc, fd, o);
 		if (graceclose_tcp_withholds(fd, gc->kind))
 			gc->flags = WITHHELD;
 		else
@@ -314,7 +319,7 @@ graceclose_step(struct graceclose *gc)
 	if (gc->phase == GOING)
 		clear_notices(gc, progress);
 	if (gc->phase == GOING &&
-	    (gc->finished || (gc->flags & DEAF) != 0) &&
+	    (gc->finished || (gc->flags & (DEAF | MISSED)) != 0) &&
 	    graceclose_tcp_gone(gc->fd, gc->kind))
 		graceclose_bury(gc);
 	if (gc->phase == GOING)

@@ -201,6 +201,11 @@ graceclose_refused(struct graceclose *gc, int error)
 	case EINTR:
 	case ENOBUFS:
 	case ENOMEM:
+	case EACCES:		/* a sandbox refuses it */
+	case EPERM:
+	case ENOSYS:
+	case EFAULT:		/* a sockmap, or whatever takes the input */
+	case EINVAL:
 		gc->flags |= MISSED;
 		break;
 	case ENOTCONN:

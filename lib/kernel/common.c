@@ -154,13 +154,22 @@ graceclose_tcp_close(int fd)
 }
 
 void
+graceclose_tcp_nap(int timeout_ms)
+{
+	struct timespec ts = { 0, BLIND_MS * 1000000L };
+
+	if (timeout_ms >= 0 && timeout_ms < BLIND_MS)
+		ts.tv_nsec = timeout_ms * 1000000L;
+	(void)nanosleep(&ts, NULL);
+}
+
+void
 graceclose_wait_poll(int fd, short events, int timeout_ms)
 {
 	struct pollfd p = { fd, events, 0 };
 
-	if (poll(&p, events != 0, timeout_ms) == -1 && errno == EINVAL)
-		(void)poll(NULL, 0, timeout_ms >= 0 && timeout_ms < BLIND_MS ?
-		    timeout_ms : BLIND_MS);
+	if (poll(&p, events != 0, timeout_ms) == -1 && errno != EINTR)
+		graceclose_tcp_nap(timeout_ms);
 }
 
 int64_t

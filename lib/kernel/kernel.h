@@ -217,4 +217,7 @@ void	graceclose_tcp_wait(struct graceclose_waiter *w, int fd, short events,
 	    int timeout_ms);
 void	graceclose_tcp_wait_end(struct graceclose_waiter *w);
 
+/* Sleeps for a while, at most timeout_ms: where nothing that waits works. */
+void	graceclose_tcp_nap(int timeout_ms);
+
 #endif /* GRACECLOSE_KERNEL_H */

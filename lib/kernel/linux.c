@@ -173,21 +173,28 @@ graceclose_tcp_was_connected(int fd, int kind)
 
 /*
  * FIONREAD, because MSG_PEEK would take a pending error where there is no data.
- * MPTCP counts the peer's DATA_FIN, or our SHUT_RD, as a byte there.
+ * MPTCP counts the peer's DATA_FIN, or our SHUT_RD, as a byte there.  kTLS does
+ * not count what it has decrypted.
  */
 bool
 graceclose_tcp_unread(int fd, short revents)
 {
+	bool doubtful;
 	char c;
 	int n;
 
-	if (ioctl(fd, FIONREAD, &n) == -1 || n <= 0)
+	if (ioctl(fd, FIONREAD, &n) == -1)
 		return false;
-	if (n == 1 &&
-	    graceclose_sockopt(fd, SOL_SOCKET, SO_PROTOCOL) == IPPROTO_MPTCP)
-		return (revents & POLLERR) == 0 &&
-		    recv(fd, &c, 1, MSG_PEEK | MSG_DONTWAIT) == 1;
-	return true;
+	if (n == 0)
+		doubtful = graceclose_tcp_kind_proper(fd,
+		    GRACECLOSE_KIND_TCP) == GRACECLOSE_KIND_LAYERED;
+	else
+		doubtful = n == 1 && graceclose_sockopt(fd, SOL_SOCKET,
+		    SO_PROTOCOL) == IPPROTO_MPTCP;
+	if (!doubtful)
+		return n > 0;
+	return (revents & POLLERR) == 0 &&
+	    recv(fd, &c, 1, MSG_PEEK | MSG_DONTWAIT) == 1;
 }
 
 /* Whether the state says that the peer's FIN is here, or `unknown'. */

@@ -4,6 +4,7 @@
 #include <sys/types.h>
 #include <sys/epoll.h>
 
+#include <errno.h>
 #include <pthread.h>
 #include <string.h>
 #include <unistd.h>
@@ -43,8 +44,9 @@ graceclose_tcp_wait(struct graceclose_waiter *w, int fd, short events,
 	(void)pthread_setcancelstate(w->cancel, NULL);
 	if (w->epfd == GRACECLOSE_WAITER_REFUSED)
 		graceclose_wait_poll(fd, events, timeout_ms);
-	else
-		(void)epoll_wait(w->epfd, &ev, 1, timeout_ms);
+	else if (epoll_wait(w->epfd, &ev, 1, timeout_ms) == -1 &&
+	    errno != EINTR)
+		graceclose_wait_poll(fd, events, timeout_ms);
 	(void)pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, NULL);
 }
 

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "graceclose.h"
+#include "kernel/kernel.h"
 #include "reaper/watch.h"
 
 static int
@@ -64,6 +65,8 @@ graceclose_watch_wait(struct graceclose_watch *w, void **data, int timeout_ms)
 	int i, n, found = 0;
 
 	n = epoll_wait(w->set, ev, GRACECLOSE_BATCH, timeout_ms);
+	if (n == -1 && errno != EINTR)
+		graceclose_tcp_nap(timeout_ms);
 	for (i = 0; i < n; i++)
 		if (ev[i].data.ptr != NULL)
 			data[found++] = ev[i].data.ptr;

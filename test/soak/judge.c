@@ -168,7 +168,8 @@ zero_is_true(struct trial *t)
 		    t->then.fin_acked ? "too" : "not");
 	if (t->p->way.opts.until == GRACECLOSE_FINISHED && !t->then.fin_here)
 		deny(t, "0, but the peer had not finished");
-	if (t->e->heard && !t->e->heard_right)
+	if (t->e->heard && !(SEES_ACKS && t->then.fin_answered ?
+	    t->e->heard_all : t->e->heard_right))
 		deny(t, "0, but the peer has not every byte and our FIN");
 }
 

@@ -19,7 +19,8 @@ struct evidence {
 	uint64_t	read;
 	bool		disturbed;	/* a write or a read took the error */
 	bool		heard;		/* what the peer has is known */
-	bool		heard_right;	/* every byte, and our FIN */
+	bool		heard_all;	/* every byte */
+	bool		heard_right;	/* and our FIN */
 };
 
 struct judgement {

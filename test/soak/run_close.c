@@ -120,13 +120,14 @@ hear(struct evidence *e, struct ends *ends)
 	if (e->plan->scripted) {
 		t_peer_seen(&seen);
 		e->heard = true;
-		e->heard_right = seen.received == e->written && seen.intact &&
-		    seen.fin;
+		e->heard_all = seen.received == e->written && seen.intact;
+		e->heard_right = e->heard_all && seen.fin;
 		return;
 	}
 	kernel_peer_stop(t);
 	e->heard = t->eof && !t->failed;
-	e->heard_right = t->read == e->written && t->intact;
+	e->heard_all = t->read == e->written && t->intact;
+	e->heard_right = e->heard_all;
 }
 
 static void
