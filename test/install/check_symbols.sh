@@ -31,6 +31,7 @@ GRACECLOSE_1.1 graceclose_reaper_flush
 GRACECLOSE_1.1 graceclose_reaper_free
 GRACECLOSE_1.1 graceclose_reaper_new
 GRACECLOSE_1.1 graceclose_reaper_stats
+GRACECLOSE_1.2 graceclose_version
 EOF
 
 # One declaration a line, however it was wrapped: its name stands before the
