@@ -33,13 +33,26 @@ for page in man/*.8; do
 	has_sections "$page" NAME SYNOPSIS DESCRIPTION 'EXIT STATUS' \
 	    EXAMPLES 'SEE ALSO' STANDARDS HISTORY CAVEATS
 done
-has_sections man/graceclose.7 NAME DESCRIPTION EXAMPLES 'SEE ALSO' \
+has_sections man/graceclose.7 NAME DESCRIPTION 'WHEN DISCARDING IS HARM' \
+    SERVERS 'LAYERS ABOVE TCP' 'SYSTEM CALLS' EXAMPLES 'SEE ALSO' \
     STANDARDS HISTORY CAVEATS
 has_sections man/graceclose_faq.7 NAME DESCRIPTION 'THE VERDICT' \
     'WHICH CALL' 'EVENT LOOPS' TLS 'PROCESSES AND THREADS' \
     'COSTS AND TOOLS' 'SEE ALSO'
 grep '^\.Ss ' man/graceclose_faq.7 | grep -v '?$' && {
 	echo "man/graceclose_faq.7: that is no question"
+	status=1
+}
+
+# The table for sandboxes has every function that makes a system call.
+awk '$1 == ".Sh" { table = $2 == "SYSTEM" } table && $1 == ".It" { fn = $3 }
+    table && fn != "" && $1 == ".Xr" && $3 == 2 { print fn; fn = "" }
+    table && $1 == ".El" { exit }' man/graceclose.7 | sort >"$dir/table"
+cat man/*.3 | awk '$1 == ".Sh" { synopsis = $2 == "SYNOPSIS" }
+    synopsis && ($1 == ".Fn" || $1 == ".Fo") { print $2 }' | sort -u |
+    grep -vxE 'graceclose_(events|timeout|version)' |
+    diff "$dir/table" - || {
+	echo "SYSTEM CALLS (<) and the functions (>) differ"
 	status=1
 }
 
