@@ -14,20 +14,13 @@
 
 #include <graceclose.h>
 
-#include "network/closing.h"
+#include "api/every_form.h"
 #include "network/scripted_peer.h"
 #include "support/util.h"
 
 #define PIECE_MAX	65536
 #define MEBIBYTE	((size_t)1048576)
 #define LATE_ERRNO	EIO		/* what late() leaves in errno */
-
-/* Every form that takes options; the lowest digit of an index. */
-static const enum closing_form forms[] = {
-	F_BLOCKING, F_EPOLL, F_POLL, F_REAPER
-};
-#define NFORMS		4
-#define form_of(i)	forms[(i) % NFORMS]
 
 /*
  * What the program got
@@ -64,16 +57,12 @@ take(void *arg, const void *data, size_t n)
 	errno = LATE_ERRNO;
 }
 
-static struct closing_way way;
-static struct closing c;
-
 static void
-given(int form, int until, int timeout_ms, int idle_ms)
+given(int i, int until, int timeout_ms, int idle_ms)
 {
 	memset(&taken, 0, sizeof(taken));
 	taken.intact = taken.one_thread = true;
-	way = (struct closing_way){ .form = form, .cancel_ms = -1,
-	    .opts = t_opts(until, GRACECLOSE_DETACH, timeout_ms, idle_ms) };
+	form_given(i, until, timeout_ms, idle_ms);
 	way.opts.late = take;
 	way.opts.arg = &taken;
 }
@@ -94,26 +83,6 @@ took(const struct graceclose_report *r, uint64_t bytes)
 {
 	took_what_counts(r);
 	ck_assert_uint_eq(taken.bytes, bytes);
-}
-
-static void
-succeeded(int finished)
-{
-	ck_assert_int_eq(c.value, 0);
-	ck_assert_int_eq(c.error, T_ERRNO_UNTOUCHED);
-	ck_assert(c.released);
-	t_report_is(&c.report, GRACECLOSE_OK, 0, 1, finished);
-	ck_assert_uint_eq(c.report.unacked, 0);
-}
-
-static void
-failed(int error)
-{
-	ck_assert_int_eq(c.value, -1);
-	t_error_is(c.error, error);
-	ck_assert(c.released);
-	ck_assert_int_eq(c.report.outcome, t_outcome(error));
-	t_error_is(c.report.error, error);
 }
 
 /*
@@ -213,12 +182,12 @@ START_TEST(every_byte_is_handed_over_once_and_in_order)
 	unread(&p, 0, BEFORE);
 	sender(&s, p.peer, BEFORE, TOTAL);
 	sender_start(&s);
-	given(form_of(_i), GRACECLOSE_FINISHED, 0, 0);
-	closing_run(&c, &way, p.us);
+	given(_i, GRACECLOSE_FINISHED, 0, 0);
+	form_close(p.us);
 	t_join(s.thread);
 	ck_assert_int_eq(s.error, 0);
-	succeeded(1);
-	took(&c.report, TOTAL);
+	form_succeeded(1);
+	took(&closed.report, TOTAL);
 	t_saw(t_read_all(p.peer), 0, 0);
 	t_close(p.peer);
 }
@@ -234,10 +203,10 @@ START_TEST(input_in_front_of_a_fin_that_is_here_is_handed_over)
 	unread(&p, 0, 5000);
 	t_fin(p.peer);
 	t_wait_poll(p.us, POLLRDHUP);
-	given(form_of(_i), GRACECLOSE_FINISHED, 0, 0);
-	closing_run(&c, &way, p.us);
-	succeeded(1);
-	took(&c.report, 5000);
+	given(_i, GRACECLOSE_FINISHED, 0, 0);
+	form_close(p.us);
+	form_succeeded(1);
+	took(&closed.report, 5000);
 	t_saw(t_read_all(p.peer), 0, 0);
 	t_close(p.peer);
 }
@@ -253,12 +222,12 @@ START_TEST(ten_mebibytes_are_handed_over)
 	sender(&s, p.peer, 0, 10 * MEBIBYTE);
 	s.await_fin = false;
 	sender_start(&s);
-	given(form_of(_i), GRACECLOSE_FINISHED, 0, 0);
-	closing_run(&c, &way, p.us);
+	given(_i, GRACECLOSE_FINISHED, 0, 0);
+	form_close(p.us);
 	t_join(s.thread);
 	ck_assert_int_eq(s.error, 0);
-	succeeded(1);
-	took(&c.report, 10 * MEBIBYTE);
+	form_succeeded(1);
+	took(&closed.report, 10 * MEBIBYTE);
 	t_close(p.peer);
 }
 END_TEST
@@ -284,7 +253,7 @@ START_TEST(step_hands_over_a_mebibyte_at_most)
 	sender_start(&s);
 	t_join(s.thread);
 	t_wait_inq(p.us, 3 * (int)MEBIBYTE);
-	given(F_POLL, GRACECLOSE_FINISHED, 0, 0);
+	given(0, GRACECLOSE_FINISHED, 0, 0);
 	t_ok(graceclose_begin(&gc, p.us, &way.opts));
 	for (steps = 0; t_inq(p.us) > (int)MEBIBYTE; steps++) {
 		before = taken.bytes;
@@ -309,13 +278,13 @@ drip(int i)
 	struct sender s;
 	struct t_pair p;
 
-	t_pair(&p, i / NFORMS);
+	t_pair(&p, diagonal(i));
 	sender(&s, p.peer, 0, 50);
 	s.chunk = 1;
 	s.pause_ms = 15;
 	sender_start(&s);
-	given(form_of(i), GRACECLOSE_FINISHED, -1, 500);
-	closing_run(&c, &way, p.us);
+	given(i, GRACECLOSE_FINISHED, -1, 500);
+	form_close(p.us);
 	t_join(s.thread);
 	t_close(p.peer);
 }
@@ -324,13 +293,13 @@ START_TEST(slow_dripper_is_handed_over_byte_by_byte)
 {
 	int tries = 0;
 
-	t_need(_i / NFORMS);
+	t_need(diagonal(_i));
 	do
 		drip(_i);
-	while (c.value != 0 && ++tries < T_TRIES);
-	succeeded(1);
-	took(&c.report, 50);
-	ck_assert_uint_ge(c.report.elapsed_us, 700000);
+	while (closed.value != 0 && ++tries < T_TRIES);
+	form_succeeded(1);
+	took(&closed.report, 50);
+	ck_assert_uint_ge(closed.report.elapsed_us, 700000);
 	ck_assert_uint_ge(taken.calls, 10);
 }
 END_TEST
@@ -348,11 +317,11 @@ START_TEST(late_is_called_in_the_thread_that_drives_the_close)
 	t_pair(&p, _i / NFORMS);
 	sender(&s, p.peer, 0, TOTAL);
 	sender_start(&s);
-	given(form_of(_i), GRACECLOSE_FINISHED, 0, 0);
-	closing_run(&c, &way, p.us);
+	given(_i, GRACECLOSE_FINISHED, 0, 0);
+	form_close(p.us);
 	t_join(s.thread);
-	succeeded(1);
-	took(&c.report, TOTAL);
+	form_succeeded(1);
+	took(&closed.report, TOTAL);
 	ck_assert(taken.one_thread || form_of(_i) == F_REAPER);
 	if (form_of(_i) != F_REAPER)
 		ck_assert_int_eq(taken.tid, gettid());
@@ -373,6 +342,7 @@ START_TEST(reaper_calls_late_from_its_thread_and_before_done)
 {
 	struct t_verdict v = { .fd = -1 };
 	struct graceclose_reaper *r;
+	struct sender s;
 	struct t_pair p;
 
 	t_need(_i);
@@ -381,16 +351,11 @@ START_TEST(reaper_calls_late_from_its_thread_and_before_done)
 	    .done = count_at_done });
 	t_pair(&p, _i);
 	v.fd = p.us;
-	given(F_REAPER, GRACECLOSE_FINISHED, 0, 0);
+	given(0, GRACECLOSE_FINISHED, 0, 0);
 	t_ok(graceclose_reaper_close(r, p.us, &way.opts, &v));
 	ck_assert_uint_eq(taken.calls, 0);
-	(void)send(p.peer, "\0", 0, MSG_NOSIGNAL);
-	{
-		struct sender s;
-
-		sender(&s, p.peer, 0, 1000);
-		ck_assert(put(&s, 1000));
-	}
+	sender(&s, p.peer, 0, 1000);
+	ck_assert(put(&s, 1000));
 	t_fin(p.peer);
 	t_wait_told(&v);
 	t_verdict_is(&v, GRACECLOSE_OK, 0, 1, 1);
@@ -414,7 +379,7 @@ START_TEST(options_may_be_gone_once_the_close_has_begun)
 	t_need(_i / 2);
 	t_pair(&p, _i / 2);
 	unread(&p, 0, 5000);
-	given(F_POLL, GRACECLOSE_FINISHED, 0, 0);
+	given(0, GRACECLOSE_FINISHED, 0, 0);
 	if (_i % 2 == 0) {
 		t_ok(graceclose_begin(&gc, p.us, &way.opts));
 		memset(&way.opts, 0xaa, sizeof(way.opts));
@@ -445,11 +410,11 @@ START_TEST(without_late_arg_means_nothing)
 	t_pair(&p, _i / NFORMS);
 	unread(&p, 0, 5000);
 	t_fin(p.peer);
-	given(form_of(_i), GRACECLOSE_FINISHED, 0, 0);
+	given(_i, GRACECLOSE_FINISHED, 0, 0);
 	way.opts.late = NULL;
-	closing_run(&c, &way, p.us);
-	succeeded(1);
-	ck_assert_uint_eq(c.report.discarded, 5000);
+	form_close(p.us);
+	form_succeeded(1);
+	ck_assert_uint_eq(closed.report.discarded, 5000);
 	ck_assert_uint_eq(taken.calls, 0);
 	t_close(p.peer);
 }
@@ -480,13 +445,13 @@ START_TEST(late_may_close_another_connection)
 	t_pair(&p, _i / NFORMS);
 	sender(&s, p.peer, 0, 5000);
 	sender_start(&s);
-	given(form_of(_i), GRACECLOSE_FINISHED, 0, 0);
+	given(_i, GRACECLOSE_FINISHED, 0, 0);
 	way.opts.late = take_and_close;
 	taken.fd = other.us;
-	closing_run(&c, &way, p.us);
+	form_close(p.us);
 	t_join(s.thread);
-	succeeded(1);
-	took(&c.report, 5000);
+	form_succeeded(1);
+	took(&closed.report, 5000);
 	t_released(other.us);
 	t_saw(t_read_all(other.peer), 0, 0);
 	t_close(other.peer);
@@ -569,7 +534,7 @@ write_lines(void *arg)
 static void
 lines_given(int i, int until, int timeout_ms, int idle_ms)
 {
-	given(form_of(i), until, timeout_ms, idle_ms);
+	given(i, until, timeout_ms, idle_ms);
 	memset(&log_, 0, sizeof(log_));
 	log_.right = true;
 	way.opts.late = take_lines;
@@ -581,7 +546,7 @@ got_lines(int lines)
 	ck_assert(log_.right);
 	ck_assert_int_eq(log_.lines, lines);
 	ck_assert_uint_eq(log_.n, 0);
-	ck_assert_uint_eq(c.report.discarded, log_.bytes);
+	ck_assert_uint_eq(closed.report.discarded, log_.bytes);
 }
 
 START_TEST(peer_that_only_writes_loses_none_of_its_lines)
@@ -594,10 +559,10 @@ START_TEST(peer_that_only_writes_loses_none_of_its_lines)
 	w.fd = p.peer;
 	t_thread(&w.thread, write_lines, &w);
 	lines_given(_i, GRACECLOSE_FINISHED, 0, 0);
-	closing_run(&c, &way, p.us);
+	form_close(p.us);
 	t_join(w.thread);
 	ck_assert_int_eq(w.error, 0);
-	succeeded(1);
+	form_succeeded(1);
 	got_lines(LINES);
 	t_close(p.peer);
 }
@@ -609,14 +574,15 @@ START_TEST(lines_of_a_peer_that_falls_silent_are_all_here_at_the_expiry)
 	struct writer w = { .lines = LINES, .pause_ms = 2 };
 	struct t_pair p;
 
-	t_need(_i / NFORMS);
-	t_pair(&p, _i / NFORMS);
+	t_need(diagonal(_i));
+	t_pair(&p, diagonal(_i));
 	w.fd = p.peer;
 	t_thread(&w.thread, write_lines, &w);
 	lines_given(_i, GRACECLOSE_FINISHED, 0, 600);
-	closing_run(&c, &way, p.us);
+	form_close(p.us);
 	t_join(w.thread);
-	failed(ETIMEDOUT);
+	form_failed(ETIMEDOUT);
+	form_knows(T_KNOWS(1, diagonal(_i) == T_UNIX), 0);
 	ck_assert_int_eq(w.error, 0);
 	got_lines(LINES);
 	t_close(p.peer);
@@ -634,15 +600,15 @@ START_TEST(peer_that_never_stops_is_told_after_the_close)
 	w.fd = p.peer;
 	t_thread(&w.thread, write_lines, &w);
 	lines_given(_i, GRACECLOSE_FINISHED, 400, 0);
-	closing_run(&c, &way, p.us);
-	failed(ETIMEDOUT);
+	form_close(p.us);
+	form_failed(ETIMEDOUT);
 	t_wait_dead(p.peer);
 	t_join(w.thread);
 	ck_assert(w.error == EPIPE || w.error == ECONNRESET);
 	ck_assert(log_.right);
 	ck_assert_int_gt(log_.lines, 0);
 	ck_assert_int_le(log_.lines, w.written + 1);
-	ck_assert_uint_eq(c.report.discarded, log_.bytes);
+	ck_assert_uint_eq(closed.report.discarded, log_.bytes);
 	t_close(p.peer);
 }
 END_TEST
@@ -660,11 +626,11 @@ START_TEST(exactly_discard_max_is_handed_over)
 	unread(&p, 0, 10000);
 	t_fin(p.peer);
 	t_wait_poll(p.us, POLLRDHUP);
-	given(form_of(_i), GRACECLOSE_FINISHED, 0, 0);
+	given(_i, GRACECLOSE_FINISHED, 0, 0);
 	way.opts.discard_max = 10000;
-	closing_run(&c, &way, p.us);
-	succeeded(1);
-	took(&c.report, 10000);
+	form_close(p.us);
+	form_succeeded(1);
+	took(&closed.report, 10000);
 	t_close(p.peer);
 }
 END_TEST
@@ -677,11 +643,11 @@ START_TEST(one_byte_beyond_discard_max_is_a_flood)
 	t_need_any(_i / NFORMS);
 	t_pair_any(&p, _i / NFORMS);
 	unread(&p, 0, 10001);
-	given(form_of(_i), GRACECLOSE_FINISHED, 0, 0);
+	given(_i, GRACECLOSE_FINISHED, 0, 0);
 	way.opts.discard_max = 10000;
-	closing_run(&c, &way, p.us);
-	failed(EMSGSIZE);
-	took_what_counts(&c.report);
+	form_close(p.us);
+	form_failed(EMSGSIZE);
+	took_what_counts(&closed.report);
 	ck_assert_uint_ge(taken.bytes, 10000);
 	ck_assert_uint_le(taken.bytes, 10001);
 	t_close(p.peer);
@@ -698,13 +664,13 @@ START_TEST(flood_is_handed_over_up_to_discard_max)
 	sender(&s, p.peer, 0, UINT64_MAX);
 	s.fin = false;
 	sender_start(&s);
-	given(form_of(_i), GRACECLOSE_FINISHED, 0, 0);
+	given(_i, GRACECLOSE_FINISHED, 0, 0);
 	way.opts.discard_max = 3000000;
-	closing_run(&c, &way, p.us);
-	failed(EMSGSIZE);
+	form_close(p.us);
+	form_failed(EMSGSIZE);
 	shutdown(p.peer, SHUT_RDWR);
 	t_join(s.thread);
-	took_what_counts(&c.report);
+	took_what_counts(&closed.report);
 	ck_assert_uint_ge(taken.bytes, 3000000);
 	ck_assert_uint_le(taken.bytes, 3000001);
 	t_close(p.peer);
@@ -726,7 +692,7 @@ START_TEST(input_before_an_early_end_is_handed_over)
 	t_pair_any(&p, _i / 2);
 	unread(&p, 0, 5000);
 	t_write(p.us, 100);
-	given(F_POLL, GRACECLOSE_FINISHED, 0, 0);
+	given(0, GRACECLOSE_FINISHED, 0, 0);
 	t_ok(graceclose_begin(&gc, p.us, &way.opts));
 	if (_i % 2 == 1) {
 		t_returns(graceclose_step(&gc), 1);
@@ -750,7 +716,7 @@ START_TEST(input_between_the_expiry_and_the_end_is_handed_over)
 
 	t_need_any(_i);
 	t_pair_any(&p, _i);
-	given(F_POLL, GRACECLOSE_FINISHED, 30, -1);
+	given(0, GRACECLOSE_FINISHED, 30, -1);
 	t_ok(graceclose_begin(&gc, p.us, &way.opts));
 	t_pause(40);
 	t_fails(graceclose_step(&gc), ETIMEDOUT);
@@ -774,7 +740,7 @@ START_TEST(input_behind_the_verdict_delivered_is_handed_over)
 	t_pair_any(&p, _i);
 	t_write(p.us, 100);
 	t_read(p.peer, 100);
-	given(F_POLL, GRACECLOSE_DELIVERED, 0, 0);
+	given(0, GRACECLOSE_DELIVERED, 0, 0);
 	t_ok(graceclose_begin(&gc, p.us, &way.opts));
 	t_wait_outq(p.us, 0);
 	t_ok(graceclose_step(&gc));
@@ -798,9 +764,10 @@ START_TEST(reaper_that_is_freed_hands_over_what_is_unread)
 	r = t_reaper(&(struct graceclose_reaper_opts){ .done = t_done });
 	t_pair(&p, _i);
 	v.fd = p.us;
-	given(F_REAPER, GRACECLOSE_FINISHED, -1, -1);
+	given(0, GRACECLOSE_FINISHED, -1, -1);
 	unread(&p, 0, 5000);
 	t_ok(graceclose_reaper_close(r, p.us, &way.opts, &v));
+	t_wait_outq(p.us, 0);
 	t_reaper_free(r);
 	t_verdict_is(&v, GRACECLOSE_ABORTED, ECANCELED,
 	    T_KNOWS(1, _i == T_UNIX), 0);
@@ -819,10 +786,10 @@ START_TEST(input_before_a_reset_is_handed_over)
 	unread(&p, 0, 5000);
 	t_reset(p.peer);
 	t_wait_reset(p.us);
-	given(form_of(_i), GRACECLOSE_FINISHED, 0, 0);
-	closing_run(&c, &way, p.us);
-	failed(ECONNRESET);
-	took(&c.report, 5000);
+	given(_i, GRACECLOSE_FINISHED, 0, 0);
+	form_close(p.us);
+	form_failed(ECONNRESET);
+	took(&closed.report, 5000);
 }
 END_TEST
 
@@ -831,14 +798,14 @@ START_TEST(reset_on_expiry_hands_over_what_came_before_it)
 {
 	struct t_pair p;
 
-	t_need(_i / NFORMS);
-	t_pair(&p, _i / NFORMS);
+	t_need(diagonal(_i));
+	t_pair(&p, diagonal(_i));
 	unread(&p, 0, 5000);
-	given(form_of(_i), GRACECLOSE_FINISHED, 100, -1);
+	given(_i, GRACECLOSE_FINISHED, 100, -1);
 	way.opts.on_expiry = GRACECLOSE_RESET;
-	closing_run(&c, &way, p.us);
-	failed(ETIMEDOUT);
-	took(&c.report, 5000);
+	form_close(p.us);
+	form_failed(ETIMEDOUT);
+	took(&closed.report, 5000);
 	t_close(p.peer);
 }
 END_TEST
@@ -866,7 +833,7 @@ how_it_is_called(Suite *s)
 	    0, NFORMS * T_FAMILIES);
 	tcase_add_loop_test(tc,
 	    lines_of_a_peer_that_falls_silent_are_all_here_at_the_expiry, 0,
-	    NFORMS * T_FAMILIES);
+	    DIAGONAL);
 	tcase_add_loop_test(tc, peer_that_never_stops_is_told_after_the_close,
 	    0, NFORMS * T_PLAIN);
 }
@@ -897,7 +864,7 @@ how_it_ends(Suite *s)
 	    NFORMS * T_ANY_PLAIN);
 	tcase_add_loop_test(tc,
 	    reset_on_expiry_hands_over_what_came_before_it, 0,
-	    NFORMS * T_FAMILIES);
+	    DIAGONAL);
 }
 
 int
@@ -918,7 +885,7 @@ main(void)
 	tcase_add_loop_test(tc, step_hands_over_a_mebibyte_at_most, 0,
 	    T_FAMILIES);
 	tcase_add_loop_test(tc, slow_dripper_is_handed_over_byte_by_byte, 0,
-	    NFORMS * T_FAMILIES);
+	    DIAGONAL);
 	how_it_is_called(s);
 	how_it_ends(s);
 	return t_main(s);
