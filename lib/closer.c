@@ -143,7 +143,8 @@ expire(struct graceclose *gc)
  * A loop that gets epoll's edges needs no naps.  But an acknowledgement that
  * leaves other bytes outstanding causes no edge, and idle_ms starts anew from
  * it; and the edge that comes with the last acknowledgement is undocumented.
- * So there are looks, further and further apart.
+ * So there are looks: further and further apart in the reaper, four in an
+ * idle_ms in a loop of the program's.
  */
 static int64_t
 next_look(const struct graceclose *gc, int64_t now)
@@ -152,13 +153,15 @@ next_look(const struct graceclose *gc, int64_t now)
 
 	if (!unseen(gc))
 		return due;
+	if (gc->idle_ms != -1)
+		due = earlier(due, now, gc->idle_ms / 4 + 1);
+	if ((gc->options & GRACECLOSE_EDGES) != 0 && gc->idle_ms != -1)
+		return due;
 	look = now - gc->progressed;
 	if (look < LOOK_MIN_US)
 		look = LOOK_MIN_US;
 	/* A wake-up costs more than a look, so many closes look together. */
 	look = (now + look) | (LOOK_TICK_US - 1);
-	if (gc->idle_ms != -1)
-		due = earlier(due, now, gc->idle_ms / 4 + 1);
 	return look < due ? look : due;
 }
 

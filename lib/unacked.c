@@ -23,6 +23,11 @@ graceclose_unacked(int fd)
 	    graceclose_tcp_state(fd, p.revents) == -1 ||
 	    (kind = graceclose_tcp_kind(fd, &finished)) == -1)
 		return -1;
+	/* Nobody counts the bytes of AF_UNIX. */
+	if (kind == GRACECLOSE_KIND_LOCAL) {
+		errno = saved;
+		return 0;
+	}
 	kind = graceclose_tcp_kind_proper(fd, kind);
 	gone = graceclose_tcp_gone(fd, kind);
 	if ((gone && !graceclose_tcp_remembers(fd, kind)) ||
@@ -30,8 +35,7 @@ graceclose_unacked(int fd)
 		errno = ENOTCONN;
 		return -1;
 	}
-	/* Nobody counts the bytes of AF_UNIX. */
-	n = kind == GRACECLOSE_KIND_LOCAL ? 0 : graceclose_tcp_outq(fd, kind);
+	n = graceclose_tcp_outq(fd, kind);
 	if (n > 0 && !gone) {
 		fin = graceclose_tcp_fin_unacked(fd, kind);
 		n = graceclose_tcp_outq(fd, kind);

@@ -66,10 +66,6 @@ graceclose_acknowledge(struct graceclose *gc)
 	int64_t outq;
 
 	outq = graceclose_tcp_outq(gc->fd, gc->kind);
-	if (gc->kind == GRACECLOSE_KIND_LOCAL) {
-		gc->delivered = outq == 0 && fin;
-		return gc->delivered;
-	}
 	if (outq == 0 && gc->kind == GRACECLOSE_KIND_LAYERED &&
 	    torn(gc, graceclose_tcp_take_error(gc->fd))) {
 		gc->cause = EPIPE;
@@ -84,7 +80,7 @@ graceclose_acknowledge(struct graceclose *gc)
 	}
 	if (graceclose_tcp_forgot(gc->fd, gc->kind))
 		return false;
-	if (outq > 0 && fin)
+	if (outq > 0 && fin && gc->kind != GRACECLOSE_KIND_LOCAL)
 		outq--;
 	else if (outq == 0 && fin)
 		gc->delivered = 1;
@@ -131,6 +127,7 @@ ended(struct graceclose *gc)
 {
 	gc->delivered = gc->finished = 1;
 	gc->unacked = 0;
+	gc->cause = 0;
 	if (graceclose_flooded(gc) && gc->until != GRACECLOSE_DELIVERED)
 		graceclose_over(gc, GRACECLOSE_FLOODED, EMSGSIZE);
 	else
@@ -242,7 +239,9 @@ graceclose_fill(const struct graceclose *gc, struct graceclose_report *report)
 	report->error = gc->error;
 	report->delivered = gc->delivered;
 	report->finished = gc->finished;
-	report->unacked = gc->unacked;
+	/* AF_UNIX counts buffers there, not bytes. */
+	if (gc->kind != GRACECLOSE_KIND_LOCAL)
+		report->unacked = gc->unacked;
 	report->discarded = gc->discarded;
 	report->elapsed_us = (uint64_t)(gc->ended - gc->started);
 	report->cause = gc->cause;

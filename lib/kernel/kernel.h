@@ -82,7 +82,10 @@ int	graceclose_tcp_state(int fd, short revents);
  */
 int	graceclose_tcp_state_of_gone(int fd, int kind, bool error, bool seen);
 
-/* TCP state CLOSE or TIME_WAIT: after an RST, or an orderly end. */
+/*
+ * TCP state CLOSE or TIME_WAIT: after an RST, or an orderly end.  AF_UNIX: after
+ * the peer threw away what it had not read.
+ */
 bool	graceclose_tcp_gone(int fd, int kind);
 
 /*

@@ -58,8 +58,8 @@ graceclose_tcp_kind_proper(int fd, int kind)
 bool
 graceclose_tcp_gone(int fd, int kind)
 {
-	(void)kind;
-	return graceclose_peername(fd) == ENOTCONN;
+	return kind == GRACECLOSE_KIND_LOCAL ? graceclose_error_pending(fd) :
+	    graceclose_peername(fd) == ENOTCONN;
 }
 
 bool
