@@ -7,6 +7,9 @@
  * its connection to the reaper and is free.  One thread of the library drives
  * all closes, and calls a function of the server when one has ended.
  *
+ * Nobody can use up threads or descriptors.  When all threads are busy, a client
+ * that has asked nothing is cut; when the reaper is full, its oldest close is.
+ *
  * Without arguments the server serves clients of its own: polite ones, some
  * that upload while it replies, some that reset, some that send nothing.  First
  * it shows, with uploading clients only, what close(2) loses.
@@ -16,6 +19,7 @@
  *	  threads_server --port n --client n
  */
 #include <sys/eventfd.h>
+#include <sys/queue.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/timerfd.h>
@@ -47,6 +51,7 @@
 
 #define EACH		4	/* clients of a manner, in the demonstration */
 #define SHOWN_IDLE_MS	500
+#define SHARE_MS	250	/* a client has a thread so long in any case */
 
 static struct {
 	int	port;
@@ -57,8 +62,7 @@ static struct {
 	int	seconds;
 	int	clients;
 	bool	plain;
-} options = { .threads = 64, .pending = 4096, .idle_ms = 5000,
-    .deadline_ms = 3000 };
+} options = { .threads = 256, .idle_ms = 2000, .deadline_ms = 3000 };
 
 static struct graceclose_reaper	*reaper;
 static char			 reply[CLIENTS_REPLY];
@@ -71,7 +75,6 @@ static int		signals, places, stopping, late;
 static sigset_t		stop_set;	/* the signals that stop it */
 
 static atomic_uint	served;
-static atomic_uint	own;		/* closed by their own threads */
 static atomic_uint	ended[GRACECLOSE_INVALID + 1];	/* by outcome */
 
 /* A connection: a thread serves it, then it is the cookie of its close. */
@@ -79,7 +82,14 @@ struct visitor {
 	int		fd;
 	unsigned	number;
 	in_port_t	port;
+	double		came;		/* as show_now() */
+	bool		asked, cut;	/* while the lock is held */
+	TAILQ_ENTRY(visitor) list;
 };
+
+/* Those that have a thread, the oldest first. */
+static TAILQ_HEAD(, visitor)	visitors = TAILQ_HEAD_INITIALIZER(visitors);
+static pthread_mutex_t		lock = PTHREAD_MUTEX_INITIALIZER;
 
 /*
  * The end of a connection.  The caller is the reaper's thread, or a thread in
@@ -103,26 +113,66 @@ visitor_done(void *arg, void *cookie, const struct graceclose_report *report)
 
 /*
  * Close and forget.  After 0 the connection belongs to the reaper, and may be
- * freed already.  After -1 the descriptor still belongs to this thread: as many
- * closes are under way as the server allows.  The thread then waits itself.
- * Meanwhile it takes no new client, which is what a full server needs.
+ * freed already.  A client that has the whole reply and is silent is no reason
+ * to wait longer: QUIET.  After -1 the descriptor still belongs to this thread.
+ * It must not wait, as others wait for it; close(2) is the last resort.
  */
 static void
 visitor_close(struct visitor *v)
 {
-	struct graceclose_opts opts = {
+	const struct graceclose_opts opts = {
+		.until = GRACECLOSE_QUIET,
 		.idle_ms = options.idle_ms,
-		/* Else the kernel keeps those that never end a minute. */
+		/* Else the kernel keeps what was not read for minutes. */
 		.on_expiry = GRACECLOSE_RESET,
 	};
-	struct graceclose_report report;
 
 	if (graceclose_reaper_close(reaper, v->fd, &opts, v) == 0)
 		return;
-	opts.timeout_ms = options.deadline_ms;	/* no signal ends it earlier */
-	graceclose(v->fd, &opts, &report);
-	own++;
-	visitor_done(NULL, v, &report);
+	warn("client %u: close(2) instead", v->number);
+	close(v->fd);
+	free(v);
+}
+
+static void
+visitor_enter(struct visitor *v)
+{
+	pthread_mutex_lock(&lock);
+	TAILQ_INSERT_TAIL(&visitors, v, list);
+	pthread_mutex_unlock(&lock);
+}
+
+/* From now on nobody else uses the descriptor.  True: it was cut. */
+static bool
+visitor_leave(struct visitor *v)
+{
+	pthread_mutex_lock(&lock);
+	TAILQ_REMOVE(&visitors, v, list);
+	pthread_mutex_unlock(&lock);
+	return v->cut;
+}
+
+static bool
+may_cut(const struct visitor *v)
+{
+	return !v->cut && (show_now() - v->came > SHARE_MS || (!v->asked &&
+	    (graceclose_probe(v->fd) & GRACECLOSE_UNREAD) == 0));
+}
+
+/* Its thread wakes up and resets the connection. */
+static void
+cut_oldest(int count)
+{
+	struct visitor *v;
+
+	pthread_mutex_lock(&lock);
+	TAILQ_FOREACH(v, &visitors, list)
+		if (count > 0 && may_cut(v)) {
+			v->cut = true;
+			shutdown(v->fd, SHUT_RDWR);
+			count--;
+		}
+	pthread_mutex_unlock(&lock);
 }
 
 /*
@@ -140,23 +190,32 @@ ready(int fd, short events, int enough)
 	return poll(pfd, 2, options.idle_ms) > 0 && pfd[1].revents == 0;
 }
 
+static bool
+visitor_asked(struct visitor *v)
+{
+	pthread_mutex_lock(&lock);
+	v->asked = true;
+	pthread_mutex_unlock(&lock);
+	return true;
+}
+
 /* Read a line, or what the client sends instead: whether it asked. */
 static bool
-hear(int fd)
+hear(struct visitor *v)
 {
 	char line[128];
 	size_t len = 0;
 	ssize_t n;
 
-	while (len < sizeof(line) && ready(fd, POLLIN, stopping)) {
-		n = recv(fd, line + len, sizeof(line) - len, MSG_DONTWAIT);
+	while (len < sizeof(line) && ready(v->fd, POLLIN, stopping)) {
+		n = recv(v->fd, line + len, sizeof(line) - len, MSG_DONTWAIT);
 		if (n == -1 && errno == EAGAIN)
 			continue;
 		if (n <= 0)
 			return false;
 		len += (size_t)n;
 		if (memchr(line, '\n', len) != NULL)
-			return true;
+			return visitor_asked(v);
 	}
 	return false;
 }
@@ -183,10 +242,10 @@ answer(int fd)
 
 /* After half a reply a FIN would look like its end, so this resets. */
 static void
-visitor_cut(struct visitor *v)
+visitor_cut(struct visitor *v, const char *why)
 {
-	show_text("  client %u, port %d: reads no more, reset\n", v->number,
-	    v->port);
+	show_text("  client %u, port %d: %s, reset\n", v->number, v->port,
+	    why);
 	abort_close(v->fd);
 	free(v);
 }
@@ -195,9 +254,12 @@ static void *
 visitor_main(void *arg)
 {
 	struct visitor *v = arg;
+	bool reads = !hear(v) || answer(v->fd);
 
-	if (hear(v->fd) && !answer(v->fd)) {
-		visitor_cut(v);
+	if (visitor_leave(v)) {
+		visitor_cut(v, "gave way to others");
+	} else if (!reads) {
+		visitor_cut(v, "reads no more");
 	} else if (options.plain) {
 		close(v->fd);
 		free(v);
@@ -215,9 +277,14 @@ visitor_start(int fd, in_port_t port)
 	pthread_t thread;
 	eventfd_t one;
 
-	if (v == NULL)
-		err(1, NULL);
-	*v = (struct visitor){ .fd = fd, .number = ++served, .port = port };
+	if (v == NULL) {
+		warn(NULL);
+		close(fd);
+		return;
+	}
+	*v = (struct visitor){ .fd = fd, .number = ++served, .port = port,
+	    .came = show_now() };
+	visitor_enter(v);
 	eventfd_read(places, &one);
 	if ((errno = pthread_create(&thread, NULL, visitor_main, v)) == 0) {
 		pthread_detach(thread);
@@ -225,29 +292,47 @@ visitor_start(int fd, in_port_t port)
 	}
 	warn("pthread_create");
 	eventfd_write(places, 1);
-	visitor_cut(v);
+	visitor_leave(v);
+	visitor_cut(v, "no thread");
 }
 
-/* Wait for a descriptor; false: a signal came, and that is the end. */
+/* Wait for a descriptor, ms at most; false: a signal came: the end. */
 static bool
-serving(int fd)
+serving(int fd, int ms)
 {
 	struct pollfd pfd[2] = {
 		{ .fd = fd, .events = POLLIN },
 		{ .fd = signals, .events = POLLIN },
 	};
 
-	while (poll(pfd, 2, -1) == -1)
+	while (poll(pfd, 2, ms) == -1)
 		if (errno != EINTR)
 			err(1, "poll");
 	return pfd[1].revents == 0;
 }
 
-/* While all threads are busy, new clients wait in the accept queue. */
+/*
+ * A place for one more.  While all threads are busy new clients wait in the
+ * accept queue, and those that hold threads for nothing are cut.
+ */
+static bool
+place(void)
+{
+	struct pollfd pfd = { .fd = places, .events = POLLIN };
+
+	while (poll(&pfd, 1, 0) != 1) {
+		cut_oldest(1 + options.threads / 16);
+		if (!serving(places, 10))
+			return false;
+	}
+	return true;
+}
+
+/* No error of accept(2) ends the server: it waits a moment. */
 static void
 serve(int listener)
 {
-	while (serving(places) && serving(listener)) {
+	while (serving(listener, -1) && place()) {
 		struct sockaddr_in sin = { 0 };
 		socklen_t len = sizeof(sin);
 		int fd = accept4(listener, (struct sockaddr *)&sin, &len,
@@ -255,8 +340,9 @@ serve(int listener)
 
 		if (fd != -1)
 			visitor_start(fd, ntohs(sin.sin_port));
-		else if (errno == EMFILE || errno == ENFILE)
-			poll(NULL, 0, 100);	/* until closes free some */
+		else if (errno != EAGAIN && errno != ECONNABORTED &&
+		    errno != EINTR)
+			serving(-1, 10);	/* EMFILE, for example */
 	}
 }
 
@@ -303,9 +389,9 @@ print_stats(void)
 	    "%" PRIu64 " expired, %" PRIu64 " other; under way %u, at most "
 	    "%u\n", served, s.ok, s.reset, s.expired, s.flooded + s.aborted +
 	    s.invalid, s.now, s.peak);
-	if (own > 0)
-		show_text("it was full: %u closed by their own threads\n",
-		    own);
+	if (s.evicted > 0)
+		show_text("it was full: %" PRIu64 " were cut for others\n",
+		    s.evicted);
 }
 
 static void
@@ -313,7 +399,7 @@ hire_reaper(void)
 {
 	struct graceclose_reaper_opts opts = {
 		.max = (unsigned)options.pending,
-		.when_full = GRACECLOSE_REFUSE,
+		.when_full = GRACECLOSE_OLDEST,
 		.done = visitor_done,
 	};
 
@@ -418,7 +504,7 @@ show_to(unsigned manners)
 	struct party party = { .manners = manners };
 	int listener = clients_listen(&party.port);
 
-	served = own = 0;
+	served = 0;
 	memset(ended, 0, sizeof(ended));
 	clients_forget();
 	if ((errno = pthread_create(&party.thread, NULL, party_main,
@@ -464,22 +550,24 @@ show_reaper(void)
 		show_expect(m == RESETTING || m == SILENT ||
 		    clients_whole((enum manner)m) == EACH,
 		    "a reply was lost, in manner %d", m);
-	expect_ended(4 * EACH, EACH, EACH);
-	show_expect(own == 0, "%u closed by their own threads", own);
+	expect_ended(5 * EACH, EACH, 0);
 	show_text("\nEach client that asked and did not reset has the whole "
 	    "reply.  The threads were free at\nonce.  The reaper reported "
-	    "clients that did not get all (ECONNRESET), and clients that\ndid "
-	    "not end their side (ETIMEDOUT, after %d ms).\n", options.idle_ms);
+	    "clients that did not get all (ECONNRESET).  Clients that\ndid "
+	    "not end their side held it for %d ms.\n", options.idle_ms);
 }
 
 static void
 show_full(void)
 {
-	show_title("The reaper is full: EAGAIN, and the thread waits itself");
+	show_title("The reaper is full: the oldest close is cut (ECANCELED)");
 	show_text("\n");
 	options.pending = EACH / 2;
 	show_to(1u << STAYING);
-	expect_ended(0, 0, EACH);
+	show_expect(ended[GRACECLOSE_ABORTED] == EACH / 2, "%u were cut",
+	    ended[GRACECLOSE_ABORTED]);
+	show_expect(ended[GRACECLOSE_OK] == EACH / 2, "%u ended well",
+	    ended[GRACECLOSE_OK]);
 }
 
 static int
@@ -499,7 +587,8 @@ usage(FILE *out, int status)
 	    "without options it serves clients of its own\n"
 	    "  --port n       serve 127.0.0.1 port n; 0: any free one (%d)\n"
 	    "  --threads n    at most n threads; other clients wait (%d)\n"
-	    "  --pending n    at most n closes under way in the reaper (%d)\n"
+	    "  --pending n    at most n closes under way in the reaper; 0: half\n"
+	    "                 of RLIMIT_NOFILE (%d)\n"
 	    "  --idle ms      how long a client may be silent (%d)\n"
 	    "  --deadline ms  time to end all after SIGTERM or SIGINT (%d)\n"
 	    "  --seconds n    end after n seconds; 0: never (%d)\n"
@@ -538,7 +627,7 @@ parse_options(int argc, char *argv[])
 			    1000);
 			break;
 		case 'n':
-			options.pending = option_number("--pending", optarg, 1,
+			options.pending = option_number("--pending", optarg, 0,
 			    1000000);
 			break;
 		case 'i':

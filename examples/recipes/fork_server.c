@@ -5,41 +5,33 @@
  * and then exits.  The child writes its reply and calls graceful_close(), which
  * waits until the client has the reply.  The client may still be sending then:
  * with close(2) the kernel would answer with an RST, and the client could lose
- * the reply.
+ * the reply.  When many clients hold a process, the oldest is killed.
  *
- * Copy serve() and accept_one().  main() is a self-check over loopback.
+ * Copy serve(), reap() and run().  main() is a self-check over loopback.
  */
 #include <sys/types.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 
-#include <arpa/inet.h>
 #include <netinet/in.h>
 
 #include <err.h>
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
 #include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
 #include <graceclose.h>
 
-#define CLIENTS		3
-#define REPLY_SIZE	200000
+#define CHILDREN	200
 
-static const char reply[REPLY_SIZE];
+static const char reply[200000];
+static pid_t child[CHILDREN];		/* the oldest first */
+static int n, failed;			/* children: now, and in vain */
 
 /* --- the recipe ---------------------------------------------------------- */
-
-/* Send all of it: 0, or -1 and errno.  MSG_NOSIGNAL: no SIGPIPE. */
-static int
-send_all(int fd, const char *data, size_t size)
-{
-	ssize_t n;
-
-	for (; size > 0; data += n, size -= (size_t)n)
-		if ((n = send(fd, data, size, MSG_NOSIGNAL)) == -1)
-			return -1;
-	return 0;
-}
 
 /* The child: its exit status is 0 if the client has the whole reply. */
 static int
@@ -47,9 +39,9 @@ serve(int fd)
 {
 	char request[1024];
 
+	alarm(60);			/* ends a child that waits too long */
 	if (recv(fd, request, sizeof(request), 0) <= 0 ||
-	    send_all(fd, reply, sizeof(reply)) == -1) {
-		warn("request");
+	    send(fd, reply, sizeof(reply), MSG_NOSIGNAL) != sizeof(reply)) {
 		abort_close(fd);	/* the client sees an error, no EOF */
 		return 1;
 	}
@@ -61,25 +53,57 @@ serve(int fd)
 }
 
 /*
- * The parent closes its duplicate with close(2), which sends nothing as long
- * as the child has the connection.  A server that does not call wait(2) sets
- * SIGCHLD to SIG_IGN.
+ * Forget the children that have ended, and make room for one more.  The kernel
+ * goes on with what a killed child had sent.
  */
 static void
-accept_one(int listener)
+reap(void)
 {
-	int fd = accept(listener, NULL, NULL);
+	int i, status;
+	pid_t pid;
 
-	if (fd == -1)
-		err(1, "accept");
-	switch (fork()) {
-	case -1:
-		err(1, "fork");
-	case 0:
-		close(listener);
-		_exit(serve(fd));
-	default:
-		close(fd);
+	if (n == CHILDREN)
+		kill(child[0], SIGKILL);
+	while ((pid = waitpid(-1, &status, n < CHILDREN ? WNOHANG : 0)) > 0) {
+		for (i = 0; i < n && child[i] != pid; i++)
+			continue;
+		if (i == n)
+			continue;	/* not one of these */
+		failed += status != 0;
+		memmove(&child[i], &child[i + 1],
+		    (size_t)(--n - i) * sizeof(child[0]));
+	}
+}
+
+/*
+ * Until shutdown(listener, SHUT_RDWR) makes accept fail with EINVAL.  The
+ * parent closes its duplicate with close(2), which sends nothing as long as the
+ * child has the connection.
+ */
+static void
+run(int listener)
+{
+	int fd;
+
+	while ((fd = accept(listener, NULL, NULL)) != -1 || errno != EINVAL) {
+		if (fd == -1) {		/* EMFILE, for example: wait */
+			poll(NULL, 0, 10);
+			continue;
+		}
+		reap();
+		switch (child[n] = fork()) {
+		case -1:
+			warn("fork");
+			abort_close(fd);
+			poll(NULL, 0, 10);
+			break;
+		case 0:
+			close(listener);
+			_exit(serve(fd));
+		default:
+			n++;
+			close(fd);
+		}
 	}
 }
 
@@ -87,46 +111,40 @@ accept_one(int listener)
 
 /* It sends more than the server reads, and must still get the reply whole. */
 static int
-client(const struct sockaddr_in *server)
+client(int listener)
 {
-	static char upload[100000], buf[65536];
+	static char upload[100000], buf[sizeof(reply)];
 	int fd = socket(AF_INET, SOCK_STREAM, 0);
-	size_t got = 0;
-	ssize_t n;
+	struct sockaddr_in sin;
+	socklen_t len = sizeof(sin);
 
-	if (connect(fd, (const struct sockaddr *)server,
-	    sizeof(*server)) == -1 ||
-	    send_all(fd, upload, sizeof(upload)) == -1)
+	if (getsockname(listener, (struct sockaddr *)&sin, &len) == -1 ||
+	    connect(fd, (struct sockaddr *)&sin, len) == -1 ||
+	    send(fd, upload, sizeof(upload), MSG_NOSIGNAL) == -1 ||
+	    recv(fd, buf, sizeof(buf), MSG_WAITALL) != sizeof(reply) ||
+	    recv(fd, buf, 1, 0) != 0 || close(fd) == -1 ||
+	    shutdown(listener, SHUT_RDWR) == -1)
 		err(1, "client");
-	while ((n = recv(fd, buf, sizeof(buf), 0)) > 0)
-		got += (size_t)n;
-	if (n == -1)
-		warn("client: after %zu bytes", got);
-	close(fd);
-	return n == 0 && got == REPLY_SIZE ? 0 : 1;
+	return 0;
 }
 
 int
 main(void)
 {
-	struct sockaddr_in sin = { .sin_family = AF_INET };
-	socklen_t len = sizeof(sin);
-	int listener, status, failed = 0;
+	struct sockaddr_in sin = { .sin_family = AF_INET,
+	    .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	int listener = socket(AF_INET, SOCK_STREAM, 0);
 
-	sin.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-	if ((listener = socket(AF_INET, SOCK_STREAM, 0)) == -1 ||
-	    bind(listener, (struct sockaddr *)&sin, len) == -1 ||
-	    listen(listener, CLIENTS) == -1 ||
-	    getsockname(listener, (struct sockaddr *)&sin, &len) == -1)
+	if (bind(listener, (struct sockaddr *)&sin, sizeof(sin)) == -1 ||
+	    listen(listener, 3) == -1)
 		err(1, "listen");
-	for (int i = 0; i < CLIENTS; i++)
-		if (fork() == 0)
-			_exit(client(&sin));
-	for (int i = 0; i < CLIENTS; i++)
-		accept_one(listener);
-	while (wait(&status) != -1)
-		failed += status != 0;
-	printf("fork_server: %d of %d processes failed\n", failed,
-	    2 * CLIENTS);
+	if ((child[n++] = fork()) == 0)
+		_exit(client(listener));
+	run(listener);
+	while (n > 0) {
+		poll(NULL, 0, 1);
+		reap();
+	}
+	printf("fork_server: %d of 2 processes failed\n", failed);
 	return failed > 0;
 }

@@ -1,0 +1,393 @@
+/*
+ * flood.c - 2,000 hostile clients and an honest one visit a server
+ *
+ * The hostile clients keep connections to 127.0.0.1 PORT for SECONDS: idle,
+ * dripping, flooding and resetting ones.  One that lost its connection comes
+ * again.  Meanwhile the honest client asks again and again: it connects, sends
+ * a line, reads to the end, and closes.  Each time it must have its answer
+ * within a second.  That is the exit status.
+ *
+ * The hostile clients have a low priority: elsewhere they would not take the
+ * server's processors.
+ *
+ * Usage: flood PORT SECONDS SIZE [PACE [PID]]
+ * SIZE is the length of an answer.  With a PACE of 1 a client comes again after
+ * 0.2 to 1.2 s, with 2 after twice that time.  PID is the server, whose
+ * descriptors and processor time are printed.
+ */
+#include <sys/epoll.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <sys/wait.h>
+
+#include <netinet/in.h>
+
+#include <dirent.h>
+#include <err.h>
+#include <errno.h>
+#include <limits.h>
+#include <poll.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#define CLIENTS		2000
+#define LIMIT_MS	1000	/* the honest client's, for each answer */
+#define BETWEEN_MS	20	/* it waits so long after an answer */
+#define TICK_MS		10
+#define DRIP_MS		100
+#define FLOOD_MS	50
+#define CHUNK		16384
+#define QUESTION	"a reply, please\n"
+
+enum kind { IDLE, DRIPPING, FLOODING, RESETTING, KINDS };
+
+struct client {
+	enum kind	kind;
+	bool		asks;	/* it sends a question first */
+	bool		reads;	/* what the server sends */
+	bool		came;	/* it was connected once */
+	bool		open;	/* it is connected */
+	bool		eof;	/* the server ended its side */
+	int		fd;
+	int64_t		due;	/* when it does something next, in ms */
+};
+
+static struct client	clients[CLIENTS];
+static struct sockaddr_in server = { .sin_family = AF_INET };
+static int		epfd;
+static int		pace = 1;	/* how slowly they come again */
+static unsigned long	connections;
+static int		in_use, most;	/* connections; at the same time */
+
+static int64_t
+now_ms(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+}
+
+static int
+between(int least, int greatest)
+{
+	return least + (int)(random() % (greatest - least + 1));
+}
+
+/* --- the hostile clients ------------------------------------------------- */
+
+/* The RST leaves no TIME_WAIT here, and frees the port. */
+static void
+leave(struct client *c)
+{
+	struct linger reset = { 1, 0 };
+
+	setsockopt(c->fd, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset));
+	close(c->fd);
+	in_use -= c->open;
+	c->fd = -1;
+	c->due = now_ms() + pace * between(200, 1200);
+}
+
+/* From one of 200 addresses, so that there are enough ports. */
+static void
+come(struct client *c)
+{
+	struct sockaddr_in from = { .sin_family = AF_INET };
+	struct epoll_event ev = { .events = EPOLLIN | EPOLLOUT | EPOLLET,
+	    .data.ptr = c };
+
+	from.sin_addr.s_addr = htonl(INADDR_LOOPBACK + 1 +
+	    (uint32_t)((c - clients) % 200));
+	c->open = c->eof = false;
+	c->fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	if (c->fd == -1)
+		err(1, "socket");
+	if (!c->reads)
+		setsockopt(c->fd, SOL_SOCKET, SO_RCVBUF, &(int){ 4096 },
+		    sizeof(int));
+	if (setsockopt(c->fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT,
+	    &(int){ 1 }, sizeof(int)) == -1 ||
+	    bind(c->fd, (struct sockaddr *)&from, sizeof(from)) == -1 ||
+	    epoll_ctl(epfd, EPOLL_CTL_ADD, c->fd, &ev) == -1)
+		err(1, "a client");
+	if (connect(c->fd, (struct sockaddr *)&server, sizeof(server)) == -1 &&
+	    errno != EINPROGRESS)
+		leave(c);
+	else
+		c->due = INT64_MAX;
+}
+
+/* -1: the connection is dead. */
+static int
+say(struct client *c, const char *data, size_t size)
+{
+	return send(c->fd, data, size, MSG_NOSIGNAL) == -1 &&
+	    errno != EAGAIN ? -1 : 0;
+}
+
+static void
+connected(struct client *c)
+{
+	c->open = c->came = true;
+	connections++;
+	if (++in_use > most)
+		most = in_use;
+	c->due = c->kind == RESETTING ? now_ms() + between(0, 200) :
+	    c->kind == IDLE ? INT64_MAX : now_ms();
+	if (c->asks && say(c, QUESTION, strlen(QUESTION)) == -1)
+		leave(c);
+}
+
+/* What it does when it is due. */
+static void
+act(struct client *c)
+{
+	static const char chunk[CHUNK];
+	bool flood = c->kind == FLOODING;
+
+	if (c->fd == -1)
+		come(c);
+	else if (c->kind == RESETTING || (c->kind == IDLE && c->eof) ||
+	    say(c, chunk, flood ? sizeof(chunk) : 1) == -1)
+		leave(c);
+	else
+		c->due = now_ms() + (flood ? FLOOD_MS : DRIP_MS);
+}
+
+/* An end of the server's side: an idle client keeps its own open for 3 s. */
+static void
+hear(struct client *c)
+{
+	ssize_t n;
+
+	if (!c->open && c->fd != -1)
+		connected(c);
+	while (c->fd != -1 && c->reads && !c->eof) {
+		n = recv(c->fd, NULL, INT_MAX, MSG_TRUNC);
+		if (n == -1 && errno == EAGAIN)
+			break;
+		if (n == -1)
+			leave(c);
+		else if (n == 0 && c->kind == IDLE)
+			c->due = now_ms() + 3000;
+		c->eof = n == 0;
+	}
+}
+
+static void
+event(struct client *c, uint32_t events)
+{
+	int error = 0;
+	socklen_t len = sizeof(error);
+
+	getsockopt(c->fd, SOL_SOCKET, SO_ERROR, &error, &len);
+	if (error != 0 || (events & EPOLLHUP) != 0)
+		leave(c);
+	else
+		hear(c);
+}
+
+/* Half of each kind ask first; of the idle that ask, half do not read. */
+static void
+prepare(void)
+{
+	for (int i = 0; i < CLIENTS; i++)
+		clients[i] = (struct client){ .kind = (enum kind)(i % KINDS),
+		    .asks = i / KINDS % 2 == 1,
+		    .reads = i % KINDS != IDLE || i / KINDS % 4 < 3,
+		    .fd = -1, .due = now_ms() + pace * between(0, 500) };
+}
+
+static void
+turn(void)
+{
+	struct epoll_event ev[256];
+	int64_t now;
+	int n = epoll_wait(epfd, ev, 256, TICK_MS);
+
+	for (int i = 0; i < n; i++)
+		event(ev[i].data.ptr, ev[i].events);
+	now = now_ms();
+	for (int i = 0; i < CLIENTS; i++)
+		if (clients[i].due <= now)
+			act(&clients[i]);
+}
+
+/* --- what it costs the server -------------------------------------------- */
+
+static int
+descriptors(const char *pid)
+{
+	char path[64];
+	int n = 0;
+	DIR *dir;
+
+	snprintf(path, sizeof(path), "/proc/%s/fd", pid);
+	if ((dir = opendir(path)) == NULL)
+		return 0;
+	while (readdir(dir) != NULL)
+		n++;
+	closedir(dir);
+	return n - 2;				/* . and .. */
+}
+
+/* Seconds of it and of its children that have ended. */
+static double
+processor_time(const char *pid)
+{
+	char path[64], line[1024] = "", *at;
+	unsigned long t[4] = { 0 };
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/%s/stat", pid);
+	if ((f = fopen(path, "r")) == NULL)
+		return 0;
+	at = fgets(line, sizeof(line), f) ? strrchr(line, ')') : NULL;
+	fclose(f);
+	for (int field = 2; at != NULL && field < 17; field++) {
+		if ((at = strchr(at + 1, ' ')) != NULL && field >= 13)
+			t[field - 13] = strtoul(at, NULL, 10);
+	}
+	return (double)(t[0] + t[1] + t[2] + t[3]) /
+	    (double)sysconf(_SC_CLK_TCK);
+}
+
+/* --- the honest client --------------------------------------------------- */
+
+/* What CHECK_PATIENCE says: see run.sh. */
+static int
+patience(void)
+{
+	const char *s = getenv("CHECK_PATIENCE");
+	int n = s == NULL ? 1 : atoi(s);
+
+	return n < 1 ? 1 : n;
+}
+
+/* One question: the answer's bytes, or -1 and errno. */
+static ssize_t
+ask(int limit)
+{
+	struct timeval tv = { limit / 1000, limit % 1000 * 1000 };
+	int error, fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	char buf[65536];
+	ssize_t n = -1, got = 0;
+
+	if (fd == -1)
+		err(1, "socket");
+	setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &tv, sizeof(tv));
+	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &tv, sizeof(tv));
+	if (connect(fd, (struct sockaddr *)&server, sizeof(server)) == 0 &&
+	    send(fd, QUESTION, strlen(QUESTION), MSG_NOSIGNAL) != -1)
+		while ((n = recv(fd, buf, sizeof(buf), 0)) > 0)
+			got += n;
+	error = errno;
+	close(fd);
+	errno = error;
+	return n == 0 ? got : -1;
+}
+
+static int
+by_time(const void *a, const void *b)
+{
+	return *(const int *)a - *(const int *)b;
+}
+
+static int
+honest(int64_t end, ssize_t size)
+{
+	static int took[100000];
+	int n = 0, bad = 0, limit = LIMIT_MS * patience();
+	int64_t began;
+	ssize_t got;
+
+	do {
+		began = now_ms();
+		got = ask(limit);
+		took[n] = (int)(now_ms() - began);
+		if (got != size || took[n] > limit) {
+			if (bad++ < 5)
+				printf("  after %d ms: %zd bytes of %zd, %s\n",
+				    took[n], got, size, got == -1 ?
+				    strerror(errno) : "an orderly end");
+		}
+		n++;
+		poll(NULL, 0, BETWEEN_MS);
+	} while (now_ms() < end && n < 100000);
+	qsort(took, (size_t)n, sizeof(took[0]), by_time);
+	printf("  honest client: %d of %d answered within %d ms; median %d, "
+	    "worst %d ms\n", n - bad, n, limit, took[n / 2], took[n - 1]);
+	return bad != 0 || n < 2;
+}
+
+/* --- both ---------------------------------------------------------------- */
+
+static void
+flood(int64_t end, const char *pid)
+{
+	int used, peak = 0, came = 0, turns = 0;
+	double cpu = processor_time(pid);
+
+	setpriority(PRIO_PROCESS, 0, 10);
+	if ((epfd = epoll_create1(EPOLL_CLOEXEC)) == -1)
+		err(1, "epoll_create1");
+	prepare();
+	while (now_ms() < end) {
+		turn();
+		if (turns++ % 20 == 0 && (used = descriptors(pid)) > peak)
+			peak = used;
+	}
+	for (int i = 0; i < CLIENTS; i++)
+		came += clients[i].came;
+	printf("  hostile: %d clients, %lu connections, %d at a time\n", came,
+	    connections, most);
+	printf("  server: %d descriptors, %.2f s of processor time\n", peak,
+	    processor_time(pid) - cpu);
+	if (came < CLIENTS)
+		errx(1, "only %d clients were connected", came);
+}
+
+int
+main(int argc, char *argv[])
+{
+	struct rlimit rl;
+	int64_t end;
+	int status;
+	pid_t pid;
+
+	if (argc < 4)
+		errx(2, "usage: flood PORT SECONDS SIZE [PACE [PID]]");
+	if (argc > 4)
+		pace = atoi(argv[4]);
+	server.sin_port = htons((in_port_t)atoi(argv[1]));
+	server.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	end = now_ms() + 1000 * atoi(argv[2]);
+	getrlimit(RLIMIT_NOFILE, &rl);
+	rl.rlim_cur = rl.rlim_max;
+	setrlimit(RLIMIT_NOFILE, &rl);
+	if (rl.rlim_cur < CLIENTS + 50) {
+		printf("SKIP flood: RLIMIT_NOFILE allows no %d clients\n",
+		    CLIENTS);
+		return 77;
+	}
+	fflush(stdout);
+	if ((pid = fork()) == -1)
+		err(1, "fork");
+	if (pid == 0) {
+		status = honest(end + 500, atoi(argv[3]));
+		fflush(stdout);
+		_exit(status);
+	}
+	flood(end, argc > 5 ? argv[5] : "self");
+	fflush(stdout);
+	if (waitpid(pid, &status, 0) == -1)
+		err(1, "waitpid");
+	return status != 0;
+}
