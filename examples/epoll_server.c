@@ -8,6 +8,8 @@
  * driven by the same events and timers as the others.
  *
  * The server closes a client that asks nothing for --idle ms in the same way.
+ * Nobody can use up the connections: while all places are taken, a new client
+ * gets that of the oldest one that has asked nothing, or that had its share.
  * At SIGTERM or SIGINT it accepts no more, closes idle connections, and gives
  * the others --deadline ms.  Then it aborts the rest, and prints how many
  * clients got everything.
@@ -18,6 +20,8 @@
  *	  epoll_server --port n --client n
  */
 #include <sys/epoll.h>
+#include <sys/queue.h>
+#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 
@@ -27,6 +31,7 @@
 #include <errno.h>
 #include <getopt.h>
 #include <limits.h>
+#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -51,6 +56,8 @@
 #define EACH		4	/* clients of a manner, in the demonstration */
 #define SHOWN_IDLE_MS	500
 #define SHOWN_DEADLINE_MS 150
+#define SHARE_MS	250	/* a client has a place so long in any case */
+#define PAUSE_MS	10	/* after an error of accept(2) */
 
 static struct {
 	int	port;
@@ -58,7 +65,7 @@ static struct {
 	int	idle_ms;
 	int	deadline_ms;
 	int	clients;
-} options = { .conns = 1024, .idle_ms = 5000, .deadline_ms = 3000 };
+} options = { .idle_ms = 2000, .deadline_ms = 3000 };
 
 enum state { ASKING, REPLYING, CLOSING };
 
@@ -70,7 +77,12 @@ struct conn {
 	size_t			sent;
 	int64_t			due;	/* when its timer goes off, in ms */
 	size_t			at;	/* its place in timers[] */
+	int64_t			came;	/* when, in ms */
+	TAILQ_ENTRY(conn)	list;
 };
+
+static TAILQ_HEAD(, conn) conns = TAILQ_HEAD_INITIALIZER(conns);
+					/* the oldest first */
 
 /* The outcome of all connections. */
 static struct {
@@ -81,7 +93,7 @@ static struct {
 static char	reply[CLIENTS_REPLY];
 static int	epfd, signals, listener;
 static bool	listening, stopping;
-static int64_t	deadline;
+static int64_t	deadline, resume;	/* of a pause of accept(2) */
 
 static int64_t
 now_ms(void)
@@ -155,7 +167,7 @@ timer_set(struct conn *c, int ms)
 static int
 timers_next(void)
 {
-	int64_t due = stopping ? deadline : INT64_MAX, ms;
+	int64_t due = stopping ? deadline : listening ? INT64_MAX : resume, ms;
 
 	if (nconns > 0 && timers[0]->due < due)
 		due = timers[0]->due;
@@ -165,7 +177,7 @@ timers_next(void)
 	return ms <= 0 ? 0 : ms < INT_MAX ? (int)ms : INT_MAX;
 }
 
-/* While all places are taken, the listening socket is not polled. */
+/* While nobody can be accepted, the listening socket is not polled. */
 static void
 listen_if(bool wanted)
 {
@@ -182,6 +194,7 @@ static void
 conn_free(struct conn *c)
 {
 	timer_remove(c);
+	TAILQ_REMOVE(&conns, c, list);
 	free(c);
 	if (!stopping)
 		listen_if(true);
@@ -224,9 +237,13 @@ static void
 close_begin(struct conn *c)
 {
 	const struct graceclose_opts opts = {
+		/* A client that has all and is silent is no reason to wait. */
+		.until = GRACECLOSE_QUIET,
 		.idle_ms = options.idle_ms,
-		/* Else the kernel keeps those that never end a minute. */
+		/* Else the kernel keeps what was not read for minutes. */
 		.on_expiry = GRACECLOSE_RESET,
+		/* The loop gets each event, so it needs no naps. */
+		.flags = GRACECLOSE_EDGES,
 	};
 
 	/*
@@ -248,6 +265,16 @@ conn_cut(struct conn *c)
 	abort_close(c->fd);
 	tally.cut++;
 	conn_free(c);
+}
+
+/* A connection that may wait no longer. */
+static void
+conn_late(struct conn *c)
+{
+	if (c->state == CLOSING)
+		close_end(c);
+	else
+		conn_cut(c);
 }
 
 static void
@@ -330,32 +357,82 @@ conn_new(int fd)
 	struct conn *c = calloc(1, sizeof(*c));
 	struct epoll_event ev = { .events = GRACECLOSE_EPOLL, .data.ptr = c };
 
-	if (c == NULL || epoll_ctl(epfd, EPOLL_CTL_ADD, fd, &ev) == -1)
-		err(1, "a new connection");
+	if (c == NULL || epoll_ctl(epfd, EPOLL_CTL_ADD, fd, &ev) == -1) {
+		warn("a new connection");
+		abort_close(fd);
+		free(c);
+		return;
+	}
 	c->fd = fd;
+	c->came = now_ms();
+	TAILQ_INSERT_TAIL(&conns, c, list);
 	timer_add(c);
 	timer_set(c, options.idle_ms);
 	tally.served++;
 }
 
+static bool
+may_cut(const struct conn *c)
+{
+	return now_ms() - c->came > SHARE_MS || (c->state == ASKING &&
+	    (graceclose_probe(c->fd) & GRACECLOSE_UNREAD) == 0);
+}
+
+/* Make room for a new client.  False: nobody has had enough. */
+static bool
+cut_oldest(void)
+{
+	struct conn *c;
+
+	TAILQ_FOREACH(c, &conns, list)
+		if (may_cut(c)) {
+			conn_late(c);
+			return true;
+		}
+	return false;
+}
+
+static bool
+somebody_waits(void)
+{
+	struct pollfd pfd = { .fd = listener, .events = POLLIN };
+
+	return poll(&pfd, 1, 0) == 1;
+}
+
+static int
+accept_one(void)
+{
+	int fd;
+
+	do
+		fd = accept4(listener, NULL, NULL,
+		    SOCK_NONBLOCK | SOCK_CLOEXEC);
+	while (fd == -1 && (errno == EINTR || errno == ECONNABORTED ||
+	    ((errno == EMFILE || errno == ENFILE) && cut_oldest())));
+	return fd;
+}
+
+/* No error of accept(2) ends the server: it waits a moment. */
 static void
 accept_all(void)
 {
 	int fd;
 
-	while (nconns < (size_t)options.conns) {
-		fd = accept4(listener, NULL, NULL,
-		    SOCK_NONBLOCK | SOCK_CLOEXEC);
-		if (fd != -1)
+	while (somebody_waits()) {
+		if (nconns == (size_t)options.conns && !cut_oldest())
+			break;
+		if ((fd = accept_one()) != -1)
 			conn_new(fd);
 		else if (errno == EAGAIN)
 			return;
-		else if (errno == EMFILE || errno == ENFILE)
+		else
 			break;
 	}
-	if (nconns == 0)
-		err(1, "accept4");
-	listen_if(false);		/* until a connection has ended */
+	if (!somebody_waits())
+		return;
+	resume = now_ms() + PAUSE_MS;
+	listen_if(false);		/* or until a connection has ended */
 }
 
 /* Ending a connection moves others in the heap, so this copies them. */
@@ -378,15 +455,6 @@ stop_idle(struct conn *c)
 	if (c->state == ASKING &&
 	    (graceclose_probe(c->fd) & GRACECLOSE_UNREAD) == 0)
 		close_begin(c);
-}
-
-static void
-stop_late(struct conn *c)
-{
-	if (c->state == CLOSING)
-		close_end(c);
-	else
-		conn_cut(c);
 }
 
 /* Closing the listener would reset the clients in its accept queue. */
@@ -417,27 +485,31 @@ timers_run(void)
 }
 
 /*
- * A connection frees only itself, so no event of the batch is stale.  Timers
- * and the stop free other connections, and run after the batch.
+ * A connection frees only itself, so no event of the batch is stale.  Timers,
+ * new clients and the stop free other connections: after the batch.
  */
 static void
 turn(void)
 {
 	struct epoll_event ev[BATCH];
 	int n = epoll_wait(epfd, ev, BATCH, timers_next());
-	bool stop_now = false;
+	bool stop_now = false, accept_now = false;
 
 	for (int i = 0; i < n; i++) {
 		if (ev[i].data.ptr == &signals)
 			stop_now = true;
 		else if (ev[i].data.ptr == &listener)
-			accept_all();
+			accept_now = true;
 		else
 			conn_event(ev[i].data.ptr);
 	}
 	timers_run();
+	if (accept_now)
+		accept_all();
 	if (stop_now && !stopping)
 		stop();
+	if (!stopping && !listening && now_ms() >= resume)
+		listen_if(true);
 }
 
 static void
@@ -459,7 +531,7 @@ run(void)
 	listening = true;
 	while (!stopping || (nconns > 0 && now_ms() < deadline))
 		turn();
-	for_each(stop_late);
+	for_each(conn_late);
 	close(epfd);
 	close(signals);
 }
@@ -532,7 +604,7 @@ verify(void)
 	show_expect(tally.finished == 5 * EACH, "%d were finished",
 	    tally.finished);
 	show_expect(tally.reset == EACH, "%d were reset", tally.reset);
-	show_expect(tally.expired == EACH, "%d expired", tally.expired);
+	show_expect(tally.expired == 0, "%d expired", tally.expired);
 	show_expect(tally.cut == EACH, "%d were cut", tally.cut);
 	show_expect(tally.idle == EACH, "%d were idle", tally.idle);
 }
@@ -557,7 +629,7 @@ show_itself(void)
 	clients_print();
 	verify();
 	show_text("\nThe first %d of each manner came at once.  The server "
-	    "reset those that stayed after %d ms.\nOf the last %d, which came "
+	    "closed those that stayed after %d ms.\nOf the last %d, which came "
 	    "just before the SIGTERM, the silent ones saw EOF and ended.\nThe "
 	    "server aborted the others at the deadline, %d ms later; they had "
 	    "the whole reply by then.\n", EACH,
@@ -571,7 +643,8 @@ usage(FILE *out, int status)
 	fprintf(out, "usage: %s [options] [--help]\n"
 	    "without options it serves clients of its own\n"
 	    "  --port n       serve 127.0.0.1 port n; 0: any free one (%d)\n"
-	    "  --conns n      at most n connections; other clients wait (%d)\n"
+	    "  --conns n      at most n connections; 0: half of RLIMIT_NOFILE "
+	    "(%d)\n"
 	    "  --idle ms      how long a client may be silent (%d)\n"
 	    "  --deadline ms  time to end all after SIGTERM or SIGINT (%d)\n"
 	    "  --client n     be n clients of each manner of the --port\n",
@@ -601,7 +674,7 @@ parse_options(int argc, char *argv[])
 			    65535);
 			break;
 		case 'n':
-			options.conns = option_number("--conns", optarg, 1,
+			options.conns = option_number("--conns", optarg, 0,
 			    CONNS_MAX);
 			break;
 		case 'i':
@@ -628,6 +701,17 @@ parse_options(int argc, char *argv[])
 		errx(2, "--client needs a --port");
 }
 
+/* The other half is for what else the program opens. */
+static int
+default_conns(void)
+{
+	struct rlimit rl;
+
+	if (getrlimit(RLIMIT_NOFILE, &rl) == -1 || rl.rlim_cur > 2 * CONNS_MAX)
+		return CONNS_MAX;
+	return rl.rlim_cur < 2 ? 1 : (int)(rl.rlim_cur / 2);
+}
+
 int
 main(int argc, char *argv[])
 {
@@ -635,6 +719,8 @@ main(int argc, char *argv[])
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	parse_options(argc, argv);
 	memset(reply, 'r', sizeof(reply));
+	if (options.conns == 0)
+		options.conns = default_conns();
 
 	if (options.clients > 0)
 		return clients_visit((in_port_t)options.port, options.clients);

@@ -2,9 +2,9 @@
  * epoll_loop.c - recipe: a server with one thread and an epoll(7) loop
  *
  * For event-driven servers.  A connection is registered once, when it is
- * accepted, with GRACECLOSE_EPOLL.  When the reply is written, the loop steps
- * the close at every event and after graceclose_timeout(), until it is over.
- * When many clients hold connections, the one that came first is cut.
+ * accepted, with GRACECLOSE_EPOLL.  After the reply the loop steps the close at
+ * every event and after graceclose_timeout(), until it is over.  When many
+ * clients hold connections, the one that came first is cut.
  * Copy all but main() and client(), which are a self-check over loopback.
  */
 #include <sys/epoll.h>
@@ -56,7 +56,8 @@ static void
 conn_turn(struct conn *c)
 {
 	static const struct graceclose_opts quiet = {
-		.until = GRACECLOSE_QUIET, .timeout_ms = 5000, .idle_ms = 1000
+		.until = GRACECLOSE_QUIET, .flags = GRACECLOSE_EDGES,
+		.timeout_ms = 5000, .idle_ms = 1000
 	};
 	char request[1024];
 	ssize_t n = 1;

@@ -10,6 +10,7 @@
  */
 #include <sys/types.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 
 #include <netinet/in.h>
 
@@ -73,6 +74,7 @@ worker(void *arg)
 	static const struct graceclose_opts quiet = {
 		.until = GRACECLOSE_QUIET, .timeout_ms = 5000, .idle_ms = 1000
 	};
+	const struct timeval limit = { .tv_sec = 10 };
 	int *listener = arg, fd, answered;
 	char request[1024];
 
@@ -81,6 +83,8 @@ worker(void *arg)
 			poll(NULL, 0, 10);
 			continue;
 		}
+		setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
+		setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit));
 		enter(fd);
 		answered = recv(fd, request, sizeof(request), 0) > 0 &&
 		    send(fd, reply, sizeof(reply), MSG_NOSIGNAL) ==

@@ -21,7 +21,7 @@
 #define UPLOAD		2000000
 #define SNDBUF		65536	/* the upload takes its time */
 #define PATIENCE_S	10	/* for send() and recv() */
-#define STAY_MS		5000	/* or until the server resets */
+#define STAY_MS		1500	/* or until the server resets */
 
 struct client {
 	enum manner	manner;

@@ -16,10 +16,28 @@
 #include <string.h>
 #include <unistd.h>
 
+#ifndef SERVER
+#define SERVER	run
+#endif
+
 #ifdef RECIPE
 #define main recipe_main
 #include RECIPE
 #undef main
+#ifdef LOOP
+/* The recipe has a turn of the loop. */
+static void
+SERVER(int listener)
+{
+	struct epoll_event ev = { .events = EPOLLIN };
+	int epfd = epoll_create1(0);
+
+	if (epoll_ctl(epfd, EPOLL_CTL_ADD, listener, &ev) == -1)
+		err(1, "epoll_ctl");
+	for (;;)
+		loop_turn(epfd, listener);
+}
+#endif
 #else
 int	SERVER(int listener);
 int	serve(int fd);
