@@ -81,7 +81,7 @@ struct conn {
 	TAILQ_ENTRY(conn)	list;
 };
 
-static TAILQ_HEAD(, conn) conns = TAILQ_HEAD_INITIALIZER(conns);
+static TAILQ_HEAD(conns, conn) conns = TAILQ_HEAD_INITIALIZER(conns);
 					/* the oldest first */
 
 /* The outcome of all connections. */
@@ -707,7 +707,7 @@ default_conns(void)
 {
 	struct rlimit rl;
 
-	if (getrlimit(RLIMIT_NOFILE, &rl) == -1 || rl.rlim_cur > 2 * CONNS_MAX)
+	if (getrlimit(RLIMIT_NOFILE, &rl) == -1 || rl.rlim_cur / 2 > CONNS_MAX)
 		return CONNS_MAX;
 	return rl.rlim_cur < 2 ? 1 : (int)(rl.rlim_cur / 2);
 }

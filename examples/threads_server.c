@@ -88,7 +88,7 @@ struct visitor {
 };
 
 /* Those that have a thread, the oldest first. */
-static TAILQ_HEAD(, visitor)	visitors = TAILQ_HEAD_INITIALIZER(visitors);
+static TAILQ_HEAD(visitors, visitor)	visitors = TAILQ_HEAD_INITIALIZER(visitors);
 static pthread_mutex_t		lock = PTHREAD_MUTEX_INITIALIZER;
 
 /*

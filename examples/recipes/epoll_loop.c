@@ -34,17 +34,16 @@ struct conn {
 	TAILQ_ENTRY(conn) list;		/* the oldest first */
 };
 static const char reply[200000];
-static TAILQ_HEAD(, conn) conns = TAILQ_HEAD_INITIALIZER(conns);
+static TAILQ_HEAD(conns, conn) conns = TAILQ_HEAD_INITIALIZER(conns);
 static int nconns, ended, ok;
 
 /* Its close is over, or it is cut: before the whole reply by an RST. */
 static void
 conn_end(struct conn *c)
 {
+	ok += c->closing && graceclose_end(&c->gc, NULL) == 0;
 	if (!c->closing)
 		abort_close(c->fd);
-	else if (graceclose_end(&c->gc, NULL) == 0)
-		ok++;
 	ended++;
 	TAILQ_REMOVE(&conns, c, list);
 	nconns--;
@@ -145,10 +144,10 @@ main(void)
 	struct sockaddr *addr = (struct sockaddr *)&sin;
 	socklen_t len = sizeof(sin);
 	struct epoll_event ev = { .events = EPOLLIN };
-	int epfd = epoll_create1(0), listener, status;
+	int epfd = epoll_create1(0), status;
+	int listener = socket(AF_INET, SOCK_STREAM, 0);
 
-	if ((listener = socket(AF_INET, SOCK_STREAM, 0)) == -1 ||
-	    bind(listener, addr, len) == -1 || listen(listener, 3) == -1 ||
+	if (bind(listener, addr, len) == -1 || listen(listener, 3) == -1 ||
 	    getsockname(listener, addr, &len) == -1 ||
 	    epoll_ctl(epfd, EPOLL_CTL_ADD, listener, &ev) == -1)
 		err(1, "listen");
@@ -156,6 +155,6 @@ main(void)
 		_exit(client(addr, len));
 	while (ended < 1)
 		loop_turn(epfd, listener);
-	printf("epoll_loop: %d of 1 reply delivered\n", ok);
+	printf("epoll_loop: %d of %d delivered\n", ok, ended);
 	return wait(&status) == -1 || status != 0 || ok != 1;
 }

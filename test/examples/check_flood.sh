@@ -35,7 +35,7 @@ recipe() {	# recipe PROGRAM FILE FUNCTION [OPTION]
 
 start() {	# start [NAME=VALUE]: $command, in $server and $port
 	: >"$dir/log"
-	# shellcheck disable=SC2086 # the words are meant to be split
+	# shellcheck disable=SC2086,SC3045 # split; every sh here has ulimit -n
 	(ulimit -n 1024 && exec env ${1-} $command) >"$dir/log" 2>"$dir/err" \
 	    </dev/null &
 	server=$!

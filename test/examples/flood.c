@@ -61,7 +61,7 @@ struct client {
 static struct client	clients[CLIENTS];
 static struct sockaddr_in server = { .sin_family = AF_INET };
 static int		epfd;
-static int		pace = 1;	/* how slowly they come again */
+static int64_t		pace = 1;	/* how slowly they come again */
 static unsigned long	connections;
 static int		in_use, most;	/* connections; at the same time */
 
@@ -72,6 +72,12 @@ now_ms(void)
 
 	clock_gettime(CLOCK_MONOTONIC, &ts);
 	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+}
+
+static int
+number(const char *s)
+{
+	return (int)strtol(s, NULL, 10);
 }
 
 static int
@@ -267,7 +273,7 @@ static int
 patience(void)
 {
 	const char *s = getenv("CHECK_PATIENCE");
-	int n = s == NULL ? 1 : atoi(s);
+	int n = s == NULL ? 1 : number(s);
 
 	return n < 1 ? 1 : n;
 }
@@ -276,7 +282,7 @@ patience(void)
 static ssize_t
 ask(int limit)
 {
-	struct timeval tv = { limit / 1000, limit % 1000 * 1000 };
+	struct timeval tv = { limit / 1000, limit % 1000 * 1000L };
 	int error, fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	char buf[65536];
 	ssize_t n = -1, got = 0;
@@ -366,10 +372,10 @@ main(int argc, char *argv[])
 	if (argc < 4)
 		errx(2, "usage: flood PORT SECONDS SIZE [PACE [PID]]");
 	if (argc > 4)
-		pace = atoi(argv[4]);
-	server.sin_port = htons((in_port_t)atoi(argv[1]));
+		pace = number(argv[4]);
+	server.sin_port = htons((in_port_t)number(argv[1]));
 	server.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-	end = now_ms() + 1000 * atoi(argv[2]);
+	end = now_ms() + INT64_C(1000) * number(argv[2]);
 	getrlimit(RLIMIT_NOFILE, &rl);
 	rl.rlim_cur = rl.rlim_max;
 	setrlimit(RLIMIT_NOFILE, &rl);
@@ -382,7 +388,7 @@ main(int argc, char *argv[])
 	if ((pid = fork()) == -1)
 		err(1, "fork");
 	if (pid == 0) {
-		status = honest(end + 500, atoi(argv[3]));
+		status = honest(end + 500, number(argv[3]));
 		fflush(stdout);
 		_exit(status);
 	}

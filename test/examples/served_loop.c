@@ -47,7 +47,7 @@ struct served {
 	int64_t			came, due;	/* ms */
 	TAILQ_ENTRY(served)	list;		/* the oldest first */
 };
-static TAILQ_HEAD(, served) all = TAILQ_HEAD_INITIALIZER(all);
+static TAILQ_HEAD(all, served) all = TAILQ_HEAD_INITIALIZER(all);
 static int n_served;
 
 static int64_t
