@@ -10,6 +10,7 @@
  * Copy serve(), reap() and run().  main() is a self-check over loopback.
  */
 #include <sys/types.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 
@@ -40,6 +41,7 @@ serve(int fd)
 	char request[1024];
 
 	alarm(60);			/* ends a child that waits too long */
+	setpriority(PRIO_PROCESS, 0, 10);	/* the parent comes first */
 	if (recv(fd, request, sizeof(request), 0) <= 0 ||
 	    send(fd, reply, sizeof(reply), MSG_NOSIGNAL) != sizeof(reply)) {
 		abort_close(fd);	/* the client sees an error, no EOF */

@@ -55,11 +55,18 @@ stop() {
 	server=''
 }
 
-# A process for each client costs more than a thread: they come more slowly.
-flood() {	# flood SECONDS PACE
+# Where each client costs a process they come 4 s longer, at a quarter of the
+# rate at which this machine starts processes, and 60 a second at least: more
+# than such a server allows at a time.
+flood() {
 	start || return
-	echo "$name:"
-	"$dir/flood" "$port" "$1" "$size" "$2" "$server"
+	rate=100000 time=$seconds
+	case $name in fork_*)
+		rate=$(($("$dir/flood" forks) / 4)) time=$((seconds + 4))
+		[ $rate -ge 60 ] || rate=60 ;;
+	esac
+	echo "$name, at most $rate new clients a second:"
+	"$dir/flood" "$port" "$time" "$size" "$rate" "$server"
 	case $? in
 	0) ;;
 	77) exit 77 ;;
@@ -84,7 +91,7 @@ compile no_accept -shared -fPIC "$here/no_accept.c" -ldl
 "$here"/../install/page_examples.sh "$dir/pages" man/graceclose_reaper.3 \
     man/graceclose_begin.3 man/graceclose.7 || exit 1
 for name; do
-	pace=1 longer=0 size=200000 most=500
+	size=200000 most=500
 	case $name in
 	worker_page)
 		size=10000 most=20000	# 256 threads, each for itself
@@ -95,23 +102,21 @@ for name; do
 		    "-DPAGE=\"$dir/pages/graceclose_begin.3-2.c\"" \
 		    "$build/libgraceclose.a" -pthread ;;
 	fork_page)
-		size=10000 pace=24 longer=9
+		size=10000
 		served "$name" -DSERVER=accept_loop \
 		    "$dir/pages/graceclose.7-1.c" ;;
 	thread_recipe)
 		most=20000
 		recipe "$name" thread_server.c run ;;
 	epoll_recipe)	recipe "$name" epoll_loop.c looped -DLOOP ;;
-	fork_recipe)
-		pace=24 longer=9
-		recipe "$name" fork_server.c run ;;
+	fork_recipe)	recipe "$name" fork_server.c run ;;
 	*)
 		size=1048576
 		program=$build/examples/$name ;;
 	esac
 	command=$program
 	case $program in */examples/*) command="$program --port 0" ;; esac
-	flood $((seconds + longer)) $pace
+	flood
 	no_accept $most
 done
 exit $status

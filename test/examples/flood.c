@@ -10,10 +10,12 @@
  * The hostile clients have a low priority: elsewhere they would not take the
  * server's processors.
  *
- * Usage: flood PORT SECONDS SIZE [PACE [PID]]
- * SIZE is the length of an answer.  With a PACE of 1 a client comes again after
- * 0.2 to 1.2 s, with 2 after twice that time, and with 0 none comes.  PID is
- * the server, whose descriptors and processor time are printed.
+ * Usage: flood PORT SECONDS SIZE RATE [PID]
+ *	  flood forks
+ * SIZE is the length of an answer, RATE the number of new hostile connections a
+ * second at most: with 0 none comes.  PID is the server, whose descriptors and
+ * processor time are printed.  "forks" prints how often a second this machine
+ * can start a process now and wait for its end.
  */
 #include <sys/epoll.h>
 #include <sys/resource.h>
@@ -61,7 +63,8 @@ struct client {
 static struct client	clients[CLIENTS];
 static struct sockaddr_in server = { .sin_family = AF_INET };
 static int		epfd;
-static int64_t		pace = 1;	/* how slowly they come again */
+static int		rate;		/* of new connections; and how */
+static int64_t		tokens, filled;	/* many may come, in thousandths */
 static unsigned long	connections;
 static int		in_use, most;	/* connections; at the same time */
 
@@ -98,7 +101,7 @@ leave(struct client *c)
 	close(c->fd);
 	in_use -= c->open;
 	c->fd = -1;
-	c->due = now_ms() + pace * between(200, 1200);
+	c->due = now_ms() + between(200, 1200);
 }
 
 /* From one of 200 addresses, so that there are enough ports. */
@@ -209,12 +212,36 @@ prepare(void)
 		clients[i] = (struct client){ .kind = (enum kind)(i % KINDS),
 		    .asks = i / KINDS % 2 == 1,
 		    .reads = i % KINDS != IDLE || i / KINDS % 4 < 3,
-		    .fd = -1, .due = now_ms() + pace * between(0, 500) };
+		    .fd = -1, .due = now_ms() + between(0, 500) };
 }
 
+/* No more than a tenth of a second's connections at once. */
+static void
+fill(int64_t now)
+{
+	tokens += (now - filled) * rate;
+	if (tokens > rate * INT64_C(100))
+		tokens = rate * INT64_C(100);
+	filled = now;
+}
+
+/* It comes now, or when others have come. */
+static bool
+may_come(const struct client *c)
+{
+	if (c->fd != -1)
+		return true;
+	if (tokens < 1000)
+		return false;
+	tokens -= 1000;
+	return true;
+}
+
+/* Each time another one is the first, so that all come. */
 static void
 turn(void)
 {
+	static int first;
 	struct epoll_event ev[256];
 	int64_t now;
 	int n = epoll_wait(epfd, ev, 256, TICK_MS);
@@ -222,9 +249,14 @@ turn(void)
 	for (int i = 0; i < n; i++)
 		event(ev[i].data.ptr, ev[i].events);
 	now = now_ms();
-	for (int i = 0; i < CLIENTS; i++)
-		if (clients[i].due <= now)
-			act(&clients[i]);
+	fill(now);
+	first = (first + 997) % CLIENTS;
+	for (int i = 0; i < CLIENTS; i++) {
+		struct client *c = &clients[(first + i) % CLIENTS];
+
+		if (c->due <= now && may_come(c))
+			act(c);
+	}
 }
 
 /* --- what it costs the server -------------------------------------------- */
@@ -336,10 +368,11 @@ honest(int64_t end, ssize_t size)
 
 /* --- both ---------------------------------------------------------------- */
 
-/* 0, or 1 if some client never had a connection. */
+/* 0, or 1 if fewer had a connection than the rate allows in a third. */
 static int
 flood(int64_t end, const char *pid)
 {
+	int64_t enough = (end - now_ms()) * rate / 3000;
 	int used, peak = 0, came = 0, turns = 0;
 	double cpu = processor_time(pid);
 
@@ -347,6 +380,7 @@ flood(int64_t end, const char *pid)
 	if ((epfd = epoll_create1(EPOLL_CLOEXEC)) == -1)
 		err(1, "epoll_create1");
 	prepare();
+	filled = now_ms();
 	while (now_ms() < end) {
 		turn();
 		if (turns++ % 20 == 0 && (used = descriptors(pid)) > peak)
@@ -358,7 +392,25 @@ flood(int64_t end, const char *pid)
 	    connections, most);
 	printf("  server: %d descriptors, %.2f s of processor time\n", peak,
 	    processor_time(pid) - cpu);
-	return came < CLIENTS;
+	return came < (enough < CLIENTS ? enough : CLIENTS);
+}
+
+static int
+forks(void)
+{
+	int64_t began = now_ms(), took;
+
+	for (int i = 0; i < 100; i++) {
+		pid_t pid = fork();
+
+		if (pid == 0)
+			_exit(0);
+		if (pid == -1 || waitpid(pid, NULL, 0) == -1)
+			err(1, "fork");
+	}
+	took = now_ms() - began;
+	printf("%d\n", (int)(100000 / (took > 0 ? took : 1)));
+	return 0;
 }
 
 int
@@ -369,10 +421,11 @@ main(int argc, char *argv[])
 	int status, failed;
 	pid_t pid;
 
-	if (argc < 4)
-		errx(2, "usage: flood PORT SECONDS SIZE [PACE [PID]]");
-	if (argc > 4)
-		pace = number(argv[4]);
+	if (argc == 2 && strcmp(argv[1], "forks") == 0)
+		return forks();
+	if (argc < 5)
+		errx(2, "usage: flood PORT SECONDS SIZE RATE [PID]");
+	rate = number(argv[4]);
 	server.sin_port = htons((in_port_t)number(argv[1]));
 	server.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
 	end = now_ms() + INT64_C(1000) * number(argv[2]);
@@ -392,7 +445,7 @@ main(int argc, char *argv[])
 		fflush(stdout);
 		_exit(status);
 	}
-	failed = pace > 0 && flood(end, argc > 5 ? argv[5] : "self");
+	failed = rate > 0 && flood(end, argc > 5 ? argv[5] : "self");
 	fflush(stdout);
 	if (waitpid(pid, &status, 0) == -1)
 		err(1, "waitpid");
