@@ -311,6 +311,14 @@ serving(int fd, int ms)
 	return pfd[1].revents == 0;
 }
 
+/* Wait for fd, 10 ms at most; false: a signal came. */
+static bool
+make_room(int fd)
+{
+	cut_oldest(1 + options.threads / 16);
+	return serving(fd, 10);
+}
+
 /*
  * A place for one more.  While all threads are busy new clients wait in the
  * accept queue, and those that hold threads for nothing are cut.
@@ -320,11 +328,9 @@ place(void)
 {
 	struct pollfd pfd = { .fd = places, .events = POLLIN };
 
-	while (poll(&pfd, 1, 0) != 1) {
-		cut_oldest(1 + options.threads / 16);
-		if (!serving(places, 10))
+	while (poll(&pfd, 1, 0) != 1)
+		if (!make_room(places))
 			return false;
-	}
 	return true;
 }
 
@@ -342,7 +348,7 @@ serve(int listener)
 			visitor_start(fd, ntohs(sin.sin_port));
 		else if (errno != EAGAIN && errno != ECONNABORTED &&
 		    errno != EINTR)
-			serving(-1, 10);	/* EMFILE, for example */
+			make_room(-1);		/* EMFILE, for example */
 	}
 }
 
