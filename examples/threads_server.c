@@ -7,8 +7,9 @@
  * its connection to the reaper and is free.  One thread of the library drives
  * all closes, and calls a function of the server when one has ended.
  *
- * Nobody can use up threads or descriptors.  When all threads are busy, a client
- * that has asked nothing is cut; when the reaper is full, its oldest close is.
+ * Nobody can use up threads or descriptors.  When all threads are busy, a
+ * client that has asked nothing is cut; when the reaper is full, its oldest
+ * close is.
  *
  * Without arguments the server serves clients of its own: polite ones, some
  * that upload while it replies, some that reset, some that send nothing.  First
@@ -88,8 +89,9 @@ struct visitor {
 };
 
 /* Those that have a thread, the oldest first. */
-static TAILQ_HEAD(visitors, visitor)	visitors = TAILQ_HEAD_INITIALIZER(visitors);
-static pthread_mutex_t		lock = PTHREAD_MUTEX_INITIALIZER;
+static TAILQ_HEAD(visitors, visitor) visitors =
+    TAILQ_HEAD_INITIALIZER(visitors);
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 
 /*
  * The end of a connection.  The caller is the reaper's thread, or a thread in
@@ -593,8 +595,8 @@ usage(FILE *out, int status)
 	    "without options it serves clients of its own\n"
 	    "  --port n       serve 127.0.0.1 port n; 0: any free one (%d)\n"
 	    "  --threads n    at most n threads; other clients wait (%d)\n"
-	    "  --pending n    at most n closes under way in the reaper; 0: half\n"
-	    "                 of RLIMIT_NOFILE (%d)\n"
+	    "  --pending n    at most n closes under way; 0: half of "
+	    "RLIMIT_NOFILE (%d)\n"
 	    "  --idle ms      how long a client may be silent (%d)\n"
 	    "  --deadline ms  time to end all after SIGTERM or SIGINT (%d)\n"
 	    "  --seconds n    end after n seconds; 0: never (%d)\n"
