@@ -44,6 +44,7 @@ struct sandbox_form {
 	bool		 threads;	/* and those of libc for a thread */
 };
 #define SANDBOX_FORMS	6
+#define SANDBOX_GRACECLOSE	2
 #define SANDBOX_ABORT	5	/* the last one: abort_close */
 extern const struct sandbox_form sandbox_forms[SANDBOX_FORMS];
 
