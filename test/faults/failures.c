@@ -18,6 +18,8 @@ const struct failure failures[] = {
 	{ FAULT_RECV,		EAGAIN,		READS,	SAFE },
 	{ FAULT_RECV,		ENOBUFS,	READS,	SAFE },
 	{ FAULT_RECV,		ENOMEM,		READS,	SAFE },
+	{ FAULT_RECV,		EFAULT,		SAFE,	SAFE },
+	{ FAULT_RECV,		FAULT_NOWHERE,	READS,	READS },
 	{ FAULT_RECV_NOTICE,	EAGAIN,		STANDS,	STANDS },
 	{ FAULT_RECV_NOTICE,	ENOMEM,		STANDS,	STANDS },
 	{ FAULT_RECV_DIAG,	EAGAIN,		STANDS,	SAFE },
@@ -40,6 +42,7 @@ const struct failure failures[] = {
 	{ FAULT_TCP_INFO,	ENOBUFS,	SAFE,	SAFE },
 	{ FAULT_TCP_INFO,	EINVAL,		SAFE,	SAFE },
 	{ FAULT_TCP_INFO,	FAULT_SHORT,	STANDS,	STANDS },
+	{ FAULT_TCP_INFO,	FAULT_TINY,	SAFE,	SAFE },
 	/* Linux before 4.18, and before 5.11 with nowhere to map to. */
 	{ FAULT_TCP_ZEROCOPY,	ENOPROTOOPT,	STANDS,	STANDS },
 	{ FAULT_TCP_ZEROCOPY,	EINVAL,		STANDS,	STANDS },
@@ -102,6 +105,10 @@ failures_how(int how)
 		return "nothing";
 	case FAULT_SHORT:
 		return "a part";
+	case FAULT_TINY:
+		return "an int";
+	case FAULT_NOWHERE:
+		return "EFAULT without a buffer";
 	case FAULT_NO_RDHUP:
 		return "no POLLRDHUP";
 	}

@@ -223,6 +223,8 @@ __wrap_recv(int fd, void *buf, size_t len, int flags)
 	int how = fate(fd != GET(&connection) ? FAULT_RECV_DIAG :
 	    (flags & MSG_ERRQUEUE) != 0 ? FAULT_RECV_NOTICE : FAULT_RECV);
 
+	if (how == FAULT_NOWHERE && buf == NULL)
+		how = EFAULT;
 	if (how > 0) {
 		errno = how;
 		return -1;
@@ -300,6 +302,8 @@ __wrap_getsockopt(int fd, int level, int name, void *value, socklen_t *len)
 	}
 	if (how == FAULT_SHORT && *len > SHORT_INFO)
 		*len = SHORT_INFO;
+	if (how == FAULT_TINY && *len > sizeof(int))
+		*len = sizeof(int);
 	return __real_getsockopt(fd, level, name, value, len);
 }
 

@@ -65,6 +65,8 @@ enum fault_call {
 #define FAULT_EMPTY	(-1)	/* it says that nothing came */
 #define FAULT_SHORT	(-2)	/* a part of the answer */
 #define FAULT_NO_RDHUP	(-3)	/* no POLLRDHUP in the answer */
+#define FAULT_TINY	(-5)	/* an int of it, as qemu-user 7.2 has it */
+#define FAULT_NOWHERE	(-6)	/* EFAULT, where it gives no buffer */
 #define FAULT_ACT	(-4)	/* the action of the plan precedes the call */
 
 #define FAULT_ALWAYS	(~0U)
