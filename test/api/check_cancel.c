@@ -294,8 +294,8 @@ START_TEST(close_entered_with_a_cancel_pending_releases_everything)
 }
 END_TEST
 
-/* Nothing to wait for, so there is no point of cancellation. */
-START_TEST(close_that_need_not_wait_is_not_cancelled)
+/* The acknowledgement of our FIN is there at once, or a moment later. */
+START_TEST(close_with_little_to_wait_for_releases_everything)
 {
 	struct closing c;
 	struct t_pair p;
@@ -455,7 +455,7 @@ main(void)
 	tcase_add_loop_test(tc,
 	    close_entered_with_a_cancel_pending_releases_everything, 0,
 	    FORMS);
-	tcase_add_loop_test(tc, close_that_need_not_wait_is_not_cancelled, 0,
+	tcase_add_loop_test(tc, close_with_little_to_wait_for_releases_everything, 0,
 	    T_FAMILIES);
 
 	tc = t_case(s, "abort");
