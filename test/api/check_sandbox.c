@@ -22,12 +22,13 @@
 
 /*
  * Calls of the lists that nothing here brings about.  recvmsg and sendmsg are
- * for kTLS, poll is for a process without a descriptor for epoll, connect for a
- * limit that resets, fcntl for what is no open descriptor.  libc may ask a vDSO
- * for the time.
+ * for kTLS, poll is for a process without a descriptor for epoll, and
+ * clock_nanosleep for one that may have none at all.  connect is for a limit
+ * that resets, fcntl for what is no open descriptor.  libc may ask a vDSO for
+ * the time.
  */
-static const char rare[] =
-    "recvmsg sendmsg poll connect fcntl clock_gettime";
+static const char rare[] = "recvmsg sendmsg poll clock_nanosleep connect "
+    "fcntl clock_gettime";
 
 static void
 list_of(const struct sandbox_form *f, char *list, size_t size)

@@ -20,8 +20,8 @@
 #define WORKERS		12
 #define CASE_MS		60000
 #define CASES_MAX	4096
-/* A process and its end cost some ms; a spin costs all of the time. */
-#define CPU_MS(elapsed)	((T_SLOW ? 150 : 30) + (elapsed) / 4)
+/* A reaper's thread costs some ms; a spin costs all of the time. */
+#define CPU_MS(elapsed)	((T_SLOW ? 100 : 20) + (elapsed) / 4)
 #define LATE_MS		(T_SLOW ? 8000 : 3000)	/* for a busy machine */
 
 /* No limit can hold without a clock, and the loop needs its own poll(2). */

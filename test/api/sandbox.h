@@ -38,8 +38,9 @@ struct sandboxed {
 	int		 listener;
 	struct sandbox_page *page;	/* shared with the child */
 	int		 status;	/* as of waitpid(2) */
-	int64_t		 elapsed_us;	/* of the act */
-	int64_t		 cpu_ms;	/* of the child */
+	/* Of the act that came to its end, in an open or a refusing sandbox. */
+	int64_t		 elapsed_us;
+	int64_t		 cpu_ms;
 };
 
 /* Why this machine cannot do so, or NULL. */

@@ -121,11 +121,11 @@ do_reaper(void *arg)
 	graceclose_reaper_free(r);
 }
 
-#define CLOCK	"clock_gettime "
 #define KIND	"getsockopt getpeername fcntl "
-#define CLOSE	CLOCK KIND "setsockopt ioctl shutdown recvfrom recvmsg "    \
-		"sendmsg connect close poll socket sendto "
-#define WAIT	"epoll_create1 epoll_ctl epoll_wait "
+#define CLOSE	KIND "clock_gettime setsockopt ioctl shutdown recvfrom "    \
+		"recvmsg sendmsg close poll socket sendto "
+#define WAIT	"clock_nanosleep epoll_create1 epoll_ctl epoll_wait "
+#define RESET	"connect "
 #define REAPER	"eventfd2 write getpid openat prlimit64 "
 #define LOOK	KIND "poll ioctl recvfrom socket sendto close"
 
@@ -136,16 +136,16 @@ const char sandbox_libc[] = "brk mmap munmap mprotect madvise clone clone3 "
 const struct sandbox_form sandbox_forms[SANDBOX_FORMS] = {
 	{ "graceful_close",	do_graceful_close, CLOSE WAIT, "",
 	  GRACECLOSE_FINISHED, SANDBOX_IDLE, true, false, false },
-	{ "linger_close",	do_linger_close, CLOSE WAIT, "",
+	{ "linger_close",	do_linger_close, CLOSE WAIT RESET, "",
 	  GRACECLOSE_DELIVERED, SANDBOX_LIMIT, false, false, false },
-	{ "graceclose",		do_graceclose, CLOSE WAIT, "",
+	{ "graceclose",		do_graceclose, CLOSE WAIT RESET, "",
 	  GRACECLOSE_FINISHED, SANDBOX_LIMIT, true, true, false },
-	{ "graceclose_step",	do_steps, CLOSE, "poll",
+	{ "graceclose_step",	do_steps, CLOSE RESET, "poll",
 	  GRACECLOSE_FINISHED, SANDBOX_LIMIT, true, true, false },
-	{ "graceclose_reaper",	do_reaper, CLOSE WAIT REAPER, "",
+	{ "graceclose_reaper",	do_reaper, CLOSE WAIT RESET REAPER, "",
 	  GRACECLOSE_FINISHED, SANDBOX_LIMIT, true, true, true },
 	{ "abort_close",	do_abort_close,
-	  KIND "setsockopt connect shutdown poll close", "",
+	  KIND RESET "setsockopt shutdown poll close", "",
 	  -1, 0, false, false, false }
 };
 
