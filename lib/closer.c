@@ -322,7 +322,7 @@ graceclose_step(struct graceclose *gc)
 	if (gc->phase == GOING)
 		clear_notices(gc, progress);
 	if (gc->phase == GOING &&
-	    (gc->finished || (gc->flags & (DEAF | MISSED)) != 0) &&
+	    (gc->finished || (gc->flags & DEAF) != 0) &&
 	    graceclose_tcp_gone(gc->fd, gc->kind))
 		graceclose_bury(gc);
 	if (gc->phase == GOING)

@@ -174,7 +174,7 @@ graceclose_bury(struct graceclose *gc)
 	if (error == 0)
 		error = swept;
 	switch (graceclose_tcp_state_of_gone(gc->fd, gc->kind, error != 0,
-	    (gc->flags & HALF_CLOSED) != 0)) {
+	    (gc->flags & (HALF_CLOSED | MISSED)) == HALF_CLOSED)) {
 	case GRACECLOSE_STATE_ENDED:
 		ended(gc);
 		break;
@@ -201,8 +201,10 @@ graceclose_refused(struct graceclose *gc, int error)
 	case EACCES:		/* a sandbox refuses it */
 	case EPERM:
 	case ENOSYS:
-	case EFAULT:		/* a sockmap, or whatever takes the input */
+	case EFAULT:		/* a layer has it, and cannot give it */
 	case EINVAL:
+	case EIO:
+	case EBADMSG:
 		gc->flags |= MISSED;
 		break;
 	case ENOTCONN:

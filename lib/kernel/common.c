@@ -78,12 +78,14 @@ graceclose_tcp_poll(struct pollfd *fds, size_t n)
 	return r;
 }
 
-bool
+int
 graceclose_error_pending(int fd)
 {
 	struct pollfd p = { fd, 0, 0 };
 
-	return graceclose_tcp_poll(&p, 1) == -1 || (p.revents & POLLERR) != 0;
+	if (graceclose_tcp_poll(&p, 1) == -1)
+		return -1;
+	return (p.revents & POLLERR) != 0;
 }
 
 int
@@ -108,6 +110,7 @@ graceclose_tcp_unlinger(int fd)
 	set_linger(fd, 0);
 }
 
+/* 0 or the errno value. */
 static int
 disconnect(int fd)
 {
@@ -115,7 +118,7 @@ disconnect(int fd)
 
 	memset(&sa, 0, sizeof(sa));
 	sa.sa_family = AF_UNSPEC;
-	return connect(fd, &sa, sizeof(sa));
+	return connect(fd, &sa, sizeof(sa)) == -1 ? errno : 0;
 }
 
 /*
@@ -130,18 +133,18 @@ disconnect(int fd)
 void
 graceclose_tcp_abort(int fd, int kind)
 {
-	int tries;
+	int error, tries;
 
 	if (kind == GRACECLOSE_KIND_LOCAL) {
 		(void)shutdown(fd, SHUT_RDWR);
 		return;
 	}
-	for (tries = 0; disconnect(fd) == -1; tries++) {
-		if (tries == 0)
-			(void)shutdown(fd, SHUT_RD);
-		if (errno != EBUSY || tries == ABORT_TRIES)
-			break;
-		(void)poll(NULL, 0, 1);
+	error = disconnect(fd);
+	if (error != 0)
+		(void)shutdown(fd, SHUT_RD);
+	for (tries = 0; error == EBUSY && tries < ABORT_TRIES; tries++) {
+		graceclose_tcp_nap(1);
+		error = disconnect(fd);
 	}
 	set_linger(fd, 1);
 }

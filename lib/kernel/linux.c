@@ -141,7 +141,7 @@ bool
 graceclose_tcp_gone(int fd, int kind)
 {
 	if (kind == GRACECLOSE_KIND_LOCAL)
-		return graceclose_error_pending(fd);
+		return graceclose_error_pending(fd) == 1;
 	if (graceclose_peername(fd) != ENOTCONN)
 		return false;
 	return kind != GRACECLOSE_KIND_FALLBACK ||

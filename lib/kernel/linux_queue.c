@@ -30,7 +30,7 @@ graceclose_tcp_outq(int fd, int kind)
 	    SIOCOUTQ, &n) == -1)
 		return -1;
 	return n == 0 && kind == GRACECLOSE_KIND_LOCAL &&
-	    graceclose_error_pending(fd) ? 1 : n;
+	    graceclose_error_pending(fd) != 0 ? 1 : n;
 }
 
 /*

@@ -58,7 +58,8 @@ graceclose_tcp_kind_proper(int fd, int kind)
 bool
 graceclose_tcp_gone(int fd, int kind)
 {
-	return kind == GRACECLOSE_KIND_LOCAL ? graceclose_error_pending(fd) :
+	return kind == GRACECLOSE_KIND_LOCAL ?
+	    graceclose_error_pending(fd) == 1 :
 	    graceclose_peername(fd) == ENOTCONN;
 }
 
@@ -149,7 +150,7 @@ graceclose_tcp_state(int fd, short revents)
 	    (revents & POLLERR) != 0 && (revents & POLLHUP) != 0 :
 	    graceclose_tcp_gone(fd, kind);
 	/* No more errors come: none can be taken unseen. */
-	if (gone && graceclose_error_pending(fd))
+	if (gone && graceclose_error_pending(fd) != 0)
 		return GRACECLOSE_STATE_DEAD;
 	if (!gone && (revents & POLLIN) == 0)
 		return GRACECLOSE_STATE_OPEN;
@@ -172,7 +173,7 @@ graceclose_tcp_outq(int fd, int kind)
 	int n = 0;
 
 	if (kind == GRACECLOSE_KIND_LOCAL && ioctl(fd, TIOCOUTQ, &n) == 0)
-		return n == 0 && graceclose_error_pending(fd) ? 1 : n;
+		return n == 0 && graceclose_error_pending(fd) != 0 ? 1 : n;
 #endif
 	(void)fd;
 	(void)kind;
