@@ -46,8 +46,8 @@ static struct t_case_result results[CASES_MAX];
 static bool
 wanted(const struct sandbox_form *f, int peer, int refusal)
 {
-	if (f->limit_ms == SANDBOX_IDLE && peer > 1)
-		return false;
+	if (f->limit_ms == SANDBOX_IDLE)
+		return refusal == 0 && peer < (T_SLOW ? 1 : 2);
 	if (refusal != 0)
 		return f == &sandbox_forms[SANDBOX_GRACECLOSE] && peer == 2;
 	return !T_SLOW || peer == 2 || peer == SANDBOX_SILENT;
