@@ -321,7 +321,7 @@ START_TEST(close_with_little_to_wait_for_releases_everything)
 	t_read(p.peer, SENT);
 	t_fin(p.peer);
 	t_wait_poll(p.us, POLLRDHUP);
-	start_cancelled(&c, close_lingering, p.us);
+	start_cancelled(&c, close_gracefully, p.us);
 	ck_assert(join(&c));
 	t_released(p.us);
 	t_saw(t_read_all(p.peer), 0, 0);
