@@ -166,11 +166,10 @@ bool
 graceclose_tcp_was_connected(int fd, int kind)
 {
 	struct tcp_info info;
-	socklen_t len;
 
-	return kind == GRACECLOSE_KIND_LOCAL ||
-	    (len = tcp_info(fd, &info)) < offsetof(struct tcp_info,
-	    tcpi_total_retrans) || info.tcpi_rcv_space != 0;
+	return kind == GRACECLOSE_KIND_LOCAL || tcp_info(fd, &info) <
+	    offsetof(struct tcp_info, tcpi_total_retrans) ||
+	    info.tcpi_rcv_space != 0;
 }
 
 /*
