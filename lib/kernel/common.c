@@ -178,7 +178,7 @@ graceclose_wait_poll(int fd, short events, int timeout_ms)
 int64_t
 graceclose_tcp_clock(void)
 {
-	struct timespec ts;
+	struct timespec ts = { 0, 0 };
 
 	(void)clock_gettime(CLOCK_MONOTONIC, &ts);
 	return (int64_t)ts.tv_sec * 1000000 + ts.tv_nsec / 1000;

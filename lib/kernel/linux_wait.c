@@ -42,10 +42,8 @@ graceclose_tcp_wait(struct graceclose_waiter *w, int fd, short events,
 	if (w->epfd == GRACECLOSE_WAITER_UNTRIED)
 		open_edge(w, fd);
 	(void)pthread_setcancelstate(w->cancel, NULL);
-	if (w->epfd == GRACECLOSE_WAITER_REFUSED)
-		graceclose_wait_poll(fd, events, timeout_ms);
-	else if (epoll_wait(w->epfd, &ev, 1, timeout_ms) == -1 &&
-	    errno != EINTR)
+	if (w->epfd == GRACECLOSE_WAITER_REFUSED ||
+	    (epoll_wait(w->epfd, &ev, 1, timeout_ms) == -1 && errno != EINTR))
 		graceclose_wait_poll(fd, events, timeout_ms);
 	(void)pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, NULL);
 }

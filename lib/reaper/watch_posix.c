@@ -9,6 +9,7 @@
 #include <stddef.h>
 #include <unistd.h>
 
+#include "kernel/kernel.h"
 #include "reaper/watch.h"
 
 int
@@ -49,10 +50,13 @@ graceclose_watch_wait(struct graceclose_watch *w, void **data, int timeout_ms)
 {
 	struct pollfd p = { w->set, POLLIN, 0 };
 	char rung[GRACECLOSE_BATCH];
+	int n;
 
 	(void)data;
-	if (poll(&p, 1, timeout_ms) == 1)
+	if ((n = poll(&p, 1, timeout_ms)) == 1)
 		(void)!read(w->set, rung, sizeof(rung));
+	else if (n == -1 && errno != EINTR)
+		graceclose_tcp_nap(timeout_ms);
 	return 0;
 }
 

@@ -232,6 +232,8 @@ START_TEST(needless_steps_do_not_shorten_the_timeout)
 }
 END_TEST
 
+#define INPUT	((size_t)3 << 20)
+
 /* Input that a step left is no event of epoll: it is due at once. */
 START_TEST(input_beyond_a_mebibyte_is_due_at_once)
 {
@@ -245,9 +247,9 @@ START_TEST(input_beyond_a_mebibyte_is_due_at_once)
 	t_pair(&p, _i);
 	t_rcvbuf(p.us, big);
 	t_sndbuf(p.peer, big);
-	t_write(p.peer, 3 * 1048576);
+	t_write(p.peer, INPUT);
 	t_fin(p.peer);
-	t_wait_inq(p.us, 3 * 1048576);
+	t_wait_inq(p.us, INPUT);
 	given(GRACECLOSE_FINISHED, 0, 0);
 	t_ok(graceclose_begin(&gc, p.us, &o));
 	t_returns(graceclose_step(&gc), 1);
@@ -255,7 +257,7 @@ START_TEST(input_beyond_a_mebibyte_is_due_at_once)
 	ck_assert_int_eq(graceclose_timeout(&gc), 0);
 	t_ok(loop(&gc, p.us));
 	t_ok(graceclose_end(&gc, &r));
-	ck_assert_uint_eq(r.discarded, 3 * 1048576);
+	ck_assert_uint_eq(r.discarded, INPUT);
 	t_close(p.peer);
 }
 END_TEST
@@ -571,11 +573,11 @@ START_TEST(many_shut_windows_cost_a_third_of_the_steps_at_most)
 	unsigned naps, edges;
 
 	t_not_portable(T_NO_EDGE);
-	(void)t_files(4 * CLOSES);
+	(void)t_files((size_t)4 * CLOSES);
 	naps = steps_of_many(0);
 	edges = steps_of_many(GRACECLOSE_EDGES);
 	ck_assert_uint_le(edges, naps / 3);
-	ck_assert_uint_le(edges, CLOSES * (LOOKS + 4));
+	ck_assert_uint_le(edges, (uintmax_t)CLOSES * (LOOKS + 4));
 }
 END_TEST
 

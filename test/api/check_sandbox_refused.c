@@ -28,6 +28,11 @@
 static bool
 refusable(const struct sandbox_form *f, const char *call)
 {
+	/* Without epoll only the pipe wakes a reaper's thread. */
+#ifdef GRACECLOSE_PORTABLE
+	if (strcmp(call, "write") == 0)
+		return false;
+#endif
 	return strcmp(call, "clock_gettime") != 0 &&
 	    strcmp(call, f->ours) != 0;
 }

@@ -185,7 +185,7 @@ END_TEST
 
 START_TEST(reaper_takes_65536_at_most)
 {
-	rlim_t soft = (rlim_t)t_files(4 * MOST);
+	rlim_t soft = (rlim_t)t_files((size_t)4 * MOST);
 
 	if (T_SLOW)
 		t_skip("takes too long here");

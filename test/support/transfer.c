@@ -153,7 +153,7 @@ t_peername(int fd)
 size_t
 t_take_if_local(int fd, size_t n)
 {
-	struct sockaddr_storage ss;
+	struct sockaddr_storage ss = { 0 };
 	socklen_t len = sizeof(ss);
 
 	ck_assert_int_eq(getsockname(fd, (struct sockaddr *)&ss, &len), 0);
