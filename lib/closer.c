@@ -197,7 +197,7 @@ schedule(struct graceclose *gc, bool progress)
 	else if ((gc->flags & MORE) != 0)
 		gc->wake = now;
 	else if ((gc->options & GRACECLOSE_EDGES) != 0 &&
-	    (gc->flags & WITHHELD) == 0)
+	    (gc->flags & (WITHHELD | MISSED)) == 0)
 		gc->wake = next_look(gc, now);
 	else if (unseen(gc))
 		gc->wake = earlier(gc->wake, now, next_nap(gc));
@@ -238,7 +238,7 @@ half_close(struct graceclose *gc)
 /*
  * A layer above TCP sends what it holds once TCP has room, at a time that
  * nobody tells; SHUT_WR would destroy it.  So the FIN goes when TCP has had
- * nothing to send for some looks.  True: the count has changed.
+ * nothing to send at some looks in a row.  True: the count has changed.
  */
 static bool
 settle(struct graceclose *gc)
@@ -254,11 +254,14 @@ settle(struct graceclose *gc)
 	}
 	now = graceclose_tcp_clock();
 	if (gc->flushed == 0) {
-		graceclose_tcp_push(gc->fd);
-		gc->flushed = now;
+		if (graceclose_tcp_push(gc->fd))
+			gc->flushed = now;
 		gc->looks = 0;
-	} else if (now >= earlier(NEVER, gc->flushed,
-	    (gc->looks + 1) * SETTLED_MS) && ++gc->looks == SETTLED) {
+	} else if (now >= earlier(NEVER, gc->flushed, SETTLED_MS)) {
+		gc->flushed = now;
+		gc->looks++;
+	}
+	if (gc->looks == SETTLED) {
 		gc->flags &= (unsigned char)~WITHHELD;
 		gc->flushed = 0;
 		half_close(gc);
@@ -301,6 +304,14 @@ graceclose_begin(struct graceclose *gc, int fd,
 	return 0;
 }
 
+/* Whether recv(2) says nothing of the connection any more. */
+static bool
+no_more(const struct graceclose *gc)
+{
+	return gc->finished || (gc->flags & DEAF) != 0 ||
+	    ((gc->flags & MISSED) != 0 && graceclose_tcp_failed(gc->fd));
+}
+
 int
 graceclose_step(struct graceclose *gc)
 {
@@ -321,8 +332,7 @@ graceclose_step(struct graceclose *gc)
 		graceclose_over(gc, GRACECLOSE_OK, 0);
 	if (gc->phase == GOING)
 		clear_notices(gc, progress);
-	if (gc->phase == GOING &&
-	    (gc->finished || (gc->flags & DEAF) != 0) &&
+	if (gc->phase == GOING && no_more(gc) &&
 	    graceclose_tcp_gone(gc->fd, gc->kind))
 		graceclose_bury(gc);
 	if (gc->phase == GOING)
@@ -357,7 +367,7 @@ graceclose_due(const struct graceclose *gc, bool edges)
 {
 	int64_t now;
 
-	if ((gc->flags & (MORE | WITHHELD)) != 0)
+	if ((gc->flags & (MORE | WITHHELD | MISSED)) != 0)
 		return gc->wake;
 	now = graceclose_tcp_clock();
 	return edges ? next_look(gc, now) : earlier(gc->wake, now, NAP_MAX_MS);

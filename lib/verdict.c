@@ -42,14 +42,23 @@ graceclose_over(struct graceclose *gc, int outcome, int error)
 }
 
 /*
- * Our FIN came before bytes that a layer above TCP still held: it is told EPIPE
- * when it hands them on, on a connection that lives.
+ * Where SIOCOUTQ of 0 may hide a loss an error tells of it.  A layer above TCP
+ * is told EPIPE when it hands on bytes behind our FIN; the peer of AF_UNIX that
+ * closes throws away what it has not read, but leaves ECONNRESET here first
+ * (unix_release_sock()).  True: there was an error.
  */
 static bool
-torn(const struct graceclose *gc, int error)
+in_doubt(struct graceclose *gc)
 {
-	return error == EPIPE && gc->kind == GRACECLOSE_KIND_LAYERED &&
-	    (gc->flags & HALF_CLOSED) != 0;
+	int error;
+
+	if (gc->kind != GRACECLOSE_KIND_LAYERED &&
+	    gc->kind != GRACECLOSE_KIND_LOCAL)
+		return false;
+	if ((error = graceclose_tcp_take_error(gc->fd)) <= 0)
+		return false;
+	graceclose_refused(gc, error);
+	return true;
 }
 
 /*
@@ -66,12 +75,8 @@ graceclose_acknowledge(struct graceclose *gc)
 	int64_t outq;
 
 	outq = graceclose_tcp_outq(gc->fd, gc->kind);
-	if (outq == 0 && gc->kind == GRACECLOSE_KIND_LAYERED &&
-	    torn(gc, graceclose_tcp_take_error(gc->fd))) {
-		gc->cause = EPIPE;
-		graceclose_over(gc, GRACECLOSE_WAS_RESET, ECONNRESET);
+	if (outq == 0 && in_doubt(gc))
 		return false;
-	}
 	if (outq == 0 && fin && !gc->finished) {
 		/* The state, then the count: the handshake may end between. */
 		if (graceclose_tcp_opening(gc->fd, gc->kind))
@@ -101,6 +106,8 @@ graceclose_fail(struct graceclose *gc, int outcome, int error)
 	if (!gc->delivered && (outcome != GRACECLOSE_WAS_RESET ||
 	    graceclose_tcp_remembers(gc->fd, gc->kind)))
 		(void)graceclose_acknowledge(gc);
+	if (gc->phase == OVER)		/* by what that look has found */
+		return;
 	if (graceclose_reached(gc) && outcome != GRACECLOSE_ABORTED)
 		graceclose_over(gc, GRACECLOSE_OK, 0);
 	else
@@ -156,7 +163,7 @@ lost(struct graceclose *gc, int error)
 	if (graceclose_tcp_at_end(gc->fd, gc->kind))
 		gc->finished = 1;
 	graceclose_fail(gc, GRACECLOSE_WAS_RESET, ECONNRESET);
-	if (gc->outcome == GRACECLOSE_WAS_RESET &&
+	if (error == ECONNRESET && gc->outcome == GRACECLOSE_WAS_RESET &&
 	    graceclose_tcp_remembers(gc->fd, gc->kind) && only_answered(gc))
 		ended(gc);
 }
@@ -186,6 +193,13 @@ graceclose_bury(struct graceclose *gc)
 	}
 }
 
+/* A layer above TCP still held bytes when the FIN went. */
+static bool
+torn(const struct graceclose *gc, int error)
+{
+	return error == EPIPE && gc->kind == GRACECLOSE_KIND_LAYERED;
+}
+
 void
 graceclose_refused(struct graceclose *gc, int error)
 {
@@ -211,8 +225,10 @@ graceclose_refused(struct graceclose *gc, int error)
 		graceclose_bury(gc);
 		break;
 	default:
-		if (graceclose_tcp_goes_on(gc->fd, gc->kind) &&
-		    !torn(gc, error))
+		if (torn(gc, error)) {
+			gc->cause = error;
+			graceclose_over(gc, GRACECLOSE_WAS_RESET, ECONNRESET);
+		} else if (graceclose_tcp_goes_on(gc->fd, gc->kind))
 			gc->flags |= MISSED;
 		else if (graceclose_tcp_was_connected(gc->fd, gc->kind))
 			lost(gc, error);

@@ -78,14 +78,12 @@ graceclose_tcp_poll(struct pollfd *fds, size_t n)
 	return r;
 }
 
-int
-graceclose_error_pending(int fd)
+bool
+graceclose_tcp_failed(int fd)
 {
 	struct pollfd p = { fd, 0, 0 };
 
-	if (graceclose_tcp_poll(&p, 1) == -1)
-		return -1;
-	return (p.revents & POLLERR) != 0;
+	return graceclose_tcp_poll(&p, 1) != -1 && (p.revents & POLLERR) != 0;
 }
 
 int

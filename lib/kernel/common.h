@@ -11,9 +11,6 @@
 /* An integer option of a socket, or -1 with errno. */
 int	graceclose_sockopt(int fd, int level, int name);
 
-/* Whether an error is pending, which stays pending; -1: unknown. */
-int	graceclose_error_pending(int fd);
-
 /* Whether the socket has a peer: getpeername(2) and its errno value, or 0. */
 int	graceclose_peername(int fd);
 

@@ -82,11 +82,11 @@ int	graceclose_tcp_state(int fd, short revents);
  */
 int	graceclose_tcp_state_of_gone(int fd, int kind, bool error, bool seen);
 
-/*
- * TCP state CLOSE or TIME_WAIT: after an RST, or an orderly end.  AF_UNIX: after
- * the peer threw away what it had not read.
- */
+/* TCP state CLOSE or TIME_WAIT: after an RST, or an orderly end. */
 bool	graceclose_tcp_gone(int fd, int kind);
+
+/* Whether an error is pending, which stays pending. */
+bool	graceclose_tcp_failed(int fd);
 
 /*
  * Whether the connection still lives although recv(2) failed.  With IP_RECVERR
@@ -173,8 +173,11 @@ ssize_t	graceclose_tcp_discard(int fd, int kind, size_t max);
 ssize_t	graceclose_tcp_receive(int fd, int kind, void *buf, size_t size,
 	    bool *data);
 
-/* Lets a layer above TCP send a record that MSG_MORE left open. */
-void	graceclose_tcp_push(int fd);
+/*
+ * Lets a layer above TCP send a record that MSG_MORE left open.  False: not
+ * now, so try again.
+ */
+bool	graceclose_tcp_push(int fd);
 
 /*
  * Takes one notice of MSG_ZEROCOPY, time stamps or IP_RECVERR from the error

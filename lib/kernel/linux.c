@@ -135,13 +135,11 @@ graceclose_tcp_kind_proper(int fd, int kind)
 
 /*
  * LAST_ACK and CLOSING still have a peer, and MPTCP that fell back forgets the
- * peer's name too early there.  AF_UNIX never forgets it.
+ * peer's name too early there.
  */
 bool
 graceclose_tcp_gone(int fd, int kind)
 {
-	if (kind == GRACECLOSE_KIND_LOCAL)
-		return graceclose_error_pending(fd) == 1;
 	if (graceclose_peername(fd) != ENOTCONN)
 		return false;
 	return kind != GRACECLOSE_KIND_FALLBACK ||

@@ -18,6 +18,7 @@
 
 #include <netinet/in.h>
 
+#include <errno.h>
 #include <pthread.h>
 #include <string.h>
 #include <unistd.h>
@@ -53,6 +54,7 @@ graceclose_mptcp_token(int fd)
 	return info.mptcpi_token;
 }
 
+/* On Linux 6.1 its TCP socket answers, which knows no such option. */
 bool
 graceclose_mptcp_fell_back(int fd)
 {
@@ -60,8 +62,9 @@ graceclose_mptcp_fell_back(int fd)
 	socklen_t len = sizeof(info);
 
 	memset(&info, 0, sizeof(info));
-	return getsockopt(fd, SOL_MPTCP, MPTCP_INFO, &info, &len) == 0 &&
-	    (info.mptcpi_flags & MPTCP_INFO_FLAG_FALLBACK) != 0;
+	if (getsockopt(fd, SOL_MPTCP, MPTCP_INFO, &info, &len) == -1)
+		return errno == ENOPROTOOPT;
+	return (info.mptcpi_flags & MPTCP_INFO_FLAG_FALLBACK) != 0;
 }
 
 static void

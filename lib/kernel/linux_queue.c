@@ -17,20 +17,15 @@
  * Of MPTCP that fell back SIOCOUTQ may have twice what its TCP socket holds:
  * once for itself, until it sees an acknowledgement.  SIOCOUTQNSD, what it has
  * not handed on yet, has the other part as well (mptcp_ioctl_outq()).
- * AF_UNIX counts buffers that the peer's program has not read.  A peer that
- * closes throws them away, but only behind the error that it leaves here
- * (unix_release_sock()).
+ * AF_UNIX counts buffers that the peer's program has not read.
  */
 int64_t
 graceclose_tcp_outq(int fd, int kind)
 {
 	int n = 0;		/* valgrind does not know SIOCOUTQNSD */
 
-	if (ioctl(fd, kind == GRACECLOSE_KIND_FALLBACK ? SIOCOUTQNSD :
-	    SIOCOUTQ, &n) == -1)
-		return -1;
-	return n == 0 && kind == GRACECLOSE_KIND_LOCAL &&
-	    graceclose_error_pending(fd) != 0 ? 1 : n;
+	return ioctl(fd, kind == GRACECLOSE_KIND_FALLBACK ? SIOCOUTQNSD :
+	    SIOCOUTQ, &n) == -1 ? -1 : n;
 }
 
 /*

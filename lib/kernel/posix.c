@@ -58,9 +58,8 @@ graceclose_tcp_kind_proper(int fd, int kind)
 bool
 graceclose_tcp_gone(int fd, int kind)
 {
-	return kind == GRACECLOSE_KIND_LOCAL ?
-	    graceclose_error_pending(fd) == 1 :
-	    graceclose_peername(fd) == ENOTCONN;
+	(void)kind;
+	return graceclose_peername(fd) == ENOTCONN;
 }
 
 bool
@@ -150,7 +149,7 @@ graceclose_tcp_state(int fd, short revents)
 	    (revents & POLLERR) != 0 && (revents & POLLHUP) != 0 :
 	    graceclose_tcp_gone(fd, kind);
 	/* No more errors come: none can be taken unseen. */
-	if (gone && graceclose_error_pending(fd) != 0)
+	if (gone && graceclose_tcp_failed(fd))
 		return GRACECLOSE_STATE_DEAD;
 	if (!gone && (revents & POLLIN) == 0)
 		return GRACECLOSE_STATE_OPEN;
@@ -173,7 +172,7 @@ graceclose_tcp_outq(int fd, int kind)
 	int n = 0;
 
 	if (kind == GRACECLOSE_KIND_LOCAL && ioctl(fd, TIOCOUTQ, &n) == 0)
-		return n == 0 && graceclose_error_pending(fd) != 0 ? 1 : n;
+		return n;
 #endif
 	(void)fd;
 	(void)kind;
@@ -229,10 +228,11 @@ graceclose_tcp_withholds(int fd, int kind)
 	return false;
 }
 
-void
+bool
 graceclose_tcp_push(int fd)
 {
 	(void)fd;
+	return true;
 }
 
 ssize_t
