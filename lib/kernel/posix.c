@@ -138,6 +138,7 @@ graceclose_tcp_state_of_gone(int fd, int kind, bool error, bool seen)
 int
 graceclose_tcp_state(int fd, short revents)
 {
+	struct pollfd p = { fd, 0, 0 };
 	bool finished, gone;
 	ssize_t n;
 	int kind;
@@ -149,7 +150,8 @@ graceclose_tcp_state(int fd, short revents)
 	    (revents & POLLERR) != 0 && (revents & POLLHUP) != 0 :
 	    graceclose_tcp_gone(fd, kind);
 	/* No more errors come: none can be taken unseen. */
-	if (gone && graceclose_tcp_failed(fd))
+	if (gone && (graceclose_tcp_poll(&p, 1) == -1 ||
+	    (p.revents & POLLERR) != 0))
 		return GRACECLOSE_STATE_DEAD;
 	if (!gone && (revents & POLLIN) == 0)
 		return GRACECLOSE_STATE_OPEN;
