@@ -469,8 +469,8 @@ main(void)
 	tcase_add_loop_test(tc,
 	    close_entered_with_a_cancel_pending_releases_everything, 0,
 	    FORMS);
-	tcase_add_loop_test(tc, close_with_little_to_wait_for_releases_everything, 0,
-	    T_FAMILIES);
+	tcase_add_loop_test(tc,
+	    close_with_little_to_wait_for_releases_everything, 0, T_FAMILIES);
 
 	tc = t_case(s, "abort");
 	tcase_add_loop_test(tc, abort_close_is_no_point_of_cancellation, 0,

@@ -258,7 +258,7 @@ cut(struct run *r, int how, const struct fault *f, size_t n)
 	t_released(r->p.us);
 }
 
-/* Index: how often, and the form.  What is unacknowledged keeps each waiting. */
+/* Index: how often, and the form.  A window of zero keeps each waiting. */
 START_TEST(abort_tries_again_where_connect_is_busy)
 {
 	const struct fault f = { FAULT_CONNECT, EBUSY, 1,
