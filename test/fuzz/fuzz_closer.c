@@ -24,11 +24,14 @@
 #include "graceclose.h"
 #include "fuzz/kernel.h"
 #include "fuzz/kernel_call.h"
+#include "fuzz/kernel_layer.h"
 #include "fuzz/kernel_net.h"
 
 #define MARK		4711		/* errno that is left alone */
 #define WHOLE_TURN	900000		/* input that one step takes easily */
 #define SWEEP_LEAST	(1 << 25)	/* and the end of a close */
+
+#define NAP_LONGEST	64		/* ms, where no event will come */
 
 #define UNTRIED		2		/* what no step has returned */
 
@@ -48,7 +51,12 @@ truth_is_known(void)
 static bool
 delivered(void)
 {
-	return kernel.fin_acked || kernel.kind == KERNEL_LOCAL ||
+	if (kernel.kind == KERNEL_LOCAL)
+		return (kernel.shut & KERNEL_WR) != 0 && !kernel.dead &&
+		    kernel.acked == kernel.written;
+	if (kernel_withheld() > 0 || kernel.lost > 0)
+		return false;
+	return kernel.fin_acked || kernel.answered ||
 	    (kernel.was_opening && kernel.written == 0);
 }
 
@@ -67,6 +75,12 @@ blind(int64_t unread)
 static bool
 forgotten(void)
 {
+	/* Nor had the layer the time to say that it held something. */
+	if (kernel.ended && kernel.caller_fin &&
+	    kernel.layer == KERNEL_TLS)
+		return true;
+	if (kernel.torn && (kernel.error_taken || kernel.hushed))
+		return true;
 	if (!kernel.dead || !kernel.error_taken)
 		return false;
 	return kernel.kind == KERNEL_FALLBACK ||
@@ -82,9 +96,34 @@ forgotten(void)
 static bool
 blamed(void)
 {
-	return kernel.ended && (kernel.too_late ?
+	bool doubtful = kernel.too_late || kernel.layer != KERNEL_NO_LAYER ||
+	    kernel.balks > 0;
+
+	return kernel.ended && (doubtful ?
 	    kernel.muddled || blind(KERNEL_PAGE) :
 	    kernel.muddled && blind(1));
+}
+
+/*
+ * Late input
+ */
+
+static int64_t	handed;		/* bytes */
+static char	late_arg;
+
+static void
+take_late(void *arg, const void *data, size_t n)
+{
+	const uint8_t *p = data;
+	size_t i;
+
+	must(arg == &late_arg && n > 0 && n <= 65536);
+	must(kernel.closes == 0);
+	for (i = 0; i < n && !kernel.liar; i += i == KERNEL_ENDS &&
+	    n > 2 * KERNEL_ENDS ? n - 2 * KERNEL_ENDS : 1)
+		must(p[i] == kernel_pattern(kernel.late_from + handed +
+		    (int64_t)i));
+	handed += (int64_t)n;
 }
 
 /*
@@ -111,7 +150,7 @@ check_report(const struct graceclose_report *r, int error,
 		must(r->unacked == 0);
 	if (error == 0)
 		must(r->delivered &&
-		    (r->finished || o->until == GRACECLOSE_DELIVERED));
+		    (r->finished || o->until != GRACECLOSE_FINISHED));
 	if (r->outcome == GRACECLOSE_FLOODED)
 		must(o->discard_max != 0 && r->discarded > o->discard_max);
 	if (kernel.started != 0)
@@ -119,8 +158,44 @@ check_report(const struct graceclose_report *r, int error,
 		    kernel.clock[0] - kernel.started);
 	else
 		must(r->elapsed_us == 0);
-	if (!kernel.liar)
+	if (o->late != NULL)
+		must((int64_t)r->discarded == handed);
+	else if (!kernel.liar)
 		must((int64_t)r->discarded == kernel.discarded);
+}
+
+/*
+ * Every byte was handed over, in order, that the library has read; and on an
+ * end in order every byte that came.
+ */
+static void
+check_late(int error, const struct graceclose_opts *o)
+{
+	if (o->late == NULL || kernel.liar)
+		return;
+	must(handed == kernel.position - kernel.late_from);
+	if (error == 0 && kernel.peer_fin && kernel.failures == 0 &&
+	    !kernel.spilt)
+		must(kernel.unread == 0);
+}
+
+/*
+ * What the kernel gave as the cause of the end; it is told where nobody else
+ * has taken it, and where nothing may hide it.
+ */
+static void
+check_cause(const struct graceclose_report *r)
+{
+	if (kernel.liar)
+		return;
+	must(r->cause == 0 || r->cause == kernel.death ||
+	    r->cause == kernel.unreachable ||
+	    (r->cause == EPIPE && kernel.torn) ||
+	    (r->cause == ECONNRESET && kernel.cut));
+	if (kernel.kind == KERNEL_TCP && kernel.dead && !kernel.cut &&
+	    !kernel.error_taken && kernel.unreachable == 0 &&
+	    !kernel.torn && r->outcome == GRACECLOSE_WAS_RESET)
+		must(r->cause == kernel.death);
 }
 
 /*
@@ -140,7 +215,9 @@ check_unacked(const struct graceclose_report *r)
 	    kernel.uncounted || r->outcome == GRACECLOSE_INVALID ||
 	    forgotten() || (kernel.cut && n == 0))
 		return;
-	must(n >= kernel.written - kernel.acked);
+	/* A layer may have handed on more since. */
+	if (kernel.layer == KERNEL_NO_LAYER || kernel.fin)
+		must(n >= kernel.written - kernel.acked);
 	if (!kernel.cut && kernel.counted != -1)
 		must(n <= kernel.counted + fin);
 	if (kernel.cut && kernel.failures == 0)
@@ -158,7 +235,8 @@ check_truth(const struct graceclose_report *r)
 	if (r->finished)
 		must(kernel.peer_fin);
 	else if (r->outcome == GRACECLOSE_WAS_RESET &&
-	    kernel.kind == KERNEL_TCP && !kernel.cut && !blind(1))
+	    kernel.kind == KERNEL_TCP && kernel.layer == KERNEL_NO_LAYER &&
+	    !kernel.cut && !blind(1))
 		must(!kernel.fin_first);
 	check_unacked(r);
 }
@@ -175,6 +253,16 @@ ran_out(const struct graceclose_opts *o)
 	    (idle != -1 && now - kernel.told_then[1] >= idle * INT64_C(1000));
 }
 
+/* For QUIET. */
+static bool
+fell_silent(const struct graceclose_opts *o)
+{
+	int idle = o->idle_ms == 0 ? 5000 : o->idle_ms;
+
+	return idle != -1 &&
+	    kernel.clock[1] - kernel.told_then[1] >= idle * INT64_C(1000);
+}
+
 /* The opposite: neither has, though all that was news is counted. */
 static bool
 within(const struct graceclose_opts *o)
@@ -187,6 +275,17 @@ within(const struct graceclose_opts *o)
 	    (idle == -1 || now - kernel.progressed < idle * INT64_C(1000));
 }
 
+/*
+ * Not where a count changes for another reason than that the peer took bytes: a
+ * layer that has lost some, poll(2) that AF_UNIX needs and that fails.
+ */
+static bool
+counts(void)
+{
+	return !(kernel.layer != KERNEL_NO_LAYER && kernel.dead) &&
+	    !(kernel_is_local() && kernel.failures > 0);
+}
+
 static void
 check_error(int error, const struct graceclose_opts *o)
 {
@@ -194,15 +293,23 @@ check_error(int error, const struct graceclose_opts *o)
 	case 0:
 		if (!truth_is_known() || forgotten())
 			break;
+		must(kernel.refused == 0);
 		must(delivered());
 		if (o->until == GRACECLOSE_FINISHED)
 			must(kernel.peer_fin);
+		else if (o->until == GRACECLOSE_QUIET && !kernel.peer_fin)
+			must(fell_silent(o));
 		break;
 	case ECONNRESET:
-		must(kernel.liar || kernel.dead || kernel.cut || blamed());
+		must(kernel.liar || kernel.dead || kernel.cut || blamed() ||
+		    kernel.torn);
+		break;
+	case EACCES:
+	case EPERM:
+		must(kernel.liar || error == kernel.refused);
 		break;
 	case ETIMEDOUT:
-		must(kernel.liar || ran_out(o));
+		must(kernel.liar || ran_out(o) || !counts());
 		break;
 	case EMSGSIZE:
 		must(kernel.liar || (o->discard_max != 0 &&
@@ -238,7 +345,12 @@ check_wire(int error, const struct graceclose_opts *o)
 	bool cut = error == ETIMEDOUT || error == EMSGSIZE ||
 	    error == ECANCELED;
 
-	if (!truth_is_known() || kernel.failures > 0)
+	if (!truth_is_known())
+		return;
+	must(!kernel.garbled);
+	if (kernel.refused && error == kernel.refused)
+		must(!kernel.blocked && (!kernel.rst_sent || kernel.spilt));
+	if (kernel.failures > 0)
 		return;
 	must(!kernel.blocked);
 	if (cut && o->on_expiry == GRACECLOSE_RESET)
@@ -248,7 +360,7 @@ check_wire(int error, const struct graceclose_opts *o)
 		    kernel.kind == KERNEL_LOCAL);
 	else if (kernel.rst_sent && error != EMSGSIZE)
 		must(kernel.spilt && (kernel.swept > kernel.looked ||
-		    kernel.discarded >= SWEEP_LEAST));
+		    kernel.partial > 0 || kernel.discarded >= SWEEP_LEAST));
 }
 
 static void
@@ -276,9 +388,11 @@ judge(int r, const struct graceclose_opts *o,
 	check_error(error, o);
 	check_released();
 	check_wire(error, o);
+	check_late(error, o);
 	if (report == NULL)
 		return;
 	check_report(report, error, o);
+	check_cause(report);
 	if (truth_is_known())
 		check_truth(report);
 }
@@ -331,6 +445,9 @@ try_linger_close(void)
 	    .idle_ms = -1 };
 	int r;
 
+	if (kernel.liar && (o.timeout_ms < 0 || o.timeout_ms == INT_MAX))
+		o.timeout_ms = 3000;
+
 	kernel.endless = o.timeout_ms < 0 || o.timeout_ms == INT_MAX;
 	kernel.may_wait = true;
 	r = linger_close(KERNEL_FD, o.timeout_ms);
@@ -340,6 +457,24 @@ try_linger_close(void)
 		must(r == -1 && errno == EBADF);
 	else if (o.timeout_ms != 0 && (r == 0 || kernel.closes > 0))
 		judge(r, &o, NULL);
+}
+
+/* Those of 1.2.0. */
+static void
+draw_more_options(struct graceclose_opts *o)
+{
+	unsigned b = kernel_draw(64);
+
+	if (b & 1)
+		o->until = GRACECLOSE_QUIET;
+	if (b & 2)
+		o->flags = GRACECLOSE_EDGES;
+	if (b & 4) {
+		o->late = take_late;
+		o->arg = &late_arg;
+	}
+	if (b == 63)
+		o->flags |= 2;
 }
 
 /* The options, most of them valid. */
@@ -354,14 +489,19 @@ draw_options(struct graceclose_opts *o)
 	o->until = (int)(b & 1);
 	o->on_expiry = (int)(b >> 1 & 1);
 	if ((b & 0xf0) == 0xf0)
-		*((b & 4) ? &o->until : &o->on_expiry) = 2;
+		*((b & 4) ? &o->until : &o->on_expiry) = (b & 4) ? 3 : 2;
 	o->timeout_ms = one_of(limits);
 	o->idle_ms = one_of(limits);
 	o->discard_max = one_of(caps);
+	if ((b & 0xe0) == 0xc0)
+		draw_more_options(o);
 	if ((b & 0xf0) == 0xe0)
 		o->reserved = 1;
+	/* What a liar says may never come to an end. */
+	if (kernel.liar && o->timeout_ms == -1)
+		o->timeout_ms = 60000;
 	kernel.endless = (o->timeout_ms == -1) && (o->idle_ms == -1);
-	return (b & 0xf0) < 0xe0 && o->timeout_ms != -2 && o->idle_ms != -2;
+	return (b & 0xf0) < 0xe0 && o->flags < 2 && o->timeout_ms != -2 && o->idle_ms != -2;
 }
 
 /* Nothing was taken: then nothing was done. */
@@ -405,18 +545,19 @@ try_graceclose(void)
 struct before {
 	unsigned	failures;
 	int		state;
-	bool		dead, delivered, ended, cut, much;
+	bool		dead, delivered, ended, answered, cut, much, missed;
 };
 
 static struct before
 look_before(const struct graceclose_opts *o)
 {
 	struct before b = { kernel.failures, kernel.state, kernel.dead,
-	    delivered(), kernel.peer_fin && delivered(), kernel.cut,
-	    kernel.unread > WHOLE_TURN };
+	    delivered(), kernel.peer_fin && delivered(), kernel.answered,
+	    kernel.cut, kernel.unread > WHOLE_TURN, kernel.missed };
 
 	if (o->discard_max != 0 && (uint64_t)(kernel.discarded +
-	    kernel.unread) > o->discard_max)
+	    kernel.unread + kernel.inside + kernel_tcp_unread()) >
+	    o->discard_max)
 		b.much = true;
 	return b;
 }
@@ -429,20 +570,40 @@ forgets(const struct before *b)
 	    kernel.state == TCP_CLOSE && b->state != TCP_CLOSE;
 }
 
+/* That the RST does no more than answer is not known of everything. */
+static bool
+certain(void)
+{
+	return kernel.kind == KERNEL_TCP && kernel.layer == KERNEL_NO_LAYER &&
+	    !kernel.too_late && !kernel.old && !kernel.muddled &&
+	    !kernel.stuck;
+}
+
 static void
 check_step(int r, const struct before *b, const struct graceclose_opts *o)
 {
-	if (r == 1 && !kernel.liar && !kernel.cut)
+	if (r == 1 && !kernel.liar && !kernel.cut && counts())
 		must(within(o));
 	if (!truth_is_known() || kernel.failures > b->failures || b->much ||
+	    b->missed ||
 	    kernel.cut != b->cut || forgets(b))
+		return;
+	/* What lies above TCP may still have to say that it lost something. */
+	if (kernel.layer != KERNEL_NO_LAYER && (r == 1 ||
+	    (r == -1 && errno == ETIMEDOUT && ran_out(o))))
 		return;
 	if (b->dead || b->ended ||
 	    (b->delivered && o->until == GRACECLOSE_DELIVERED))
 		must(r != 1);
-	if (kernel.cut || forgotten() ||
+	if (kernel.refused && kernel.layer == KERNEL_NO_LAYER)
+		must(r == -1 && errno == kernel.refused);
+	if (kernel.refused || kernel.cut || forgotten() ||
 	    (kernel.dead && kernel.kind == KERNEL_LOCAL))
 		return;
+	if (b->answered) {
+		must(r == 0 || !certain());
+		return;
+	}
 	if (!b->dead && !blamed() && (b->ended ||
 	    (b->delivered && o->until == GRACECLOSE_DELIVERED)))
 		must(r == 0);
@@ -457,6 +618,7 @@ step(struct graceclose *gc, const struct graceclose_opts *o)
 	int r, error;
 
 	errno = MARK;
+	kernel.fresh = false;
 	r = graceclose_step(gc);
 	error = errno;
 	must(r >= -1 && r <= 1);
@@ -467,9 +629,34 @@ step(struct graceclose *gc, const struct graceclose_opts *o)
 	return r;
 }
 
+/*
+ * With every edge of epoll it is the time to a limit or to a look, at most four
+ * in an idle_ms; but what lies above TCP tells nobody, and a step may be full.
+ */
+static void
+check_no_nap(const struct graceclose_opts *o, int ms, int64_t taken)
+{
+	int whole = o->timeout_ms == 0 ? 30000 : o->timeout_ms;
+	int idle = o->idle_ms == 0 ? 5000 : o->idle_ms;
+	int64_t due = kernel.clock[0] + (int64_t)ms * 1000;
+	int64_t least = kernel.clock[1] + 256000;
+
+	if (kernel.liar || kernel.layer != KERNEL_NO_LAYER || kernel.stuck ||
+	    ms == -1 || taken > WHOLE_TURN)
+		return;
+	if (idle != -1 && least > kernel.clock[1] + idle * INT64_C(250))
+		least = kernel.clock[1] + idle * INT64_C(250);
+	if (idle != -1 && least > kernel.told + idle * INT64_C(1000))
+		least = kernel.told + idle * INT64_C(1000);
+	if (whole != -1 && least > kernel.started + whole * INT64_C(1000))
+		least = kernel.started + whole * INT64_C(1000);
+	must(due >= least);
+}
+
 /* What a loop waits for, and how long: not beyond a limit. */
 static void
-rest(const struct graceclose *gc, const struct graceclose_opts *o, bool edges)
+rest(const struct graceclose *gc, const struct graceclose_opts *o, bool edges,
+    int64_t taken)
 {
 	short events = graceclose_events(gc);
 	int ms = graceclose_timeout(gc);
@@ -481,6 +668,10 @@ rest(const struct graceclose *gc, const struct graceclose_opts *o, bool edges)
 		must(kernel.clock[0] + ms * INT64_C(1000) <= kernel.started +
 		    (int64_t)(o->timeout_ms ? o->timeout_ms : 30000) * 1000 +
 		    999);
+	if (kernel.missed && !kernel.liar)
+		must(ms <= NAP_LONGEST);
+	else if (o->flags == GRACECLOSE_EDGES)
+		check_no_nap(o, ms, taken);
 	kernel_wait(edges, events, ms);
 }
 
@@ -502,10 +693,11 @@ rest_by_timer(const struct graceclose *gc, const struct graceclose_opts *o,
 static int
 go_on(struct graceclose *gc, const struct graceclose_opts *o)
 {
-	bool edges = kernel_draw(2) != 0;
+	bool edges = kernel_draw(2) != 0 || o->flags == GRACECLOSE_EDGES;
+	int64_t before = kernel.discarded;
 	int r;
 
-	while ((r = step(gc, o)) == 1) {
+	for (; (r = step(gc, o)) == 1; before = kernel.discarded) {
 		switch (kernel_draw(16)) {
 		case 15:
 			return 1;	/* to end it is free at any time */
@@ -515,7 +707,7 @@ go_on(struct graceclose *gc, const struct graceclose_opts *o)
 			rest_by_timer(gc, o, edges);
 			break;
 		default:
-			rest(gc, o, edges);
+			rest(gc, o, edges, kernel.discarded - before);
 		}
 	}
 	must(graceclose_events(gc) == 0);
@@ -583,6 +775,18 @@ blurred(void)
 	    (kernel.no_diag && kernel.kind == KERNEL_MPTCP);
 }
 
+/*
+ * What a layer above TCP has unread: part of a record, an alert, or what it has
+ * decrypted where an error hides that.
+ */
+static bool
+opaque(void)
+{
+	return kernel.layer != KERNEL_NO_LAYER && (kernel.partial > 0 ||
+	    kernel.alert || (kernel.inside > 0 && (kernel.error != 0 ||
+	    kernel.notices > 0)));
+}
+
 static bool
 is_mptcp(void)
 {
@@ -607,6 +811,8 @@ check_probe(int bits, int error)
 		want |= GRACECLOSE_UNREAD;
 	/* One byte, or the end: a dead MPTCP connection may not say which. */
 	if (is_mptcp() && kernel.dead && kernel.unread == 1)
+		want ^= (want ^ bits) & GRACECLOSE_UNREAD;
+	if (opaque())
 		want ^= (want ^ bits) & GRACECLOSE_UNREAD;
 	if (!blurred())
 		must(bits == want);
@@ -661,13 +867,14 @@ look_at_unacked(void)
 }
 
 /*
- * MPTCP has no way to ask whether anything is unread behind a FIN but a peek,
+ * MPTCP, like kTLS, has no way to ask whether anything is unread behind a FIN but a peek,
  * which takes the error of a reset that arrives just then.
  */
 static bool
 overtaken(void)
 {
-	return kernel.events > 0 && is_mptcp();
+	return kernel.events > 0 &&
+	    (is_mptcp() || kernel.layer != KERNEL_NO_LAYER);
 }
 
 static void
@@ -683,7 +890,8 @@ look_around(void)
 		else
 			look_once(kernel_draw(3));
 		must(kernel.liar || kernel.consumed == 0 || overtaken());
-		kernel.error_taken |= kernel.consumed != 0 && kernel.dead;
+		kernel.error_taken |= kernel.consumed != 0 &&
+		    (kernel.dead || kernel.torn);
 		must(kernel.closes == 0 && kernel.others == 0);
 	}
 	kernel_watch();
@@ -699,6 +907,7 @@ LLVMFuzzerTestOneInput(const uint8_t *in, size_t size)
 	    try_steps, try_graceclose, try_graceful_close, try_linger_close,
 	    try_abort_close };
 
+	handed = 0;
 	kernel_boot(in, size);
 	look_around();
 	one_of(forms)();
@@ -714,8 +923,10 @@ LLVMFuzzerTestOneInput(const uint8_t *in, size_t size)
 #include "lib/closer.c"
 #include "lib/graceclose.c"
 #include "lib/graceful_close.c"
+#include "lib/input.c"
 #include "lib/kernel/common.c"
 #include "lib/kernel/linux.c"
+#include "lib/kernel/linux_input.c"
 #include "lib/kernel/linux_mptcp.c"
 #include "lib/kernel/linux_queue.c"
 #include "lib/kernel/linux_wait.c"
@@ -725,4 +936,5 @@ LLVMFuzzerTestOneInput(const uint8_t *in, size_t size)
 #include "lib/probe_many.c"
 #include "lib/unacked.c"
 #include "lib/verdict.c"
+#include "lib/version.c"
 /* NOLINTEND(bugprone-suspicious-include) */

@@ -5,6 +5,7 @@
 
 #include "fuzz/kernel.h"
 #include "fuzz/kernel_call.h"
+#include "fuzz/kernel_layer.h"
 #include "fuzz/kernel_net.h"
 
 struct kernel		kernel;
@@ -18,14 +19,17 @@ kernel_panic(const char *what, const char *file, int line)
 	fprintf(stderr, "not so, %s line %d: %s\n", file, line, what);
 	fprintf(stderr, "kind %d state %d: written %lld acked %lld%s, "
 	    "unread %lld%s, shut %d, error %d%s%s%s; now %lld, started %lld, "
-	    "%u calls, %u events, %u failures\n", kernel.kind, kernel.state,
+	    "%u calls, %u events, %u failures; layer %d above %lld open %lld "
+	    "lost %lld inside %lld%s\n", kernel.kind, kernel.state,
 	    (long long)kernel.written, (long long)kernel.acked,
 	    kernel.fin_acked ? " and FIN" : "", (long long)kernel.unread,
 	    kernel.peer_fin ? " and FIN" : "", kernel.shut, kernel.error,
 	    kernel.dead ? ", dead" : "", kernel.cut ? ", cut" : "",
 	    kernel.ended ? ", ended" : "", (long long)kernel.now,
 	    (long long)kernel.started, kernel.calls, kernel.events,
-	    kernel.failures);
+	    kernel.failures, kernel.layer, (long long)kernel.above,
+	    (long long)kernel.open, (long long)kernel.lost,
+	    (long long)kernel.inside, kernel.answered ? ", answered" : "");
 	abort();
 }
 
@@ -88,7 +92,8 @@ first_state(void)
 {
 	switch (kernel.kind) {
 	case KERNEL_TCP:
-		return kernel_draw(8) == 7 ? TCP_SYN_RECV : TCP_ESTABLISHED;
+		return kernel_draw(8) == 7 && kernel.layer == KERNEL_NO_LAYER ?
+		    TCP_SYN_RECV : TCP_ESTABLISHED;
 	case KERNEL_LISTENER:
 		return TCP_LISTEN;
 	case KERNEL_CONNECTING:
@@ -141,7 +146,10 @@ live(void)
 			kernel.linger.l_linger = (int)kernel_draw(2) * 5;
 			break;
 		case 19:
-			kernel.unread = 0;
+			if (kernel.layer != KERNEL_NO_LAYER)
+				kernel_layer_read_some();
+			else
+				kernel.unread = 0;
 			break;
 		default:
 			kernel_happen(kernel_draw(KERNEL_TIME));
@@ -158,8 +166,16 @@ draw_traits(void)
 	kernel.old = tcp && (traits & 3) == 3;
 	kernel.recverr = tcp && (traits & 1) != 0;
 	kernel.connecting = tcp && (traits & 4) != 0;
+	kernel.narrow = tcp && (traits & 8) != 0;
+	if (tcp && (traits & 0xf0) == 0xd0)
+		kernel.layer = KERNEL_TLS;
+	else if (tcp && (traits & 0xf0) == 0xb0)
+		kernel.layer = traits & 8 ? KERNEL_TLS_RX : KERNEL_ULP;
+	kernel.stuck = tcp && (traits & 0xf8) == 0x98;
+	kernel.sockmap = tcp && (traits & 0xf8) == 0x90;
 	kernel.no_diag = (traits & 0xc) == 0xc;
-	kernel.no_files = (traits & 0xf0) == 0xe0;
+	/* Without poll(2) nobody asks AF_UNIX for an error, and takes none. */
+	kernel.no_files = (traits & 0xf0) == 0xe0 && !kernel_is_local();
 	kernel.liar = (traits & 0xf0) == 0xf0;
 }
 
@@ -182,6 +198,7 @@ kernel_boot(const uint8_t *bytes, size_t n)
 	kernel.state = first_state();
 	if (kernel.kind < KERNEL_STREAMS && kernel_draw(4) != 0)
 		kernel.written = kernel_draw_amount();
+	kernel_layer_draw();
 	live();
 	kernel_watch();
 }
@@ -195,6 +212,9 @@ kernel_watch(void)
 	kernel.uncounted = false;
 	kernel.started = kernel.progressed = kernel.told = 0;
 	kernel.news = kernel.fin_told = false;
-	kernel.looked = kernel.swept = 0;
+	kernel.looked = kernel.swept = kernel.balks = 0;
+	kernel.missed = false;
 	kernel.fin_first = kernel.peer_fin;
+	kernel.watched = true;
+	kernel.late_from = kernel.position;
 }

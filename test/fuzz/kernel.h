@@ -40,6 +40,13 @@ enum {					/* what the descriptor is */
 	KERNEL_KINDS
 };
 
+enum {					/* what lies above TCP */
+	KERNEL_NO_LAYER,
+	KERNEL_TLS,			/* kTLS, both directions */
+	KERNEL_TLS_RX,
+	KERNEL_ULP			/* another */
+};
+
 #define KERNEL_FD	7
 #define KERNEL_PAGE	4096
 #define KERNEL_CALLS_MAX 60000		/* more: it does not end */
@@ -55,7 +62,9 @@ struct kernel {
 	int64_t		written;
 	int64_t		acked;
 	bool		fin, fin_acked;	/* ours: behind the last byte */
-	int64_t		unread;
+	bool		fin_left;	/* the peer's window let it */
+	int64_t		unread;		/* of data */
+	int64_t		position;	/* of them, in all that ever came */
 	bool		peer_fin;
 	int		shut;		/* KERNEL_RD | KERNEL_WR */
 	int		error;		/* pending */
@@ -64,6 +73,9 @@ struct kernel {
 	unsigned	notices;	/* of the error queue */
 	bool		was_opening;	/* reset during the handshake */
 	bool		dead;		/* reset, or given up */
+	bool		answered;	/* so by an RST for our FIN, no more */
+	int		death;		/* the errno value of its end */
+	int		unreachable;	/* and what ICMP said */
 	bool		cut;		/* so by another's connect(AF_UNSPEC) */
 	bool		ended;		/* in order, both FINs acknowledged */
 	bool		caller_fin;	/* SHUT_WR before the library came */
@@ -72,28 +84,52 @@ struct kernel {
 	struct linger	linger;
 	bool		edge;		/* epoll(7) has something new to tell */
 
+	/* What lies above TCP. */
+	int		layer;
+	int64_t		above;		/* written, and not in TCP yet */
+	int64_t		open;		/* in a record of MSG_MORE */
+	int64_t		lost;		/* destroyed, behind our FIN */
+	bool		torn;		/* and so it has told */
+	bool		hushed;		/* but ICMP spoke over it */
+	int64_t		drained;	/* TCP had nothing to send since */
+	int64_t		inside;		/* of unread: not in TCP any more */
+	int64_t		partial;	/* bytes of half a record */
+	bool		alert;
+	int64_t		alert_at;	/* behind so many bytes unread */
+	bool		garbled;	/* nothing can be decrypted */
+	bool		unpushed;	/* sendmsg(2) has failed */
+
 	/* What this kernel cannot do, and what it is like. */
 	bool		old;		/* no TCP_ZEROCOPY_RECEIVE */
 	bool		connecting;	/* our SYN counts as acknowledged */
 	bool		no_diag;	/* no sock_diag(7) of MPTCP */
 	bool		no_files;	/* RLIMIT_NOFILE is 0 */
 	bool		recverr;	/* IP_RECVERR is set */
+	bool		narrow;		/* the peer's window keeps our FIN */
+	bool		sockmap;	/* with a stream verdict: SK_PASS */
+	bool		stuck;		/* recv fails where input is unread */
 	bool		liar;		/* answers are arbitrary */
 	bool		endless;	/* the caller sets no limits */
 
 	/* What the library was told, and did. */
 	unsigned	calls, events, failures;
 	unsigned	closes;
+	unsigned	busy;		/* connect(2) was EBUSY so often */
 	unsigned	others;		/* descriptors of its own, open */
+	bool		watched;	/* the close has begun */
 	bool		may_wait;
+	int		refused;	/* SHUT_WR: by a security module */
 	bool		too_late;	/* SHUT_WR found it over */
+	bool		missed;		/* so did the last recv */
+	unsigned	balks;		/* and so many of them */
 	int64_t		balked;		/* recv failed, and left so much */
 	bool		rst_sent;
 	bool		blocked;	/* close would have lingered */
 	bool		spilt;		/* close found something unread */
 	unsigned	swept;		/* call when recv found nothing */
 	unsigned	looked;		/* call when the clock was read */
-	int64_t		discarded;
+	int64_t		discarded;	/* alerts, too */
+	int64_t		late_from;	/* position, when the close began */
 	unsigned	consumed;	/* reads, errors, notices, changes */
 	int64_t		counted;	/* unacknowledged, when last asked */
 	bool		uncounted;	/* it could not be told */
@@ -104,6 +140,7 @@ struct kernel {
 	int64_t		told_then[2];	/* that, when the clock was read */
 	int64_t		progressed;	/* the clock, after news that it saw */
 	bool		news, fin_told;
+	bool		fresh;		/* news of this step */
 };
 extern struct kernel kernel;
 

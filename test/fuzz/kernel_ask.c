@@ -18,6 +18,7 @@
 
 #include "fuzz/kernel.h"
 #include "fuzz/kernel_call.h"
+#include "fuzz/kernel_layer.h"
 #include "fuzz/kernel_lie.h"
 
 #ifndef IPPROTO_MPTCP
@@ -25,6 +26,12 @@
 #endif
 #ifndef SOL_MPTCP
 #define SOL_MPTCP	284
+#endif
+#ifndef SOL_TLS
+#define SOL_TLS		282
+#endif
+#ifndef TCP_ULP
+#define TCP_ULP 31
 #endif
 #ifndef TCP_ZEROCOPY_RECEIVE
 #define TCP_ZEROCOPY_RECEIVE 35
@@ -36,7 +43,8 @@
 static int
 zerocopy(uint32_t *in, socklen_t len)
 {
-	int64_t unread = kernel.kind == KERNEL_FALLBACK ? 0 : kernel.unread;
+	int64_t unread = kernel.kind == KERNEL_FALLBACK ? 0 :
+	    kernel_tcp_unread();
 	bool fin = kernel.peer_fin && !kernel.cut;
 
 	kernel_must(len >= 5 * sizeof(*in));
@@ -49,7 +57,8 @@ zerocopy(uint32_t *in, socklen_t len)
 	if (unread >= KERNEL_PAGE)
 		return EINVAL;
 	if (unread == 0 && fin) {
-		kernel_tell_fin();
+		if (kernel.layer == KERNEL_NO_LAYER || kernel.started != 0)
+			kernel_tell_fin();
 		return EIO;
 	}
 	in[4] = (uint32_t)(unread + fin);	/* tcp_inq_hint() */
@@ -64,7 +73,9 @@ struct info {
 	struct tcp_info	head;
 	uint8_t		rates[120 - sizeof(struct tcp_info)];
 	uint64_t	bytes_acked;		/* SYN and FIN as well */
-	uint8_t		counters[72];
+	uint8_t		segments[16];
+	uint32_t	notsent_bytes;		/* the FIN is one of them */
+	uint8_t		counters[52];
 	uint64_t	bytes_sent;		/* of payload */
 	uint64_t	bytes_retrans;
 };
@@ -90,6 +101,7 @@ get_info(void *value, socklen_t *len)
 	info.bytes_acked = (uint64_t)kernel.acked + kernel.fin_acked +
 	    kernel.connecting;
 	info.bytes_sent = (uint64_t)kernel.written;
+	info.notsent_bytes = kernel.fin && !kernel.fin_left;
 	*len = *len < size ? *len : (socklen_t)size;
 	memcpy(value, &info, *len);
 	return 0;
@@ -145,6 +157,10 @@ kernel_getsockopt(int fd, int level, int name, void *value, socklen_t *len)
 		error = zerocopy(value, *len);
 	else if (level == IPPROTO_TCP && name == TCP_INFO)
 		error = get_info(value, len);
+	else if (level == IPPROTO_TCP && name == TCP_ULP)
+		error = kernel_get_ulp(value, len);
+	else if (level == SOL_TLS)
+		error = kernel_get_tls(name);
 	else if (level == SOL_MPTCP && name == MPTCP_INFO)
 		error = get_token(value);
 	else
@@ -193,11 +209,17 @@ kernel_getsockname(int fd, struct sockaddr *sa, socklen_t *len)
 	return answer_name(fd, sa, false);
 }
 
-/* tcp_ioctl(), and mptcp_ioctl_outq(): a FIN counts as one. */
+/*
+ * tcp_ioctl(), and mptcp_ioctl_outq(): a FIN counts as one.  AF_UNIX counts the
+ * buffers, which a peer that closes throws away: unix_release_sock().
+ */
 static int64_t
 outq(void)
 {
 	int64_t n = kernel.written - kernel.acked;
+
+	if (kernel_is_local())
+		return n == 0 || kernel.dead ? 0 : n + 768;
 
 	if (kernel.state == TCP_SYN_RECV || kernel.state == TCP_SYN_SENT)
 		return 0;
@@ -211,9 +233,12 @@ outq(void)
 static void
 count(int64_t n)
 {
-	int64_t bytes = kernel.written - kernel.acked;
+	int64_t bytes = kernel_is_local() && kernel.dead ? 0 :
+	    kernel.written - kernel.acked;
 
-	if (kernel.counted == -1 || bytes < kernel.counted) {
+	/* It grows where a layer hands on what it held. */
+	if (kernel.counted == -1 || bytes < kernel.counted ||
+	    (kernel.layer != KERNEL_NO_LAYER && bytes != kernel.counted)) {
 		kernel.news = true;
 		if (kernel.counted != -1 && n > 0 &&
 		    !kernel.cut && kernel.kind != KERNEL_FALLBACK)
@@ -233,7 +258,7 @@ inq(void)
 	if (kernel.unread == 0 && (kernel.kind == KERNEL_MPTCP ||
 	    kernel.kind == KERNEL_FALLBACK))
 		return (kernel.shut & KERNEL_RD) != 0;
-	return kernel.unread;
+	return kernel_tcp_unread();
 }
 
 int

@@ -48,6 +48,8 @@ void	kernel_tell_fin(void);		/* which is news once */
 #ifdef KERNEL_CALLS
 #define recv		kernel_recv
 #define send		kernel_send
+#define recvmsg		kernel_recvmsg
+#define sendmsg		kernel_sendmsg
 #define getsockopt	kernel_getsockopt
 #define setsockopt	kernel_setsockopt
 #define getpeername	kernel_getpeername
@@ -63,4 +65,5 @@ void	kernel_tell_fin(void);		/* which is news once */
 #define socket		kernel_socket
 #define close		kernel_close
 #define clock_gettime	kernel_clock_gettime
+#define nanosleep	kernel_nanosleep
 #endif

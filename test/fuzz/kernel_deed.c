@@ -14,6 +14,7 @@
 
 #include "fuzz/kernel.h"
 #include "fuzz/kernel_call.h"
+#include "fuzz/kernel_layer.h"
 #include "fuzz/kernel_lie.h"
 #include "fuzz/kernel_net.h"
 
@@ -58,8 +59,11 @@ kernel_connect(int fd, const struct sockaddr *sa, socklen_t len)
 
 	(void)len;
 	kernel_must(sa->sa_family == AF_UNSPEC);
+	kernel.busy += error == EBUSY;
 	if (error != 0)
 		return kernel_answer(error, 0);
+	if (kernel.layer != KERNEL_NO_LAYER)	/* tls_disconnect() */
+		return kernel_answer(EOPNOTSUPP, 0);
 	kernel.consumed++;
 	if (kernel.kind == KERNEL_MPTCP && kernel.state != TCP_ESTABLISHED)
 		return 0;
@@ -72,13 +76,15 @@ kernel_connect(int fd, const struct sockaddr *sa, socklen_t len)
 static int
 shut(int directions)
 {
+	if (directions & KERNEL_WR)
+		kernel_layer_half_close();
 	kernel.shut |= directions;
 	if (kernel.state == TCP_CLOSE && !kernel_is_local()) {
 		kernel.too_late = true;
 		return kernel_answer(ENOTCONN, 0);
 	}
 	if (kernel_is_local())
-		kernel.news = true;	/* delivered at once */
+		kernel.news |= kernel.acked == kernel.written;
 	else if (directions & KERNEL_WR)
 		kernel_send_fin();
 	kernel.edge = true;
@@ -88,8 +94,11 @@ shut(int directions)
 int
 kernel_shutdown(int fd, int how)
 {
-	int error = kernel_enter(fd, NULL);
+	static const int errors[] = { EACCES, EPERM, 0 };
+	int error = kernel_enter(fd, errors);
 
+	if ((error == EACCES || error == EPERM) && how == SHUT_WR)
+		kernel.refused = error;
 	if (error != 0)
 		return kernel_answer(error, 0);
 	if (kernel_lies())
@@ -130,7 +139,7 @@ close_connection(void)
 	if (kernel.state == TCP_CLOSE || kernel_is_local() ||
 	    kernel.kind >= KERNEL_STREAMS)
 		return;
-	if (kernel.unread > 0)
+	if (kernel_tcp_unread() > 0)
 		kernel.rst_sent = kernel.spilt = true;
 	else if (zero)
 		kernel.rst_sent |= needs_reset();

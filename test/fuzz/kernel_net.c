@@ -6,6 +6,7 @@
 #include <stdio.h>
 
 #include "fuzz/kernel.h"
+#include "fuzz/kernel_layer.h"
 #include "fuzz/kernel_net.h"
 
 #define BUFFER	((int64_t)6 << 20)	/* net.ipv4.tcp_rmem */
@@ -43,12 +44,22 @@ die(int error)
 		return;
 	kernel.was_opening = kernel.state == TCP_SYN_RECV;
 	kernel.dead = true;
+	kernel.death = error;
 	done(error);
 }
 
+/*
+ * A peer that has forgotten the connection answers our FIN so, as its FIN_WAIT2
+ * has timed out, or its TIME_WAIT table is full.
+ */
 static void
 reset(void)
 {
+	if (kernel.state == TCP_CLOSE)
+		return;
+	kernel.answered = kernel.peer_fin && kernel.fin_left &&
+	    kernel.acked == kernel.written &&
+	    kernel_withheld() + kernel.lost == 0;
 	die(kernel.state == TCP_CLOSE_WAIT ? EPIPE : ECONNRESET);
 }
 
@@ -62,6 +73,7 @@ kernel_send_fin(void)
 	else
 		return;
 	kernel.fin = true;
+	kernel.fin_left = !kernel.narrow;
 }
 
 /* A FIN waits for the handshake: commit 94062790aedb. */
@@ -81,7 +93,7 @@ acknowledge_fin(void)
 {
 	if (!kernel.fin || kernel.fin_acked || kernel.state == TCP_CLOSE)
 		return;
-	kernel.fin_acked = true;
+	kernel.fin_acked = kernel.fin_left = true;
 	if (kernel.state == TCP_FIN_WAIT1) {
 		kernel.state = TCP_FIN_WAIT2;
 	} else {
@@ -96,9 +108,13 @@ acknowledge_bytes(int64_t n)
 {
 	if (kernel.state == TCP_CLOSE || kernel.state == TCP_SYN_RECV)
 		return;
+	if (kernel.acked < kernel.written && n >= kernel.written - kernel.acked)
+		kernel_layer_drained();
 	kernel.acked += n;
 	if (kernel.acked > kernel.written)
 		kernel.acked = kernel.written;
+	if (kernel.acked == kernel.written && kernel.fin)
+		kernel.fin_left = true;		/* the window is open again */
 }
 
 static void
@@ -116,7 +132,10 @@ input(int64_t n)
 		return;
 	if (n > BUFFER - kernel.unread)
 		n = BUFFER - kernel.unread;
-	kernel.unread += n;
+	if (kernel.layer == KERNEL_NO_LAYER)
+		kernel.unread += n;
+	else
+		kernel_layer_input(n);
 	wake();
 }
 
@@ -174,7 +193,9 @@ unreachable(void)
 	if (!kernel.recverr || kernel.state == TCP_CLOSE ||
 	    kernel.state == TCP_SYN_RECV)
 		return;
+	kernel.hushed |= kernel.torn && kernel.error == EPIPE;
 	set_error(error, true);
+	kernel.unreachable = error;
 	wake();
 }
 
@@ -190,11 +211,45 @@ notice(void)
  * Events
  */
 
+/* The peer's program reads; unix_write_space() tells us. */
+static void
+read_by_peer(int64_t n)
+{
+	if (kernel.dead || kernel.acked == kernel.written)
+		return;
+	kernel.acked += n;
+	if (kernel.acked > kernel.written)
+		kernel.acked = kernel.written;
+	wake();
+}
+
 /* unix_release_sock(): a reset where the peer leaves something unread. */
+static void
+closed_by_peer(void)
+{
+	if (kernel.peer_fin && kernel.shut == (KERNEL_RD | KERNEL_WR))
+		return;
+	kernel.peer_fin = true;
+	if (!kernel.dead && kernel.acked < kernel.written) {
+		kernel.dead = true;
+		kernel.death = ECONNRESET;
+		done(ECONNRESET);
+	}
+	kernel.shut = KERNEL_RD | KERNEL_WR;
+	wake();
+}
+
 static void
 happen_locally(unsigned event)
 {
 	switch (event) {
+	case KERNEL_ACK_SOME:
+		read_by_peer(kernel_draw_amount());
+		break;
+	case KERNEL_ACK_ALL:
+	case KERNEL_ACK_DATA:
+		read_by_peer(INT64_MAX / 2);
+		break;
 	case KERNEL_INPUT:
 		if (!(kernel.shut & KERNEL_RD))
 			input(kernel_draw_amount());
@@ -204,11 +259,12 @@ happen_locally(unsigned event)
 		kernel.shut |= KERNEL_RD;
 		wake();
 		break;
+	case KERNEL_END:
+		read_by_peer(INT64_MAX / 2);
+		closed_by_peer();
+		break;
 	case KERNEL_RST:
-		if (!kernel.dead) {
-			kernel.dead = kernel.peer_fin = true;
-			done(ECONNRESET);
-		}
+		closed_by_peer();
 		break;
 	}
 }
@@ -256,13 +312,21 @@ happen_to_tcp(unsigned event)
 		notice();
 		break;
 	case KERNEL_CUT:
-		if (kernel.kind == KERNEL_TCP)
+		if (kernel.kind == KERNEL_TCP &&
+		    kernel.layer == KERNEL_NO_LAYER)
 			kernel_disconnect();
 		break;
 	case KERNEL_ICMP:
 		unreachable();
 		break;
 	}
+}
+
+void
+kernel_pass_time(int64_t us)
+{
+	kernel.now += us;
+	kernel_layer_tick();
 }
 
 void
@@ -273,8 +337,10 @@ kernel_happen(unsigned event)
 
 	kernel.events++;
 	kernel_trace("  event %u in state %d\n", event, kernel.state);
-	if (event >= KERNEL_TIME)
-		kernel.now += kernel_one_of(times);
+	if (event == KERNEL_PUSH && kernel.above > 0)
+		kernel_layer_push();
+	else if (event >= KERNEL_TIME)
+		kernel_pass_time(kernel_one_of(times));
 	else if (kernel_is_local())
 		happen_locally(event);
 	else if (kernel.kind < KERNEL_STREAMS)
@@ -284,12 +350,14 @@ kernel_happen(unsigned event)
 void
 kernel_end_it(void)
 {
+	kernel.stuck = false;
 	if (kernel.liar) {
 		reset();
+		if (!kernel.peer_fin)
+			wake();
 		kernel.peer_fin = true;
-		wake();
 	} else if (kernel_is_local()) {
-		happen_locally(KERNEL_PEER_FIN);
+		happen_locally(KERNEL_END);
 	} else {
 		happen_to_tcp(KERNEL_END);
 	}

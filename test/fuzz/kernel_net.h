@@ -20,10 +20,12 @@ enum {
 	KERNEL_CUT,			/* by another holder */
 	KERNEL_ICMP,			/* unreachable, for a moment */
 	KERNEL_TIME,			/* passes; so all below KERNEL_EVENTS */
-	KERNEL_EVENTS = 16
+	KERNEL_PUSH = 15,		/* if a layer has something to push */
+	KERNEL_EVENTS
 };
 
 void	kernel_happen(unsigned event);
+void	kernel_pass_time(int64_t us);
 void	kernel_end_it(void);		/* an end, of whatever it is */
 void	kernel_send_fin(void);
 void	kernel_disconnect(void);	/* connect(AF_UNSPEC) */

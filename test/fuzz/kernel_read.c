@@ -11,7 +11,13 @@
 
 #include "fuzz/kernel.h"
 #include "fuzz/kernel_call.h"
+#include "fuzz/kernel_layer.h"
 #include "fuzz/kernel_lie.h"
+
+#ifndef SOL_TLS
+#define SOL_TLS			282
+#endif
+#define TLS_GET_RECORD_TYPE	2
 
 /* sock_diag(7), by the token of the connection: mptcp_diag_dump_one(). */
 static ssize_t
@@ -40,22 +46,28 @@ recv_diag(void *buf, size_t size)
 	return (ssize_t)(kernel_lies() ? kernel_draw(sizeof(a)) : sizeof(a));
 }
 
-/* tcp_recvmsg_locked(), mptcp_recvmsg(), unix_stream_read_generic(). */
+/*
+ * tcp_recvmsg_locked(), mptcp_recvmsg(), unix_stream_read_generic(); and
+ * tls_rx_rec_wait(), where an error comes before the FIN.
+ */
 static ssize_t
 recv_nothing(void)
 {
-	bool tcp = kernel.kind == KERNEL_TCP;
+	bool tcp = kernel.kind == KERNEL_TCP && kernel.layer == KERNEL_NO_LAYER;
 
-	kernel_tell_fin();
+	if (kernel.layer == KERNEL_NO_LAYER || kernel.error == 0)
+		kernel_tell_fin();
 	if (kernel.kind == KERNEL_LISTENER)
 		return kernel_answer(ENOTCONN, 0);
 	if (tcp && kernel.peer_fin && !kernel.cut)	/* SOCK_DONE */
 		return 0;
-	if (kernel.error != 0)
+	if (kernel.error != 0) {
+		kernel.missed = true;
 		return kernel_answer(kernel_take_error(), 0);
+	}
 	if (kernel.shut & KERNEL_RD)
 		return 0;
-	if (kernel.state == TCP_CLOSE)
+	if (kernel.state == TCP_CLOSE && kernel.layer == KERNEL_NO_LAYER)
 		return kernel_answer(kernel_is_local() ? EINVAL : ENOTCONN, 0);
 	return kernel_answer(EAGAIN, 0);
 }
@@ -71,50 +83,37 @@ recv_notice(void)
 }
 
 static ssize_t
-recv_unread(void *buf, size_t size, int flags)
+recv_input(void *buf, size_t size, int flags, bool control, bool *data)
 {
-	size_t n = (size_t)kernel.unread < size ? (size_t)kernel.unread : size;
-
-	kernel_must(buf != NULL || (flags & MSG_TRUNC) || kernel.liar);
-	if (kernel_is_local() && buf == NULL)
-		return kernel_answer(EFAULT, 0);
-	if (!(flags & MSG_TRUNC))
-		memset(buf, 'x', n);
-	if (flags & MSG_PEEK)
-		return (ssize_t)n;
-	kernel.unread -= (int64_t)n;
-	kernel.discarded += (int64_t)n;
-	kernel.consumed++;
-	kernel.told = kernel.now;
-	kernel.news = true;
-	return (ssize_t)n;
+	*data = true;
+	kernel.missed = false;
+	if (kernel.unread > 0 || kernel.alert)
+		return kernel_read_input(buf, size, flags, control, data);
+	kernel.swept = kernel.calls;
+	return recv_nothing();
 }
 
 /* AF_UNIX has no error queue, and takes MSG_ERRQUEUE for any other recv(2). */
 ssize_t
 kernel_recv(int fd, void *buf, size_t size, int flags)
 {
-	static const int errors[] = { EINTR, ENOMEM, ENOBUFS, 0 };
-	bool queue = (flags & MSG_ERRQUEUE) != 0;
+	static const int errors[] = { EINTR, ENOMEM, ENOBUFS, EPERM, EFAULT,
+	    0 };
+	bool data, queue = (flags & MSG_ERRQUEUE) != 0;
 	int error;
 
 	kernel_must(flags & MSG_DONTWAIT);
 	if (fd == KERNEL_NLFD)
 		return recv_diag(buf, size);
-	if ((error = kernel_enter(fd, errors)) != 0) {
-		if (kernel.balked < kernel.unread)
-			kernel.balked = kernel.unread;
-		return kernel_answer(error, 0);
-	}
+	if ((error = kernel_enter(fd, errors)) != 0)
+		return queue ? kernel_answer(error, 0) : kernel_balk(error);
 	if (kernel_lies())
 		return kernel_any_input(queue || (flags & MSG_PEEK) != 0 ?
 		    NULL : buf, size);
 	if (queue && !kernel_is_local())
 		return recv_notice();
-	if (kernel.unread != 0)
-		return recv_unread(buf, size, flags);
-	kernel.swept = kernel.calls;
-	return recv_nothing();
+	kernel_must(buf != NULL || (flags & MSG_TRUNC) || kernel.liar);
+	return recv_input(buf, size, flags, false, &data);
 }
 
 ssize_t
@@ -127,4 +126,59 @@ kernel_send(int fd, const void *buf, size_t size, int flags)
 	(void)flags;
 	kernel_must(fd == KERNEL_NLFD && kernel.others > 0);
 	return error != 0 ? kernel_answer(error, 0) : (ssize_t)size;
+}
+
+/* put_cmsg(): the type of the record. */
+static void
+tell_type(struct msghdr *msg, bool data)
+{
+	struct cmsghdr *c = CMSG_FIRSTHDR(msg);
+
+	if (c == NULL || (kernel.layer != KERNEL_TLS &&
+	    kernel.layer != KERNEL_TLS_RX)) {
+		msg->msg_controllen = 0;
+		return;
+	}
+	c->cmsg_level = SOL_TLS;
+	c->cmsg_type = TLS_GET_RECORD_TYPE;
+	c->cmsg_len = CMSG_LEN(1);
+	*CMSG_DATA(c) = data ? 23 : 21;
+	msg->msg_controllen = CMSG_SPACE(1);
+}
+
+ssize_t
+kernel_recvmsg(int fd, struct msghdr *msg, int flags)
+{
+	static const int errors[] = { EINTR, ENOMEM, ENOBUFS, EPERM, 0 };
+	void *buf = msg->msg_iov->iov_base;
+	size_t size = msg->msg_iov->iov_len;
+	int error = kernel_enter(fd, errors);
+	bool data = true, room = msg->msg_controllen >= CMSG_SPACE(1);
+	ssize_t n;
+
+	kernel_must(flags == MSG_DONTWAIT && msg->msg_iovlen == 1);
+	if (error != 0)
+		return kernel_balk(error);
+	if (kernel_lies()) {
+		tell_type(msg, kernel_draw(2) != 0);
+		return kernel_any_input(buf, size);
+	}
+	if ((n = recv_input(buf, size, flags, room, &data)) > 0)
+		tell_type(msg, data);
+	return n;
+}
+
+ssize_t
+kernel_sendmsg(int fd, const struct msghdr *msg, int flags)
+{
+	static const int errors[] = { ENOMEM, EAGAIN, 0 };
+	int error = kernel_enter(fd, errors);
+
+	kernel_must((flags & MSG_DONTWAIT) && (flags & MSG_NOSIGNAL));
+	kernel.unpushed |= error != 0;
+	if (error == 0 && kernel_lies())
+		error = kernel_any_errno();
+	else if (error == 0)
+		error = kernel_tls_close_record(msg);
+	return kernel_answer(error, 0);
 }

@@ -5,10 +5,13 @@
 #define TEST_KERNEL_READ_H
 
 #include <sys/types.h>
+#include <sys/socket.h>
 
 #include <stddef.h>
 
 ssize_t	kernel_recv(int, void *, size_t, int);
 ssize_t	kernel_send(int, const void *, size_t, int);
+ssize_t	kernel_recvmsg(int, struct msghdr *, int);
+ssize_t	kernel_sendmsg(int, const struct msghdr *, int);
 
 #endif /* TEST_KERNEL_READ_H */

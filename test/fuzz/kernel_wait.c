@@ -3,6 +3,7 @@
 
 #include "fuzz/kernel.h"
 #include "fuzz/kernel_call.h"
+#include "fuzz/kernel_layer.h"
 #include "fuzz/kernel_lie.h"
 #include "fuzz/kernel_net.h"
 
@@ -32,7 +33,7 @@ ready(void)
 		r |= POLLHUP;
 	if (kernel.shut & KERNEL_RD)
 		r |= POLLIN | POLLRDHUP;
-	if (kernel.unread > 0)
+	if (kernel_readable())
 		r |= POLLIN;
 	return r;
 }
@@ -57,10 +58,10 @@ sleep_on(bool edges, int events, int timeout_ms)
 		if (!kernel_silent()) {
 			kernel_happen(kernel_draw(KERNEL_EVENTS));
 		} else if (timeout_ms == -1) {
-			kernel.now += KERNEL_PATIENCE;
+			kernel_pass_time(KERNEL_PATIENCE);
 			kernel_end_it();
 		} else {
-			kernel.now = end;
+			kernel_pass_time(end - kernel.now);
 		}
 	}
 	return false;
@@ -73,13 +74,17 @@ kernel_wait(bool edges, short events, int timeout_ms)
 	kernel.edge = false;
 }
 
-/* What a wait may not do: come where none may be, or go beyond a limit. */
+/*
+ * What a wait may not do: come where none may be.  An abort may try again, a
+ * millisecond apart, where connect(AF_UNSPEC) was EBUSY.
+ */
 static void
-look_at_wait(int timeout_ms)
+look_at_wait(nfds_t n, int timeout_ms)
 {
 	kernel_must(timeout_ms >= -1);
-	if (timeout_ms != 0)
-		kernel_must(kernel.may_wait);
+	if (timeout_ms != 0 && !kernel.may_wait)
+		kernel_must(kernel.busy > 0 && kernel.busy <= 10 &&
+		    n == 0 && timeout_ms == 1);
 }
 
 static int
@@ -112,7 +117,7 @@ kernel_poll(struct pollfd *p, nfds_t n, int timeout_ms)
 	int error = kernel_pass(errors);
 
 	kernel_must(n <= 1);
-	look_at_wait(timeout_ms);
+	look_at_wait(n, timeout_ms);
 	if (error == 0 && n > 0 && kernel.no_files) {
 		kernel.failures++;
 		error = EINVAL;
@@ -155,11 +160,11 @@ kernel_epoll_ctl(int epfd, int op, int fd, struct epoll_event *ev)
 int
 kernel_epoll_wait(int epfd, struct epoll_event *ev, int n, int timeout_ms)
 {
-	static const int errors[] = { EINTR, 0 };
+	static const int errors[] = { EINTR, EPERM, 0 };
 	int error = kernel_pass(errors);
 
 	kernel_must(epfd == KERNEL_EPFD && n == 1);
-	look_at_wait(timeout_ms);
+	look_at_wait(1, timeout_ms);
 	if (error != 0)
 		return kernel_answer(error, 0);
 	(void)sleep_on(true, 0, timeout_ms);
@@ -170,6 +175,18 @@ kernel_epoll_wait(int epfd, struct epoll_event *ev, int n, int timeout_ms)
 	return 1;
 }
 
+/* Where nothing that waits works. */
+int
+kernel_nanosleep(const struct timespec *ts, struct timespec *left)
+{
+	kernel_must(left == NULL && ts->tv_sec == 0);
+	look_at_wait(0, (int)(ts->tv_nsec / 1000000));
+	kernel_must(ts->tv_nsec >= 0 && ts->tv_nsec <= 64000000);
+	(void)kernel_pass(NULL);
+	(void)sleep_on(false, 0, (int)(ts->tv_nsec / 1000000));
+	return 0;
+}
+
 /* The accounts of what the library knew when it last read the clock. */
 static void
 look_at_clock(void)
@@ -178,7 +195,8 @@ look_at_clock(void)
 		kernel.looked = kernel.calls;
 	if (kernel.started == 0)
 		kernel.started = kernel.progressed = kernel.told = kernel.now;
-	if (kernel.news)
+	kernel.fresh |= kernel.news;	/* the last look of a step counts */
+	if (kernel.fresh)
 		kernel.progressed = kernel.now;
 	kernel.news = false;
 	kernel.clock[1] = kernel.clock[0];

@@ -16,6 +16,7 @@ int	kernel_epoll_create1(int);
 int	kernel_epoll_ctl(int, int, int, struct epoll_event *);
 int	kernel_epoll_wait(int, struct epoll_event *, int, int);
 int	kernel_clock_gettime(clockid_t, struct timespec *);
+int	kernel_nanosleep(const struct timespec *, struct timespec *);
 
 /* For the caller of the library, a loop: by edges, or by level (0: nothing). */
 void	kernel_wait(bool edges, short events, int timeout_ms);
