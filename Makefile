@@ -31,6 +31,10 @@ BSD_LIBS := $(shell $(PKG_CONFIG) --libs libbsd 2>/dev/null) -pthread
 PCAP_CFLAGS := $(shell $(PKG_CONFIG) --exists libpcap 2>/dev/null && \
 	  echo -DHAVE_PCAP && $(PKG_CONFIG) --cflags libpcap)
 PCAP_LIBS := $(shell $(PKG_CONFIG) --libs libpcap 2>/dev/null)
+# Without OpenSSL one suite says that it cannot run.
+SSL_CFLAGS := $(shell $(PKG_CONFIG) --exists openssl 2>/dev/null && \
+	  echo -DHAVE_OPENSSL && $(PKG_CONFIG) --cflags openssl)
+SSL_LIBS := $(shell $(PKG_CONFIG) --libs openssl 2>/dev/null)
 
 # $(call files,folders,pattern): the files of that name, however deep.
 files	= $(sort $(shell find $(1) -name '$(2)'))
@@ -39,11 +43,11 @@ HEADER	= include/graceclose.h
 STATIC	= $(BUILD)/libgraceclose.a
 SONAME	= libgraceclose.so.$(SOVERSION)
 SHARED	= $(BUILD)/libgraceclose.so.$(VERSION)
-# lib/kernel and lib/reaper have files for each system; KERNEL chooses.
+# lib/kernel and lib/reaper have files for each system; FACING chooses.
 SYSTEM	:= $(or $(shell $(CC) -dumpmachine 2>/dev/null),$(shell uname -s))
-KERNEL	= $(if $(PORTABLE),posix,$(if $(findstring linux,$(SYSTEM)),linux,posix))
-OTHER	= $(if $(filter linux,$(KERNEL)),posix,linux) \
-	  $(if $(filter linux,$(KERNEL)),watch_posix,watch_epoll)
+FACING	= $(if $(PORTABLE),posix,$(if $(findstring linux,$(SYSTEM)),linux,posix))
+OTHER	= $(if $(filter linux,$(FACING)),posix,linux) \
+	  $(if $(filter linux,$(FACING)),watch_posix,watch_epoll)
 LIB_SRC	:= $(filter-out $(foreach o,$(OTHER),lib/kernel/$(o)% \
 	   lib/reaper/$(o)%),$(call files,lib,*.c))
 PROGRAM_SRC := $(call files,bench examples test tools,*.c)
@@ -64,7 +68,7 @@ EXAMPLES = $(WIRED) threads_server epoll_server pool_sweep every_ending
 TOOLS	= closewatch
 RECIPES	= $(basename $(wildcard examples/recipes/*.c))
 BENCHES	= $(patsubst bench/bench_%.c,bench_%,$(wildcard bench/bench_*.c))
-SUITES	= $(basename $(call files,test,check_*.c))
+CHECKS	= $(basename $(call files,test,check_*.c))
 # `make check' does without valgrind; `make valgrind' runs this script.
 UNDER_VALGRIND = test/install/check_valgrind.sh
 SCRIPTS	= $(filter-out $(UNDER_VALGRIND),$(call files,test,check_*.sh))
@@ -73,7 +77,7 @@ EXAMPLE_BIN = $(EXAMPLES:%=$(BUILD)/examples/%)
 TOOL_BIN = $(TOOLS:%=$(BUILD)/tools/%)
 RECIPE_BIN = $(RECIPES:%=$(BUILD)/%)
 BENCH_BIN = $(BENCHES:%=$(BUILD)/bench/%)
-SUITE_BIN = $(SUITES:%=$(BUILD)/%)
+SUITE_BIN = $(CHECKS:%=$(BUILD)/%)
 SOAK	= $(BUILD)/test/soak/soak
 
 STATIC_OBJ = $(LIB_SRC:%.c=$(BUILD)/static/%.o)
@@ -82,7 +86,7 @@ PROGRAM_OBJ = $(PROGRAM_SRC:%.c=$(BUILD)/obj/%.o)
 
 .PHONY: all lib tools examples tests benches demo picture bench
 .PHONY: check check-programs check-scripts asan tsan valgrind coverage
-.PHONY: matrix soak fuzz model lint
+.PHONY: matrix soak fuzz model lint guest
 .PHONY: install install-tools uninstall clean dist help
 .SECONDARY:
 .DELETE_ON_ERROR:
@@ -101,6 +105,7 @@ help:
 	@echo 'make asan, make tsan, make valgrind'
 	@echo '                the suites with ASan and UBSan, with TSan, under valgrind'
 	@echo 'make coverage   which lines of lib/ the suites run, and which not'
+	@echo 'make guest      suites on KERNEL=6.1 in a virtual machine; SUITES="check_probe ..."'
 	@echo 'make lint       clang-tidy and cppcheck'
 	@echo 'make lib, make tests, make tools, make examples, make benches'
 	@echo '                build these programs, and run none'
@@ -123,7 +128,7 @@ lib: $(STATIC) $(SHARED) $(BUILD)/$(SONAME) $(BUILD)/libgraceclose.so
 # The compiler, the flags and the sources of the last build: when one of them
 # changes, make builds everything again.
 FLAGS	= $(BUILD)/flags
-WITH	= $(CC) $(BASE) $(PCAP_CFLAGS) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) \
+WITH	= $(CC) $(BASE) $(PCAP_CFLAGS) $(SSL_CFLAGS) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) \
 	  $(LIB_SRC)
 
 $(FLAGS): again
@@ -183,7 +188,7 @@ $(BUILD)/obj/bench/%.o: private FOLDER = $(BSD_CFLAGS)
 $(BUILD)/obj/examples/%.o: private FOLDER = $(EXAMPLE_INC) $(BSD_CFLAGS) \
     $(PCAP_CFLAGS)
 $(BUILD)/obj/test/%.o: private FOLDER = $(TEST_INC) $(CHECK_CFLAGS) \
-    $(PCAP_CFLAGS)
+    $(PCAP_CFLAGS) $(SSL_CFLAGS)
 $(BUILD)/obj/tools/%.o: private FOLDER = $(TOOL_INC) $(PCAP_CFLAGS)
 
 $(BUILD)/obj/%.o: %.c Makefile $(FLAGS)
@@ -198,6 +203,7 @@ FAULTS	= recv send read write getsockopt setsockopt getpeername getsockname \
 	  pthread_mutex_init
 $(filter $(BUILD)/test/faults/%,$(SUITE_BIN)): private WRAP = \
     $(FAULTS:%=-Wl,--wrap=%)
+$(filter %_openssl,$(SUITE_BIN)): private SSL = $(SSL_LIBS)
 
 # A file with a header is a module; each program links those that it needs.
 modules	= $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard $(patsubst %.h,%.c,\
@@ -233,7 +239,8 @@ $(BUILD)/bench/%: $(BUILD)/obj/bench/%.o $(BUILD)/obj/bench.a $(STATIC)
 $(BUILD)/test/%: $(BUILD)/obj/test/%.o $(BUILD)/obj/test.a \
     $(BUILD)/obj/tools.a $(STATIC)
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS) $(LDFLAGS) $(WRAP) -o $@ $^ $(CHECK_LIBS) $(PCAP_LIBS)
+	$(CC) $(CFLAGS) $(LDFLAGS) $(WRAP) -o $@ $^ $(CHECK_LIBS) $(PCAP_LIBS) \
+	    $(SSL)
 
 tools: $(TOOL_BIN)
 examples: $(EXAMPLE_BIN) $(RECIPE_BIN)
@@ -314,6 +321,13 @@ coverage:
 # How long soak and fuzz run.
 SECONDS	?= 60
 
+# Suites on another kernel, in a virtual machine.
+KERNEL	?= 6.1
+SUITES	?= $(notdir $(filter test/facts/% test/api/% test/faults/%,$(CHECKS)))
+
+guest: tests
+	@BUILD='$(BUILD)' test/guest/run.sh $(KERNEL) $(SUITES)
+
 matrix: $(filter %/check_matrix,$(SUITE_BIN))
 	@$< --table
 
@@ -351,7 +365,8 @@ lint: $(LINT_SRC:%=tidy/%)
 
 $(LINT_SRC:%=tidy/%): tidy/%:
 	clang-tidy --quiet $* -- -std=c11 -D_GNU_SOURCE -Iinclude \
-	    $(TEST_INC) -Iexamples $(CHECK_CFLAGS) $(PCAP_CFLAGS)
+	    $(TEST_INC) -Iexamples $(CHECK_CFLAGS) $(PCAP_CFLAGS) \
+	    $(SSL_CFLAGS)
 .PHONY: $(LINT_SRC:%=tidy/%)
 
 # --- install -------------------------------------------------------------

@@ -77,7 +77,8 @@ again() {	# again TEST [NAME:INDEX]: 0 where it passes in the end
 		patience=$((patience * 2))
 		repeats=$((repeats + 1))
 		echo "again: ${1##*/} ${2-} (patience $patience)"
-		CHECK_ONLY=${2-} CHECK_PATIENCE=$patience \
+		CHECK_ONLY=${2-} \
+		    CHECK_PATIENCE=$((patience * ${CHECK_PATIENCE:-1})) \
 		    RUN="nice -n -10 ${RUN-}" run_test "$1"
 		read_log
 		# A suite that ran none of its tests has no success.
