@@ -9,6 +9,7 @@ shift
 PATH=$PATH:/usr/sbin:/sbin
 release=$(cat "$dir/release")
 root=$(mktemp -d)
+chmod 755 "$root"		# some tests run as another user
 trap 'rm -rf "$root"' EXIT
 trap 'exit 1' HUP INT TERM
 
@@ -39,7 +40,7 @@ if [ ! -e "$dir/base" ]; then
 	pack "$root" "$dir/base.new"
 	mv "$dir/base.new" "$dir/base"
 	rm -rf "$root"
-	mkdir "$root"
+	mkdir -m 755 "$root"
 fi
 
 put() {		# put FILE: at its own path, with its libraries
@@ -72,7 +73,7 @@ done
 cp "$here/init" "$root/init"
 mkdir -p "$root/etc"
 cat >"$root/etc/guest" <<END
-export JOBS=$JOBS CHECK_PATIENCE=$PATIENCE
+export JOBS=$JOBS CHECK_PATIENCE=$PATIENCE CHECK_EMULATED=1
 cd '$tree'
 set --$list
 END

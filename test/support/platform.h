@@ -31,7 +31,8 @@
 #endif
 #define T_SLOW		(T_SANITIZED || T_VALGRIND)
 
-#define T_IDLE_CPU_MS	(T_VALGRIND ? 200 : 20)	/* a wait costs no more */
+/* A wait costs no more; t_emulated() is in runner.h. */
+#define T_IDLE_CPU_MS	(T_VALGRIND ? 200 : t_emulated() ? 100 : 20)
 
 /*
  * A library for plain POSIX cannot see acknowledgements, nor what poll(2) and

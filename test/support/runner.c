@@ -34,6 +34,7 @@ static volatile sig_atomic_t sigpipes;
  */
 static char only[128], starved_list[256];
 static int patience = 1;
+static bool emulated;
 static pid_t main_pid;
 
 static void
@@ -54,6 +55,7 @@ read_environment(void)
 
 	if (n > 1)
 		patience = n < 100 ? (int)n : 100;
+	emulated = getenv("CHECK_EMULATED") != NULL;
 	take(only, sizeof(only), "CHECK_ONLY");
 	take(starved_list, sizeof(starved_list), "CHECK_STARVED");
 	main_pid = getpid();
@@ -63,6 +65,12 @@ int
 t_patience(void)
 {
 	return patience;
+}
+
+int
+t_emulated(void)
+{
+	return emulated;
 }
 
 int
@@ -185,6 +193,15 @@ note_starved(const char *why)
 	syscall(SYS_close, fd);
 }
 
+/* One that waits for nothing has not waited for the host either. */
+#define EMULATED_MS	50
+
+static bool
+may_have_waited(void)
+{
+	return emulated && t_now_ms() - running.begin.at_ms >= EMULATED_MS;
+}
+
 /*
  * In one process for all tests, a test that was left in the middle has threads
  * and descriptors that go on: what fails after it has shown nothing either.
@@ -197,7 +214,8 @@ failing(int (*starved)(const struct starved *, char *, size_t))
 
 	if (!is_test() || certain)
 		return;
-	if (!starved(&running.begin, why, sizeof(why)) && !tainted) {
+	if (!starved(&running.begin, why, sizeof(why)) && !tainted &&
+	    !may_have_waited()) {
 		certain = true;
 		return;
 	}

@@ -8,6 +8,10 @@
  *   CHECK_STARVED=file              append each test that failed while
  *                                   starved (starved.h), as name:index
  * test/run.sh sets all three when it runs such a test again.
+ *   CHECK_EMULATED=1                the processor is emulated (test/guest/):
+ *                                   CPU time is worth less, and a test that
+ *                                   failed after a while counts as starved:
+ *                                   only the host knows when all had to wait
  */
 #ifndef TEST_RUNNER_H
 #define TEST_RUNNER_H
@@ -28,6 +32,7 @@
 #define T_SECONDS	t_patient(T_VALGRIND ? 100 : 25)
 int		 t_patience(void);		/* 1 by default */
 int		 t_patient(int);		/* so much, times patience */
+int		 t_emulated(void);
 
 /*
  * t_main runs the suite.  t_case has a time limit for each test, T_SECONDS,
