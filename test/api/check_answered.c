@@ -308,6 +308,25 @@ START_TEST(rst_while_one_byte_is_unacknowledged_is_econnreset)
 }
 END_TEST
 
+/*
+ * Before Linux 6.7 a window of zero counts only in a segment that acknowledges
+ * or brings something new (tcp_may_update_window()).
+ */
+static bool
+window_is_shut(int fd)
+{
+	struct {
+		char		others[228];
+		uint32_t	snd_wnd;	/* Linux 5.4; libcs have less */
+	} info;
+	socklen_t len = sizeof(info);
+
+	memset(&info, 0, sizeof(info));
+	ck_assert_int_eq(getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &len),
+	    0);
+	return info.snd_wnd == 0;
+}
+
 static void
 go(int unused)
 {
@@ -326,6 +345,12 @@ START_TEST(rst_while_our_fin_waits_for_the_window_is_econnreset)
 
 	meet_or_skip(fd, &script);
 	all_went_well(fd);
+	if (!window_is_shut(fd)) {
+		t_close(fd);
+		t_peer_go();
+		t_peer_gone();
+		t_skip("this kernel does not let the peer shut its window");
+	}
 	t_later(&l, 150, go, -1);
 	run(_i, fd);
 	t_later_join(&l);
