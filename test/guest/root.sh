@@ -74,8 +74,9 @@ cp "$here/init" "$root/init"
 mkdir -p "$root/etc"
 cat >"$root/etc/guest" <<END
 export JOBS=$JOBS CHECK_PATIENCE=$PATIENCE CHECK_EMULATED=1
-export CHECK_ONLY='${CHECK_ONLY-}' CHECK_SEED='${CHECK_SEED-}'
-[ -n "\$CHECK_SEED" ] || unset CHECK_SEED
+$(for v in CHECK_ONLY CHECK_SEED CK_FORK; do
+	eval "[ -z \"\${$v-}\" ] || echo \"export $v='\$$v'\""
+done)
 cd '$tree'
 set --$list
 END
