@@ -17,8 +17,8 @@
 #include <linux/sock_diag.h>
 
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 
-#include <errno.h>
 #include <pthread.h>
 #include <string.h>
 #include <unistd.h>
@@ -54,17 +54,18 @@ graceclose_mptcp_token(int fd)
 	return info.mptcpi_token;
 }
 
-/* On Linux 6.1 its TCP socket answers, which knows no such option. */
+/*
+ * Without MPTCP_INFO, which every other MPTCP connection has (Linux 5.16), and
+ * with an option that MPTCP does not pass on to its first subflow.
+ */
 bool
 graceclose_mptcp_fell_back(int fd)
 {
-	struct mptcp_info info;
-	socklen_t len = sizeof(info);
+	int now;
+	socklen_t len = sizeof(now);
 
-	memset(&info, 0, sizeof(info));
-	if (getsockopt(fd, SOL_MPTCP, MPTCP_INFO, &info, &len) == -1)
-		return errno == ENOPROTOOPT;
-	return (info.mptcpi_flags & MPTCP_INFO_FLAG_FALLBACK) != 0;
+	return graceclose_mptcp_token(fd) == -1 &&
+	    getsockopt(fd, IPPROTO_TCP, TCP_TIMESTAMP, &now, &len) == 0;
 }
 
 static void
