@@ -6,8 +6,9 @@
  * report of graceclose() has the number of bytes that were not acknowledged.
  *
  * The manual pages define the interface: graceful_close(3), linger_close(3),
- * abort_close(3), peer_closed(3), graceclose(3), graceclose_begin(3) and
- * graceclose_reaper(3).  Begin with graceclose(7) or graceclose_faq(7).
+ * abort_close(3), peer_closed(3), graceclose(3), graceclose_begin(3),
+ * graceclose_reaper(3) and graceclose_version(3).  Begin with graceclose(7) or
+ * graceclose_faq(7).
  */
 #ifndef GRACECLOSE_H
 #define GRACECLOSE_H
@@ -37,8 +38,12 @@ int	abort_close(int fd);
 int	peer_closed(int fd);		/* 1 yes, 0 no, -1 with errno */
 
 /* What a close waits for, and what it does when a limit runs out. */
-enum graceclose_until	{ GRACECLOSE_FINISHED = 0, GRACECLOSE_DELIVERED = 1,
-			  GRACECLOSE_QUIET = 2 };
+enum graceclose_until {
+	GRACECLOSE_FINISHED = 0,	/* delivered, and the peer's FIN */
+	GRACECLOSE_DELIVERED = 1,	/* all data and our FIN acknowledged */
+	GRACECLOSE_QUIET = 2		/* delivered, and the peer's FIN, or
+					   idle_ms without input */
+};
 enum graceclose_expiry	{ GRACECLOSE_DETACH = 0, GRACECLOSE_RESET = 1 };
 
 /* opts.flags: the loop gets every event of GRACECLOSE_EPOLL. */
@@ -51,7 +56,8 @@ struct graceclose_opts {		/* all zero: as graceful_close */
 	int		idle_ms;	/* no progress; 0: 5000; -1: none */
 	uint64_t	discard_max;	/* late input, bytes; 0: no limit */
 	void		(*late)(void *arg, const void *data, size_t n);
-					/* takes late input; NULL: discarded */
+					/* takes late input and does nothing
+					   to this close; NULL: discarded */
 	void		*arg;		/* of late */
 	unsigned	flags;		/* GRACECLOSE_EDGES, or 0 */
 	unsigned	reserved;	/* must be 0 */
@@ -74,7 +80,7 @@ struct graceclose_report {
 	uint64_t	unacked;	/* bytes not acknowledged */
 	uint64_t	discarded;	/* late input, bytes */
 	uint64_t	elapsed_us;	/* from the start to the verdict */
-	int		cause;		/* errno value of the kernel's end, or 0 */
+	int		cause;		/* errno value of the end, or 0 */
 	int		reserved0;
 	uint64_t	reserved;
 };
@@ -127,14 +133,17 @@ struct graceclose {
 	unsigned char	reserved[27 - 2 * sizeof(void *)];
 };
 
-/* The events to register with epoll(7), once; needs <sys/epoll.h>. */
+/*
+ * The events to register with epoll(7), once; needs <sys/epoll.h>.  Without
+ * EPOLLET the loop would spin.
+ */
 #define GRACECLOSE_EPOLL	(EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET)
 
 int	graceclose_begin(struct graceclose *gc, int fd,
 	    const struct graceclose_opts *opts);
 int	graceclose_step(struct graceclose *gc);		/* 1 goes on, 0, -1 */
 short	graceclose_events(const struct graceclose *gc);	/* POLLIN or 0 */
-int	graceclose_timeout(const struct graceclose *gc);	/* ms, -1: none */
+int	graceclose_timeout(const struct graceclose *gc); /* ms; -1: none */
 int	graceclose_end(struct graceclose *gc, struct graceclose_report *report);
 
 /*
@@ -166,6 +175,7 @@ struct graceclose_reaper *graceclose_reaper_new(
 	    const struct graceclose_reaper_opts *opts);
 int	graceclose_reaper_close(struct graceclose_reaper *r, int fd,
 	    const struct graceclose_opts *opts, void *cookie);
+					/* r NULL: EINVAL, fd is untouched */
 int	graceclose_reaper_flush(struct graceclose_reaper *r, int timeout_ms);
 void	graceclose_reaper_stats(struct graceclose_reaper *r,
 	    struct graceclose_reaper_stats *stats);

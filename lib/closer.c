@@ -179,7 +179,7 @@ next_nap(struct graceclose *gc)
 	return gc->flushed != 0 ? SETTLED_MS : gc->nap_ms;
 }
 
-/* Ends the close where a limit has run out, or sets the time of the next look. */
+/* Ends the close where a limit has run out, or says when the next look is. */
 static void
 schedule(struct graceclose *gc, bool progress)
 {
