@@ -47,29 +47,13 @@ allowance(const struct graceclose *gc, size_t left)
 	    left;
 }
 
-/* Takes late input, a bounded amount; true where any came. */
-static bool
-drain(struct graceclose *gc)
+/* What the last recv(2) returned, with errno, says of the input. */
+static void
+heed(struct graceclose *gc, ssize_t n)
 {
-	size_t left = STEP_MAX;
-	ssize_t n = 1;
+	bool missed = (gc->flags & MISSED) != 0;
 
-	/* A recv that fails may cause the next event by itself. */
-	if ((gc->flags & MISSED) != 0 && graceclose_tcp_clock() < gc->wake)
-		return false;
-	/* After a step without progress the FIN is the likeliest news. */
-	if (gc->wake != 0 && graceclose_tcp_at_end(gc->fd, gc->kind)) {
-		gc->flags &= (unsigned char)~MORE;
-		gc->finished = 1;
-		return true;
-	}
-	gc->flags &= (unsigned char)~MISSED;
-	while (left > 0 && n > 0 && !graceclose_flooded(gc)) {
-		n = graceclose_input(gc, allowance(gc, left));
-		if (n > 0)
-			left -= (size_t)n;
-	}
-	gc->flags &= (unsigned char)~MORE;
+	gc->flags &= (unsigned char)~(MORE | MISSED | FAILING);
 	if (graceclose_flooded(gc))
 		graceclose_fail(gc, GRACECLOSE_FLOODED, EMSGSIZE);
 	else if (n > 0)
@@ -80,6 +64,32 @@ drain(struct graceclose *gc)
 		gc->finished = 1;
 	else
 		gc->flags |= DEAF;
+	if (missed && (gc->flags & MISSED) != 0)
+		gc->flags |= FAILING;
+}
+
+/* Takes late input, a bounded amount; true where any came. */
+static bool
+drain(struct graceclose *gc)
+{
+	size_t left = STEP_MAX;
+	ssize_t n = 1;
+
+	/* A recv that fails may cause the next event by itself. */
+	if ((gc->flags & FAILING) != 0 && graceclose_tcp_clock() < gc->wake)
+		return false;
+	/* After a step without progress the FIN is the likeliest news. */
+	if (gc->wake != 0 && graceclose_tcp_at_end(gc->fd, gc->kind)) {
+		gc->flags &= (unsigned char)~MORE;
+		gc->finished = 1;
+		return true;
+	}
+	while (left > 0 && n > 0 && !graceclose_flooded(gc)) {
+		n = graceclose_input(gc, allowance(gc, left));
+		if (n > 0)
+			left -= (size_t)n;
+	}
+	heed(gc, n);
 	return left < STEP_MAX || gc->finished;
 }
 
@@ -106,7 +116,7 @@ clear_notices(struct graceclose *gc, bool progress)
 		graceclose_tcp_skip_notice(gc->fd, gc->kind);
 		if (gc->kind == GRACECLOSE_KIND_LAYERED &&
 		    graceclose_tcp_clock() < gc->wake)
-			gc->flags |= MISSED;
+			gc->flags |= MISSED | FAILING;
 	}
 	gc->flags |= STALLED;
 }
