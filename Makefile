@@ -354,7 +354,7 @@ fuzz:
 	$(FUZZ) -o $(BUILD)/fuzz_segment test/fuzz/fuzz_segment.c \
 	    tools/closewatch/segment.c tools/closewatch/flow.c
 	$(FUZZ) -o $(BUILD)/fuzz_closer test/fuzz/fuzz_closer.c \
-	    test/fuzz/kernel*.c
+	    test/fuzz/judge.c test/fuzz/kernel*.c
 	$(BUILD)/fuzz_segment $(FUZZED) $(BUILD)/corpus test/fuzz/corpus
 	$(BUILD)/fuzz_closer $(FUZZED) -max_len=400 $(BUILD)/corpus_closer \
 	    test/fuzz/corpus_closer

@@ -2,16 +2,18 @@
  * fuzz_closer.c - every close, against anything that a network, a kernel and a
  * caller may do
  *
- *	clang -g -O1 -std=c11 -D_GNU_SOURCE -Iinclude \
+ *	clang -g -O1 -std=c11 -D_GNU_SOURCE -Iinclude -Itest -Ilib -I. \
  *	    -fsanitize=fuzzer,address,undefined \
- *	    -o fuzz_closer test/fuzz_closer.c test/kernel*.c
+ *	    -o fuzz_closer test/fuzz/fuzz_closer.c test/fuzz/judge.c \
+ *	    test/fuzz/kernel*.c
  *	./fuzz_closer -max_len=400 -max_total_time=600 \
- *	    /tmp/corpus test/corpus_closer
+ *	    /tmp/corpus test/fuzz/corpus_closer
  *
  * The library's own sources are part of this file, on top of kernel.h.  The
  * input: what the descriptor is and has been through, which call the caller
  * makes with which options, and what happens between any two system calls.
- * Whatever that is, the promise holds, and each must() is a sentence of it.
+ * Whatever that is, the promise holds, and each must() is a sentence of it.  The
+ * sentences about the verdict are in judge.c.
  */
 #include <errno.h>
 #include <limits.h>
@@ -22,380 +24,18 @@
 #include "closer.h"
 #include "kernel/kernel.h"
 #include "graceclose.h"
+#include "fuzz/judge.h"
 #include "fuzz/kernel.h"
 #include "fuzz/kernel_call.h"
 #include "fuzz/kernel_layer.h"
 #include "fuzz/kernel_net.h"
 
-#define MARK		4711		/* errno that is left alone */
 #define WHOLE_TURN	900000		/* input that one step takes easily */
-#define SWEEP_LEAST	(1 << 25)	/* and the end of a close */
-
 #define NAP_LONGEST	64		/* ms, where no event will come */
 
 #define UNTRIED		2		/* what no step has returned */
 
-#define must(ok)	kernel_must(ok)
 #define one_of(table)	kernel_one_of(table)
-
-static bool
-truth_is_known(void)
-{
-	return !kernel.liar && kernel.kind < KERNEL_STREAMS;
-}
-
-/*
- * A reset during the handshake of Fast Open, with nothing written, leaves the
- * count at 0, as no FIN was sent yet: nothing was lost.
- */
-static bool
-delivered(void)
-{
-	if (kernel.kind == KERNEL_LOCAL)
-		return (kernel.shut & KERNEL_WR) != 0 && !kernel.dead &&
-		    kernel.acked == kernel.written;
-	if (kernel_withheld() > 0 || kernel.lost > 0)
-		return false;
-	return kernel.fin_acked || kernel.answered ||
-	    (kernel.was_opening && kernel.written == 0);
-}
-
-/* Nobody knows of the peer's FIN: before Linux 4.18, or as recv failed. */
-static bool
-blind(int64_t unread)
-{
-	return kernel.old || kernel.balked >= unread;
-}
-
-/*
- * What is lost without a trace: a reset whose error the caller has taken, after
- * the peer's FIN and with nothing unacknowledged, is like an end in order.
- * MPTCP that fell back forgets everything at once.
- */
-static bool
-forgotten(void)
-{
-	/* Nor had the layer the time to say that it held something. */
-	if (kernel.ended && kernel.caller_fin &&
-	    kernel.layer == KERNEL_TLS)
-		return true;
-	if (kernel.torn && (kernel.error_taken || kernel.hushed))
-		return true;
-	if (!kernel.dead || !kernel.error_taken)
-		return false;
-	return kernel.kind == KERNEL_FALLBACK ||
-	    ((kernel.peer_fin || blind(KERNEL_PAGE)) &&
-	    (kernel.acked == kernel.written || kernel.kind == KERNEL_LOCAL));
-}
-
-/*
- * The opposite, an end in order that looks like a reset: it came before the
- * close, and is not told from a reset whose error somebody has taken; or there
- * is an error, and nobody says that it is ICMP's.
- */
-static bool
-blamed(void)
-{
-	bool doubtful = kernel.too_late || kernel.layer != KERNEL_NO_LAYER ||
-	    kernel.balks > 0;
-
-	return kernel.ended && (doubtful ?
-	    kernel.muddled || blind(KERNEL_PAGE) :
-	    kernel.muddled && blind(1));
-}
-
-/*
- * Late input
- */
-
-static int64_t	handed;		/* bytes */
-static char	late_arg;
-
-static void
-take_late(void *arg, const void *data, size_t n)
-{
-	const uint8_t *p = data;
-	size_t i;
-
-	must(arg == &late_arg && n > 0 && n <= 65536);
-	must(kernel.closes == 0);
-	for (i = 0; i < n && !kernel.liar; i += i == KERNEL_ENDS &&
-	    n > 2 * KERNEL_ENDS ? n - 2 * KERNEL_ENDS : 1)
-		must(p[i] == kernel_pattern(kernel.late_from + handed +
-		    (int64_t)i));
-	handed += (int64_t)n;
-}
-
-/*
- * The verdict
- */
-
-static void
-check_report(const struct graceclose_report *r, int error,
-    const struct graceclose_opts *o)
-{
-	static const int errors[] = { 0, ECONNRESET, ETIMEDOUT, EMSGSIZE,
-	    ECANCELED };
-
-	must(r->error == error);
-	must(r->outcome >= GRACECLOSE_OK && r->outcome <= GRACECLOSE_INVALID);
-	if (r->outcome != GRACECLOSE_INVALID)
-		must(r->error == errors[r->outcome]);
-	else
-		must(r->error != 0 || error == 0);
-	must(r->reserved0 == 0 && r->reserved == 0);
-	must(r->delivered == 0 || r->delivered == 1);
-	must(r->finished == 0 || r->finished == 1);
-	if (r->delivered)
-		must(r->unacked == 0);
-	if (error == 0)
-		must(r->delivered &&
-		    (r->finished || o->until != GRACECLOSE_FINISHED));
-	if (r->outcome == GRACECLOSE_FLOODED)
-		must(o->discard_max != 0 && r->discarded > o->discard_max);
-	if (kernel.started != 0)
-		must((int64_t)r->elapsed_us ==
-		    kernel.clock[0] - kernel.started);
-	else
-		must(r->elapsed_us == 0);
-	if (o->late != NULL)
-		must((int64_t)r->discarded == handed);
-	else if (!kernel.liar)
-		must((int64_t)r->discarded == kernel.discarded);
-}
-
-/*
- * Every byte was handed over, in order, that the library has read; and on an
- * end in order every byte that came.
- */
-static void
-check_late(int error, const struct graceclose_opts *o)
-{
-	if (o->late == NULL || kernel.liar)
-		return;
-	must(handed == kernel.position - kernel.late_from);
-	if (error == 0 && kernel.peer_fin && kernel.failures == 0 &&
-	    !kernel.spilt)
-		must(kernel.unread == 0);
-}
-
-/*
- * What the kernel gave as the cause of the end; it is told where nobody else
- * has taken it, and where nothing may hide it.
- */
-static void
-check_cause(const struct graceclose_report *r)
-{
-	if (kernel.liar)
-		return;
-	must(r->cause == 0 || r->cause == kernel.death ||
-	    r->cause == kernel.unreachable ||
-	    (r->cause == EPIPE && kernel.torn) ||
-	    (r->cause == ECONNRESET && kernel.cut));
-	if (kernel.kind == KERNEL_TCP && kernel.dead && !kernel.cut &&
-	    !kernel.error_taken && kernel.unreachable == 0 &&
-	    !kernel.torn && r->outcome == GRACECLOSE_WAS_RESET)
-		must(r->cause == kernel.death);
-}
-
-/*
- * Until the handshake of Fast Open is over there is no count.  Another holder's
- * connect(AF_UNSPEC) leaves one of before, or none, unless getpeername(2) fails
- * just then.
- */
-static void
-check_unacked(const struct graceclose_report *r)
-{
-	int64_t n = (int64_t)r->unacked;
-	bool fin = kernel.caller_fin && kernel.dead;
-
-	if (kernel.kind == KERNEL_LOCAL)
-		must(n == 0);
-	if (kernel.kind != KERNEL_TCP || kernel.was_opening ||
-	    kernel.uncounted || r->outcome == GRACECLOSE_INVALID ||
-	    forgotten() || (kernel.cut && n == 0))
-		return;
-	/* A layer may have handed on more since. */
-	if (kernel.layer == KERNEL_NO_LAYER || kernel.fin)
-		must(n >= kernel.written - kernel.acked);
-	if (!kernel.cut && kernel.counted != -1)
-		must(n <= kernel.counted + fin);
-	if (kernel.cut && kernel.failures == 0)
-		must(n <= kernel.written + fin);
-}
-
-/* What is said against what is so. */
-static void
-check_truth(const struct graceclose_report *r)
-{
-	if (forgotten())
-		return;
-	if (r->delivered)
-		must(delivered());
-	if (r->finished)
-		must(kernel.peer_fin);
-	else if (r->outcome == GRACECLOSE_WAS_RESET &&
-	    kernel.kind == KERNEL_TCP && kernel.layer == KERNEL_NO_LAYER &&
-	    !kernel.cut && !blind(1))
-		must(!kernel.fin_first);
-	check_unacked(r);
-}
-
-/* Before the clock was read once more, as it is when a close is over. */
-static bool
-ran_out(const struct graceclose_opts *o)
-{
-	int64_t now = kernel.clock[1];
-	int whole = o->timeout_ms == 0 ? 30000 : o->timeout_ms;
-	int idle = o->idle_ms == 0 ? 5000 : o->idle_ms;
-
-	return (whole != -1 && now - kernel.started >= whole * INT64_C(1000)) ||
-	    (idle != -1 && now - kernel.told_then[1] >= idle * INT64_C(1000));
-}
-
-/* For QUIET. */
-static bool
-fell_silent(const struct graceclose_opts *o)
-{
-	int idle = o->idle_ms == 0 ? 5000 : o->idle_ms;
-
-	return idle != -1 &&
-	    kernel.clock[1] - kernel.told_then[1] >= idle * INT64_C(1000);
-}
-
-/* The opposite: neither has, though all that was news is counted. */
-static bool
-within(const struct graceclose_opts *o)
-{
-	int64_t now = kernel.clock[0];
-	int whole = o->timeout_ms == 0 ? 30000 : o->timeout_ms;
-	int idle = o->idle_ms == 0 ? 5000 : o->idle_ms;
-
-	return (whole == -1 || now - kernel.started < whole * INT64_C(1000)) &&
-	    (idle == -1 || now - kernel.progressed < idle * INT64_C(1000));
-}
-
-/*
- * Not where a count changes for another reason than that the peer took bytes: a
- * layer that has lost some, poll(2) that AF_UNIX needs and that fails.
- */
-static bool
-counts(void)
-{
-	return !(kernel.layer != KERNEL_NO_LAYER && kernel.dead) &&
-	    !(kernel_is_local() && kernel.failures > 0);
-}
-
-static void
-check_error(int error, const struct graceclose_opts *o)
-{
-	switch (error) {
-	case 0:
-		if (!truth_is_known() || forgotten())
-			break;
-		must(kernel.refused == 0);
-		must(delivered());
-		if (o->until == GRACECLOSE_FINISHED)
-			must(kernel.peer_fin);
-		else if (o->until == GRACECLOSE_QUIET && !kernel.peer_fin)
-			must(fell_silent(o));
-		break;
-	case ECONNRESET:
-		must(kernel.liar || kernel.dead || kernel.cut || blamed() ||
-		    kernel.torn);
-		break;
-	case EACCES:
-	case EPERM:
-		must(kernel.liar || error == kernel.refused);
-		break;
-	case ETIMEDOUT:
-		must(kernel.liar || ran_out(o) || !counts());
-		break;
-	case EMSGSIZE:
-		must(kernel.liar || (o->discard_max != 0 &&
-		    (uint64_t)kernel.discarded > o->discard_max));
-		break;
-	case ENOTCONN:
-		must(kernel.liar || kernel.kind >= KERNEL_STREAMS);
-		break;
-	case ENOTSOCK:
-		must(kernel.liar || kernel.kind == KERNEL_PIPE ||
-		    kernel.kind == KERNEL_PATH);
-		break;
-	case EOPNOTSUPP:
-		must(kernel.liar || kernel.kind == KERNEL_DATAGRAM);
-		break;
-	case ECANCELED:
-		break;
-	case EIO:			/* of close(2) */
-		must(kernel.failures > 0 || kernel.liar);
-		break;
-	default:
-		must(kernel.liar);
-	}
-}
-
-/*
- * What left: after a normal end no RST but for input that came too late to be
- * swept away, and one where the caller wants it.
- */
-static void
-check_wire(int error, const struct graceclose_opts *o)
-{
-	bool cut = error == ETIMEDOUT || error == EMSGSIZE ||
-	    error == ECANCELED;
-
-	if (!truth_is_known())
-		return;
-	must(!kernel.garbled);
-	if (kernel.refused && error == kernel.refused)
-		must(!kernel.blocked && (!kernel.rst_sent || kernel.spilt));
-	if (kernel.failures > 0)
-		return;
-	must(!kernel.blocked);
-	if (cut && o->on_expiry == GRACECLOSE_RESET)
-		must(kernel.rst_sent || kernel.state == TCP_CLOSE ||
-		    kernel.state == TCP_LAST_ACK ||
-		    kernel.state == TCP_CLOSING ||
-		    kernel.kind == KERNEL_LOCAL);
-	else if (kernel.rst_sent && error != EMSGSIZE)
-		must(kernel.spilt && (kernel.swept > kernel.looked ||
-		    kernel.partial > 0 || kernel.discarded >= SWEEP_LEAST));
-}
-
-static void
-check_released(void)
-{
-	must(kernel.closes == (kernel.kind != KERNEL_CLOSED));
-	must(kernel.others == 0);
-}
-
-static void
-check_return(int r, int error)
-{
-	must(r == 0 || r == -1);
-	must(r == -1 || error == MARK);
-}
-
-static void
-judge(int r, const struct graceclose_opts *o,
-    const struct graceclose_report *report)
-{
-	int error = r == 0 ? 0 : errno;
-
-	check_return(r, errno);
-	must(r == 0 || (error != 0 && error != MARK));
-	check_error(error, o);
-	check_released();
-	check_wire(error, o);
-	check_late(error, o);
-	if (report == NULL)
-		return;
-	check_report(report, error, o);
-	check_cause(report);
-	if (truth_is_known())
-		check_truth(report);
-}
 
 /*
  * The verbs
@@ -421,11 +61,11 @@ try_abort_close(void)
 {
 	int r = abort_close(KERNEL_FD), error = errno;
 
-	check_return(r, error);
+	judge_return(r, error);
 	must(kernel.others == 0);
 	if (kernel.liar)
 		return;
-	check_released();
+	judge_released();
 	if (kernel.kind <= KERNEL_LOCAL_UNCONNECTED && r == -1)
 		must(error == EIO && kernel.failures > 0);
 	if (kernel.kind < KERNEL_LOCAL)
@@ -470,8 +110,8 @@ draw_more_options(struct graceclose_opts *o)
 	if (b & 2)
 		o->flags = GRACECLOSE_EDGES;
 	if (b & 4) {
-		o->late = take_late;
-		o->arg = &late_arg;
+		o->late = judge_take_late;
+		o->arg = &judge_late_arg;
 	}
 	if (b == 63)
 		o->flags |= 2;
@@ -501,7 +141,8 @@ draw_options(struct graceclose_opts *o)
 	if (kernel.liar && o->timeout_ms == -1)
 		o->timeout_ms = 60000;
 	kernel.endless = (o->timeout_ms == -1) && (o->idle_ms == -1);
-	return (b & 0xf0) < 0xe0 && o->flags < 2 && o->timeout_ms != -2 && o->idle_ms != -2;
+	return (b & 0xf0) < 0xe0 && o->flags < 2 && o->timeout_ms != -2 &&
+	    o->idle_ms != -2;
 }
 
 /* Nothing was taken: then nothing was done. */
@@ -552,8 +193,9 @@ static struct before
 look_before(const struct graceclose_opts *o)
 {
 	struct before b = { kernel.failures, kernel.state, kernel.dead,
-	    delivered(), kernel.peer_fin && delivered(), kernel.answered,
-	    kernel.cut, kernel.unread > WHOLE_TURN, kernel.missed };
+	    judge_delivered(), kernel.peer_fin && judge_delivered(),
+	    kernel.answered, kernel.cut, kernel.unread > WHOLE_TURN,
+	    kernel.missed };
 
 	if (o->discard_max != 0 && (uint64_t)(kernel.discarded +
 	    kernel.unread + kernel.inside + kernel_tcp_unread()) >
@@ -582,29 +224,28 @@ certain(void)
 static void
 check_step(int r, const struct before *b, const struct graceclose_opts *o)
 {
-	if (r == 1 && !kernel.liar && !kernel.cut && counts())
-		must(within(o));
-	if (!truth_is_known() || kernel.failures > b->failures || b->much ||
-	    b->missed ||
-	    kernel.cut != b->cut || forgets(b))
+	if (r == 1 && !kernel.liar && !kernel.cut && judge_counts())
+		must(judge_within(o));
+	if (!judge_truth_is_known() || kernel.failures > b->failures ||
+	    b->much || b->missed || kernel.cut != b->cut || forgets(b))
 		return;
 	/* What lies above TCP may still have to say that it lost something. */
 	if (kernel.layer != KERNEL_NO_LAYER && (r == 1 ||
-	    (r == -1 && errno == ETIMEDOUT && ran_out(o))))
+	    (r == -1 && errno == ETIMEDOUT && judge_ran_out(o))))
 		return;
 	if (b->dead || b->ended ||
 	    (b->delivered && o->until == GRACECLOSE_DELIVERED))
 		must(r != 1);
 	if (kernel.refused && kernel.layer == KERNEL_NO_LAYER)
 		must(r == -1 && errno == kernel.refused);
-	if (kernel.refused || kernel.cut || forgotten() ||
+	if (kernel.refused || kernel.cut || judge_forgotten() ||
 	    (kernel.dead && kernel.kind == KERNEL_LOCAL))
 		return;
 	if (b->answered) {
 		must(r == 0 || !certain());
 		return;
 	}
-	if (!b->dead && !blamed() && (b->ended ||
+	if (!b->dead && !judge_blamed() && (b->ended ||
 	    (b->delivered && o->until == GRACECLOSE_DELIVERED)))
 		must(r == 0);
 	if (b->dead && !b->delivered)
@@ -769,7 +410,7 @@ static bool
 blurred(void)
 {
 	return (kernel.ended && (kernel.notices > 0 || kernel.muddled)) ||
-	    forgotten() ||
+	    judge_forgotten() ||
 	    (kernel.dead && kernel.error_taken &&
 	    kernel.unread >= KERNEL_PAGE) ||
 	    (kernel.no_diag && kernel.kind == KERNEL_MPTCP);
@@ -842,8 +483,8 @@ look_once(unsigned how)
 		r = peer_closed(KERNEL_FD);
 		must(r >= -1 && r <= 1);
 		must(r == -1 || errno == MARK);
-		if (!truth_is_known() || kernel.events + kernel.failures > 0 ||
-		    blurred())
+		if (!judge_truth_is_known() || blurred() ||
+		    kernel.events + kernel.failures > 0)
 			break;
 		if (r == -1)
 			must(errno == ECONNRESET &&
@@ -867,8 +508,8 @@ look_at_unacked(void)
 }
 
 /*
- * MPTCP, like kTLS, has no way to ask whether anything is unread behind a FIN but a peek,
- * which takes the error of a reset that arrives just then.
+ * MPTCP, like kTLS, has no way to ask whether anything is unread behind a FIN but
+ * a peek, which takes the error of a reset that arrives just then.
  */
 static bool
 overtaken(void)
@@ -907,7 +548,7 @@ LLVMFuzzerTestOneInput(const uint8_t *in, size_t size)
 	    try_steps, try_graceclose, try_graceful_close, try_linger_close,
 	    try_abort_close };
 
-	handed = 0;
+	judge_begin();
 	kernel_boot(in, size);
 	look_around();
 	one_of(forms)();

@@ -163,7 +163,8 @@ draw_traits(void)
 	unsigned traits = kernel_draw(256);
 	bool tcp = kernel.kind == KERNEL_TCP;
 
-	kernel.old = tcp && (traits & 3) == 3;
+	kernel.old = (tcp || kernel.kind == KERNEL_FALLBACK) &&
+	    (traits & 3) == 3;
 	kernel.recverr = tcp && (traits & 1) != 0;
 	kernel.connecting = tcp && (traits & 4) != 0;
 	kernel.narrow = tcp && (traits & 8) != 0;

@@ -87,7 +87,7 @@ struct kernel {
 	/* What lies above TCP. */
 	int		layer;
 	int64_t		above;		/* written, and not in TCP yet */
-	int64_t		open;		/* in a record of MSG_MORE */
+	int64_t		open;		/* by MSG_MORE: no promise */
 	int64_t		lost;		/* destroyed, behind our FIN */
 	bool		torn;		/* and so it has told */
 	bool		hushed;		/* but ICMP spoke over it */

@@ -157,6 +157,8 @@ kernel_getsockopt(int fd, int level, int name, void *value, socklen_t *len)
 		error = zerocopy(value, *len);
 	else if (level == IPPROTO_TCP && name == TCP_INFO)
 		error = get_info(value, len);
+	else if (level == IPPROTO_TCP && name == TCP_TIMESTAMP)
+		error = kernel_is_tcp() ? 0 : EOPNOTSUPP;
 	else if (level == IPPROTO_TCP && name == TCP_ULP)
 		error = kernel_get_ulp(value, len);
 	else if (level == SOL_TLS)

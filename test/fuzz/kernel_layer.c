@@ -39,18 +39,10 @@ kernel_layer_draw(void)
 		kernel.open = kernel_draw_amount();
 }
 
-int64_t
-kernel_withheld(void)
-{
-	return kernel.above + kernel.open;
-}
-
 /* tls_err_abort(): on a connection that lives, or ends in order. */
 static void
-tear(int64_t *bytes)
+tear(void)
 {
-	kernel.lost += *bytes;
-	*bytes = 0;
 	kernel.torn = true;
 	if (kernel.dead)
 		return;
@@ -69,7 +61,9 @@ kernel_layer_push(void)
 		return;
 	kernel_trace("  layer: %lld bytes\n", (long long)n);
 	if (kernel.shut & KERNEL_WR) {
-		tear(&kernel.above);
+		kernel.lost = kernel.above;
+		kernel.above = 0;
+		tear();
 		return;
 	}
 	kernel.above = 0;
@@ -117,7 +111,8 @@ kernel_tls_close_record(const struct msghdr *msg)
 	if (kernel.layer != KERNEL_TLS || kernel.open == 0)
 		return 0;
 	if (kernel.shut & KERNEL_WR) {
-		tear(&kernel.open);
+		kernel.open = 0;
+		tear();
 		return EPIPE;
 	}
 	kernel.above += kernel.open;

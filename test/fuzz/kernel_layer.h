@@ -13,9 +13,6 @@
 
 void	kernel_layer_draw(void);	/* what waits in it at first */
 
-/* What is not in TCP yet, nor lost. */
-int64_t	kernel_withheld(void);
-
 /* What the layer does when there is room in TCP, when time passed, at once. */
 void	kernel_layer_drained(void);
 void	kernel_layer_tick(void);

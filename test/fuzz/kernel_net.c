@@ -59,7 +59,7 @@ reset(void)
 		return;
 	kernel.answered = kernel.peer_fin && kernel.fin_left &&
 	    kernel.acked == kernel.written &&
-	    kernel_withheld() + kernel.lost == 0;
+	    kernel.above + kernel.lost == 0;
 	die(kernel.state == TCP_CLOSE_WAIT ? EPIPE : ECONNRESET);
 }
 
