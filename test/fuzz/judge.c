@@ -236,7 +236,22 @@ judge_ran_out(const struct graceclose_opts *o)
 	    (idle != -1 && now - kernel.told_then[1] >= idle * INT64_C(1000));
 }
 
-/* For QUIET. */
+/* For QUIET: before the two looks at the clock with which a close expires. */
+static bool
+knew(void)
+{
+	return kernel.knows != 0 && kernel.knows + 2 <= kernel.reads;
+}
+
+static bool
+whole_ran_out(const struct graceclose_opts *o)
+{
+	int whole = o->timeout_ms == 0 ? 30000 : o->timeout_ms;
+
+	return whole != -1 &&
+	    kernel.clock[1] - kernel.started >= whole * INT64_C(1000);
+}
+
 static bool
 fell_silent(const struct graceclose_opts *o)
 {
@@ -292,6 +307,8 @@ check_error(int error, const struct graceclose_opts *o)
 		must(kernel.liar || error == kernel.refused);
 		break;
 	case ETIMEDOUT:
+		if (!kernel.liar && o->until == GRACECLOSE_QUIET && knew())
+			must(whole_ran_out(o));
 		must(kernel.liar || judge_ran_out(o) || !judge_counts());
 		break;
 	case EMSGSIZE:

@@ -213,6 +213,7 @@ kernel_watch(void)
 	kernel.uncounted = false;
 	kernel.started = kernel.progressed = kernel.told = 0;
 	kernel.news = kernel.fin_told = false;
+	kernel.reads = kernel.knows = 0;
 	kernel.looked = kernel.swept = kernel.balks = 0;
 	kernel.missed = false;
 	kernel.fin_first = kernel.peer_fin;

@@ -136,6 +136,8 @@ struct kernel {
 	int64_t		now;		/* microseconds */
 	int64_t		started;	/* the clock, first read; 0: never */
 	int64_t		clock[2];	/* last read, and before that */
+	unsigned	reads;		/* of the clock */
+	unsigned	knows;		/* of delivery, since this read; 0: no */
 	int64_t		told;		/* progress, the last that it saw */
 	int64_t		told_then[2];	/* that, when the clock was read */
 	int64_t		progressed;	/* the clock, after news that it saw */

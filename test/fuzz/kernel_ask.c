@@ -246,8 +246,11 @@ count(int64_t n)
 		    !kernel.cut && kernel.kind != KERNEL_FALLBACK)
 			kernel.told = kernel.now;
 	}
-	if (n == 0 && kernel.fin_acked)
+	if (n == 0 && kernel.fin_acked) {
 		kernel.news = true;
+		if (kernel.knows == 0)
+			kernel.knows = kernel.reads + 1;
+	}
 	kernel.uncounted = kernel.state == TCP_SYN_RECV;
 	if (!kernel.cut && !kernel.uncounted)
 		kernel.counted = bytes;

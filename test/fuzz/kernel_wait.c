@@ -199,6 +199,7 @@ look_at_clock(void)
 	if (kernel.fresh)
 		kernel.progressed = kernel.now;
 	kernel.news = false;
+	kernel.reads++;
 	kernel.clock[1] = kernel.clock[0];
 	kernel.clock[0] = kernel.now;
 	kernel.told_then[1] = kernel.told_then[0];
