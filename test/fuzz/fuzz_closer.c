@@ -409,7 +409,8 @@ try_steps(void)
 static bool
 blurred(void)
 {
-	return (kernel.ended && (kernel.notices > 0 || kernel.muddled)) ||
+	return (kernel.ended &&
+	    (kernel.notices > 0 || kernel.muddled || kernel.torn)) ||
 	    judge_forgotten() ||
 	    (kernel.dead && kernel.error_taken &&
 	    kernel.unread >= KERNEL_PAGE) ||
@@ -551,6 +552,7 @@ LLVMFuzzerTestOneInput(const uint8_t *in, size_t size)
 	judge_begin();
 	kernel_boot(in, size);
 	look_around();
+	kernel.watched = true;
 	one_of(forms)();
 	return 0;
 }

@@ -43,7 +43,8 @@ blind(int64_t unread)
 static bool
 hidden_by_own_fin(void)
 {
-	return kernel.caller_fin && kernel.layer == KERNEL_TLS;
+	return kernel.caller_fin && kernel.layer == KERNEL_TLS &&
+	    !kernel.torn_first;
 }
 
 /*

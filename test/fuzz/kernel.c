@@ -217,6 +217,5 @@ kernel_watch(void)
 	kernel.looked = kernel.swept = kernel.balks = 0;
 	kernel.missed = false;
 	kernel.fin_first = kernel.peer_fin;
-	kernel.watched = true;
 	kernel.late_from = kernel.position;
 }

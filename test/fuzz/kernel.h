@@ -90,7 +90,8 @@ struct kernel {
 	int64_t		open;		/* by MSG_MORE: no promise */
 	int64_t		lost;		/* destroyed, behind our FIN */
 	bool		torn;		/* and so it has told */
-	bool		hushed;		/* but ICMP spoke over it */
+	bool		torn_first;	/* before the close began */
+	bool		hushed;		/* another error came over it */
 	int64_t		drained;	/* TCP had nothing to send since */
 	int64_t		inside;		/* of unread: not in TCP any more */
 	int64_t		partial;	/* bytes of half a record */

@@ -44,6 +44,7 @@ static void
 tear(void)
 {
 	kernel.torn = true;
+	kernel.torn_first |= !kernel.watched;
 	if (kernel.dead)
 		return;
 	kernel.error = EPIPE;

@@ -21,6 +21,7 @@ wake(void)
 static void
 set_error(int error, bool icmp)
 {
+	kernel.hushed |= kernel.torn && kernel.error == EPIPE;
 	kernel.error = error;
 	kernel.icmp = icmp;
 }
@@ -193,7 +194,6 @@ unreachable(void)
 	if (!kernel.recverr || kernel.state == TCP_CLOSE ||
 	    kernel.state == TCP_SYN_RECV)
 		return;
-	kernel.hushed |= kernel.torn && kernel.error == EPIPE;
 	set_error(error, true);
 	kernel.unreachable = error;
 	wake();
