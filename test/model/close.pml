@@ -12,6 +12,8 @@
  *	SHUT_RD		our program has used SHUT_RD before
  *	HOLDER		another process holds the descriptor, and meddles
  *	STORM		signals without end interrupt every wait
+ *	REFUSED		a security module may refuse shutdown(2)
+ *	LAYER		the last byte waits above TCP, in kTLS
  */
 #ifndef N
 #define N 1		/* bytes we wrote before the close */
@@ -30,7 +32,7 @@
 mtype:state = { ESTABLISHED, CLOSE_WAIT, FIN_WAIT1, FIN_WAIT2, CLOSING,
     LAST_ACK, TIME_WAIT, CLOSED }
 mtype:segment = { DATA, FIN, ACK, RST }
-mtype:outcome = { OK, WAS_RESET, EXPIRED, FLOODED, ABORTED }
+mtype:outcome = { OK, WAS_RESET, EXPIRED, FLOODED, ABORTED, INVALID }
 mtype:got = { BYTE, EMPTY, END, ERROR, NOT_CONNECTED }
 
 /* What the caller asks for is chosen where it makes a difference first. */
@@ -47,14 +49,25 @@ bool shut_rd		/* he has used SHUT_RD before */
 #define edges false
 #endif
 
-/* Our TCP.  The FIN is the last of what is sent, as unit number N. */
+/* What is pending: recv(2) or SO_ERROR take it.  PIPE is also the layer's. */
+#define NO_ERROR	0
+#define RESET		1	/* ECONNRESET */
+#define PIPE		2	/* EPIPE */
+#define GIVEN_UP	3	/* ETIMEDOUT, EHOSTUNREACH */
+
+/* Our TCP.  The FIN is the last of what is sent, behind its bytes. */
 mtype:state st = ESTABLISHED
+#ifdef LAYER
+byte down = N - 1	/* bytes that TCP has; the layer above has the rest */
+#else
+#define down N
+#endif
 byte una, nxt		/* acknowledged, and sent, units */
 bool shut_wr		/* the FIN is queued */
 byte rcv		/* units of the peer's that came, in order */
 byte unread
 bool fin_here		/* SOCK_DONE: the peer's FIN came */
-bool error		/* a pending error */
+byte error		/* a pending error */
 bool reopened		/* by connect(AF_UNSPEC): shut no more */
 bool news		/* epoll holds an edge */
 bool owe_ack, owe_rst
@@ -84,6 +97,9 @@ byte trouble = LOSSES
 /* What the assertions know and the library does not. */
 bool late		/* a limit ran out */
 bool was_reset		/* by RST, or given up */
+bool answered		/* so by an RST for our FIN, when all else was done */
+bool torn		/* our FIN has cut off what the layer held */
+bool refused		/* shutdown(2) was */
 bool foreign		/* another holder did connect(AF_UNSPEC) */
 bool rst_at_close	/* close(2) or connect(2) sent a RST */
 bool detaching		/* and input came since it began to */
@@ -91,10 +107,11 @@ bool input_since
 bool released
 byte most = N		/* unacknowledged bytes when fail() began */
 
-#define bytes(units)	((units) < N -> (units) : N)
-#define unacked_now	(N - bytes(una))
+#define bytes(units)	((units) < down -> (units) : down)
+#define unacked_now	(down - bytes(una))
 #define fin_came	(p_fin && rcv == p_wrote + 1)
-#define outq		(reopened -> FORGOTTEN : N + shut_wr - una)
+#define outq		(reopened -> FORGOTTEN : down + shut_wr - una)
+#define fin_left	(shut_wr && nxt == down + 1)
 #define alive		(st != CLOSED && st != TIME_WAIT)
 #define p_alive		(!p_dead && !p_gone)
 #define going		(!released)
@@ -106,8 +123,9 @@ byte most = N		/* unacknowledged bytes when fail() began */
 			    s == FIN_WAIT1 || s == FIN_WAIT2)
 
 /* tcp_reset(), tcp_write_err(): what was not acknowledged stays counted. */
-inline die() {
-	st = CLOSED; error = true; was_reset = true; tell();
+inline die(why) {
+	answered = why == RESET && fin_here && fin_left && una >= down;
+	st = CLOSED; error = why; was_reset = true; tell();
 	owe_ack = false
 }
 
@@ -120,9 +138,9 @@ inline take_ack(a) {
 	:: a > una ->
 		una = a;
 		if
-		:: una == N + 1 && st == FIN_WAIT1 -> st = FIN_WAIT2; tell()
-		:: una == N + 1 && st == CLOSING -> st = TIME_WAIT; tell()
-		:: una == N + 1 && st == LAST_ACK -> st = CLOSED; tell()
+		:: una == down + 1 && st == FIN_WAIT1 -> st = FIN_WAIT2; tell()
+		:: una == down + 1 && st == CLOSING -> st = TIME_WAIT; tell()
+		:: una == down + 1 && st == LAST_ACK -> st = CLOSED; tell()
 		:: else
 		fi
 	:: else
@@ -156,7 +174,8 @@ inline our_input(k, n, a) {
 	if
 	:: k == RST ->
 		if
-		:: alive -> die()
+		:: alive && st == CLOSE_WAIT -> die(PIPE)
+		:: alive && st != CLOSE_WAIT -> die(RESET)
 		:: else
 		fi
 	:: k != RST && st == CLOSED -> owe_rst = true
@@ -172,7 +191,7 @@ inline our_input(k, n, a) {
 	fi
 }
 
-#define unit(n)		(n == N -> FIN : DATA)
+#define unit(n)		(n == down -> FIN : DATA)
 
 /* The timer of retransmission runs out where nothing is under way. */
 proctype our_output() {
@@ -181,7 +200,7 @@ end:	do
 		wire!RST,0,0; owe_rst = false }
 	:: atomic { going && nfull(wire) && owe_ack && st != CLOSED ->
 		wire!ACK,0,rcv; owe_ack = false }
-	:: atomic { going && nfull(wire) && alive && nxt < N + shut_wr ->
+	:: atomic { going && nfull(wire) && alive && nxt < down + shut_wr ->
 		wire!unit(nxt),nxt,rcv; nxt++; owe_ack = false }
 	:: atomic { going && nfull(wire) && alive && una < nxt && quiet &&
 	    !owe_ack ->
@@ -189,9 +208,27 @@ end:	do
 	:: atomic { going && nfull(wire) && alive && una < nxt && trouble > 0 ->
 		trouble--; wire!unit(una),una,rcv }
 	:: atomic { going && alive && una < nxt && trouble > 0 ->
-		trouble--; die() }	/* it gives up */
+		trouble--; die(GIVEN_UP) }
 	od
 }
+
+#ifdef LAYER
+/*
+ * tls_write_space(): when TCP has nothing left to send, the layer hands on what
+ * it holds.  Behind a FIN it cannot, and tells so (tls_err_abort()).
+ */
+#define layer_is_late	(down < N && una == down + shut_wr && alive && !torn)
+
+proctype layer() {
+end:	do
+	:: atomic { going && layer_is_late && !shut_wr -> down++ }
+	:: atomic { going && layer_is_late && shut_wr ->
+		torn = true; error = PIPE; tell() }
+	od
+}
+#else
+#define layer_is_late	false
+#endif
 
 /* --- the peer ------------------------------------------------------------- */
 
@@ -243,6 +280,9 @@ end:	do
 	:: atomic { going && !p_fin && p_alive && p_wrote < M -> p_wrote++ }
 	:: atomic { going && !p_fin && p_alive -> p_fin = true }
 	:: atomic { going && p_alive -> p_dead = true; p_owe_rst = true }
+	/* FIN_WAIT2 times out, or there is no room for TIME_WAIT. */
+	:: atomic { going && p_alive && p_fin && p_una == p_wrote + 1 ->
+		p_dead = true }
 	:: atomic { going && limited && !p_gone -> p_gone = true }
 	:: going && !limited && p_fin -> break
 	od
@@ -289,8 +329,8 @@ end:	do
 inline disconnect() {
 	if
 	:: reset_by_us(st) ||
-	    (nxt < N + shut_wr && (st == CLOSING || st == LAST_ACK)) ->
-		owe_rst = true; rst_at_close = true; error = true
+	    (nxt < down + shut_wr && (st == CLOSING || st == LAST_ACK)) ->
+		owe_rst = true; rst_at_close = true; error = RESET
 	:: else
 	fi;
 	st = CLOSED; reopened = true; unread = 0; fin_here = false;
@@ -313,7 +353,7 @@ inline last_close() {
 proctype holder() {
 end:	do
 	:: atomic { going && unread > 0 -> unread-- }
-	:: atomic { going && error -> error = false }
+	:: atomic { going && error -> error = NO_ERROR }
 	:: atomic { going && !shut_rd && alive -> shut_rd = true; tell() }
 	:: atomic { going && !reopened ->
 		disconnect(); foreign = true; rst_at_close = false }
@@ -347,7 +387,8 @@ inline receive() {
 	if
 	:: unread > 0 -> unread--; r = BYTE
 	:: unread == 0 && fin_here -> r = END
-	:: unread == 0 && !fin_here && error -> error = false; r = ERROR
+	:: unread == 0 && !fin_here && error ->
+		failed = error; error = NO_ERROR; r = ERROR
 	:: unread == 0 && !fin_here && !error &&
 	    (shut_rd || (st == CLOSED && !reopened)) -> r = END
 	:: unread == 0 && !fin_here && !error && reopened ->
@@ -363,12 +404,22 @@ inline receive() {
 #define ANEW		reopened
 #endif
 
+/*
+ * in_doubt(): SO_ERROR says that the layer has lost something, once TCP has sent
+ * all.
+ */
+#ifdef LAYER
+#define in_doubt	(error == PIPE)
+#else
+#define in_doubt	false
+#endif
+
 inline acknowledge() {
 	ask();
 	q = outq;
 	if
 	:: q > 0 && half_closed -> q--
-	:: q == 0 && half_closed -> delivered = true
+	:: q == 0 && half_closed && !in_doubt -> delivered = true
 	:: else
 	fi;
 	if
@@ -377,6 +428,36 @@ inline acknowledge() {
 	fi;
 	q = 0
 }
+
+/*
+ * only_answered(): the RST is what a peer says to our FIN that has forgotten
+ * the connection.
+ */
+#if defined(RST_BEFORE_FIN)
+#define only_answered	(finished && counted && unacked == 0)
+#elif defined(RST_WITH_DATA)
+#define only_answered	(failed == RESET && finished && half_closed && \
+			    counted && fin_left)
+#elif defined(RST_FIN_WAITS)
+#define only_answered	(failed == RESET && finished && half_closed && \
+			    counted && unacked == 0)
+#elif defined(RST_NO_PEER_FIN)
+#define only_answered	(failed == RESET && half_closed && counted && \
+			    unacked == 0 && fin_left)
+#elif defined(GAVE_UP)
+#define only_answered	(finished && half_closed && counted && \
+			    unacked == 0 && fin_left)
+#else
+#define only_answered	(failed == RESET && finished && half_closed && \
+			    counted && unacked == 0 && fin_left)
+#endif
+
+/* SETTLED_MS between two looks */
+#ifdef LOOKS_IN_A_ROW
+#define PASSED		true
+#else
+#define PASSED		passed
+#endif
 
 /* All that is unread, and a pending error that stands before it. */
 inline sweep() {
@@ -392,7 +473,8 @@ inline sweep() {
 inline wait_for_news() {
 	if
 #ifndef NO_NAPS
-	:: !delivered || deaf				/* a nap is over */
+	/* A nap is over: a layer that has something to do has done it. */
+	:: (!delivered || deaf) && !layer_is_late -> passed = true
 #endif
 	:: edges && news
 	:: !edges && !finished && !deaf && (unread > 0 || fin_here ||
@@ -415,16 +497,22 @@ inline judge() {
 	 * taken by somebody else, looks like an end in order where every byte
 	 * had been acknowledged and the peer's FIN is here.
 	 */
-	assert(outcome != OK || p_rcv >= N + half_closed);
+	assert(outcome != OK || p_rcv >= N + half_closed ||
+	    (p_rcv >= N && answered));
 	assert(outcome != OK || fin_came || !finished_too);
-	assert(!delivered || p_rcv >= N + half_closed);
+	assert(!delivered || p_rcv >= N + half_closed ||
+	    (p_rcv >= N && answered));
 	assert(!finished || fin_came);
 	assert(outcome != OK || unacked == 0);
 	assert(outcome != WAS_RESET || was_reset || foreign);
+	assert((outcome == INVALID) == refused);
+	assert(!torn);
 	assert(outcome != EXPIRED || late);
 	/* What the peer never got, what we know of, and the report. */
+#ifndef LAYER	/* it may have handed on more since */
 	assert(!counted || N - bytes(p_rcv) <= unacked);
 	assert(!counted || unacked_now <= unacked);
+#endif
 	/* After it the last count is as good as any: there is none left. */
 	assert(!counted || unacked <= (foreign -> N : most));
 	assert(!rst_at_close || resets || input_since || outcome == FLOODED);
@@ -436,13 +524,19 @@ inline judge() {
 /* What stands in one atomic is one system call and what follows from it. */
 proctype closer() {
 	bool half_closed, finished, delivered, counted, deaf, more, stepped;
-	bool capped, resets, failed;
-	byte unacked, discarded, q;
+	bool capped, resets, passed;
+	byte unacked, discarded, q, failed, looks;
 	mtype:outcome outcome;
 	mtype:got r;
 
 	/* graceclose_begin() */
+#if defined(LAYER) && !defined(FIN_AT_ONCE)
+	goto drain;
+#else
 	atomic { ask(); finished = fin_here && unread == 0 };
+#endif
+
+half:	/* half_close() */
 	atomic {
 		ask();
 		if
@@ -453,7 +547,16 @@ proctype closer() {
 			:: st == CLOSE_WAIT -> st = LAST_ACK
 			:: else
 			fi
-		:: else -> goto bury			/* ENOTCONN */
+#ifdef REFUSED
+		:: true ->
+			refused = true;
+#ifdef REFUSED_IS_OK
+			half_closed = true
+#else
+			outcome = INVALID; goto fail
+#endif
+#endif
+		:: !alive -> goto bury			/* ENOTCONN */
 		fi;
 		if
 		:: finished -> goto look
@@ -507,13 +610,28 @@ eof:	/* graceclose_tcp_finished() */
 	};
 
 look:	/* acknowledge(), reached() */
+#if defined(LAYER) && !defined(FIN_AT_ONCE)
+	/* settle(): all is in TCP when it has nothing to send for a while. */
+	atomic {
+		r = 0;
+		if
+		:: half_closed
+		:: !half_closed && (outq > 0 || looks == 0) ->
+			looks = (outq == 0); passed = false; ask(); goto weigh
+		:: !half_closed && outq == 0 && looks > 0 && !PASSED ->
+			ask(); goto weigh
+		:: !half_closed && outq == 0 && looks > 0 && PASSED ->
+			ask(); goto half
+		fi
+	};
+#endif
 	atomic {
 		r = 0;
 		if
 		:: !delivered -> acknowledge()
 		:: else
 		fi;
-		if
+weigh:		if
 		:: reached -> outcome = OK; goto over
 		:: reached && !finished && !finished_too ->
 			finished_too = true; goto limits	/* and go on */
@@ -552,13 +670,14 @@ nap:	/* graceclose_tcp_wait() */
 	};
 
 bury:	/* the pending error, then what hides the end, then which it was */
-	atomic { ask(); failed = error; error = false; r = 0 };
+	atomic { ask(); failed = error; error = NO_ERROR; r = 0 };
 	atomic { sweep() };
 	atomic {
 		ask();
 		if
 		:: failed || outq > 0 || reopened || !fin_here ->
-			failed = false; outcome = WAS_RESET; goto fail
+			finished = finished || (fin_here && unread == 0);
+			outcome = WAS_RESET; goto fail
 		:: else ->
 			delivered = true; finished = true; unacked = 0;
 			outcome = OK;
@@ -588,6 +707,17 @@ fail:	/* the last look */
 	    !finished_too -> finished_too = true }
 	:: !(reached && outcome != ABORTED)
 	fi;
+	/* lost() */
+	atomic {
+		ask();
+		if
+		:: outcome == WAS_RESET && !reopened && only_answered ->
+			delivered = true; finished = true; unacked = 0;
+			outcome = OK
+		:: else
+		fi;
+		failed = NO_ERROR
+	};
 
 over:	/* release(): linger or abort */
 	atomic {
@@ -643,6 +773,9 @@ init {
 #endif
 		run our_output(); run peer_output(); run there(); run here();
 		run peer(); run clock(); run closer();
+#ifdef LAYER
+		run layer();
+#endif
 #ifdef HOLDER
 		run holder()
 #endif

@@ -100,6 +100,14 @@ line sure two_bytes close safe -DN=2 -DROOM=2 -DM=0 -DLOSSES=0 -- \
     'more bytes, more segments under way'
 line sure holder close safe -DHOLDER -DNO_LIMIT -DM=0 -DLOSSES=0 -- \
     'another holder reads, takes the error, resets'
+line sure refused close safe -DREFUSED -DLOSSES=0 -- \
+    'where shutdown(2) is refused'
+line sure layer close safe -DLAYER -DLOSSES=0 -- \
+    'a byte waits above TCP, in kTLS'
+line sure layer_losses close safe -DLAYER -DM=0 -DN=2 -- \
+    'the same with two bytes, where a segment is lost'
+line sure ends_layer close live -DLAYER -DNO_LIMIT -DEDGES -DM=0 -DLOSSES=0 \
+    -- 'with no limit it ends when the peer does: bytes above TCP'
 line sure ends_poll close live -DNO_LIMIT -DM=0 -DLOSSES=0 -- \
     'with no limit it ends when the peer does: poll and naps'
 line sure ends_epoll close live -DNO_LIMIT -DEDGES -DM=0 -DLOSSES=0 -- \
@@ -129,6 +137,23 @@ line caught no_naps close live -DNO_NAPS -DNO_LIMIT -DM=0 -DLOSSES=0 -- \
     'poll alone waits for an acknowledgement'
 line caught deadline close live -DDEADLINE_RESTARTS -DSTORM -DM=0 -DN=0 \
     -DLOSSES=0 -- 'every wake-up starts the limit anew'
+
+line caught rst_before_fin close safe -DRST_BEFORE_FIN -DLOSSES=0 -- \
+    'a RST that came before our FIN is taken for an answer to it'
+line caught rst_with_data close safe -DRST_WITH_DATA -DLOSSES=0 -- \
+    'so is one that came before our data was acknowledged'
+line caught rst_fin_waits close safe -DRST_FIN_WAITS -DLOSSES=0 -- \
+    'so is one that came before our FIN had left'
+line caught rst_no_peer_fin close safe -DRST_NO_PEER_FIN -DLOSSES=0 -- \
+    'so is one that came before the FIN of the peer'
+line caught gave_up close safe -DGAVE_UP -DM=0 -- \
+    'the kernel gave up, and that is taken for an answer'
+line caught refused_is_ok close safe -DREFUSED -DREFUSED_IS_OK -DLOSSES=0 -- \
+    'a refused shutdown(2) is taken for a FIN'
+line caught fin_at_once close safe -DLAYER -DFIN_AT_ONCE -DLOSSES=0 -- \
+    'the FIN cuts off what kTLS holds'
+line caught looks_in_a_row close safe -DLAYER -DLOOKS_IN_A_ROW -DLOSSES=0 -- \
+    'the layer has no time between two looks'
 
 line sure reaper reaper safe -DCALLERS=2 -- \
     'from thread to thread: closed once, reported once'
