@@ -248,7 +248,9 @@ count(int64_t n)
 	}
 	if (n == 0 && kernel.fin_acked) {
 		kernel.news = true;
-		if (kernel.knows == 0)
+		/* It may have forgotten; a layer may have an error as well. */
+		if (kernel.knows == 0 && kernel.state != TCP_CLOSE &&
+		    kernel.layer == KERNEL_NO_LAYER)
 			kernel.knows = kernel.reads + 1;
 	}
 	kernel.uncounted = kernel.state == TCP_SYN_RECV;

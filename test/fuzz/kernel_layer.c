@@ -243,8 +243,8 @@ kernel_balk(int error)
 {
 	kernel.missed = true;
 	kernel.balks++;
-	if (kernel.balked < kernel.unread)
-		kernel.balked = kernel.unread;
+	if (kernel.balked < kernel.inside + kernel_tcp_unread())
+		kernel.balked = kernel.inside + kernel_tcp_unread();
 	return kernel_answer(error, 0);
 }
 
