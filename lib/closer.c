@@ -248,35 +248,41 @@ half_close(struct graceclose *gc)
 /*
  * A layer above TCP sends what it holds once TCP has room, at a time that
  * nobody tells; SHUT_WR would destroy it.  So the FIN goes when TCP has had
- * nothing to send at some looks in a row.  True: the count has changed.
+ * nothing to send at some looks in a row.  Behind a FIN of the program's own
+ * that is time to tell of the loss.  True: the count has changed.
  */
 static bool
 settle(struct graceclose *gc)
 {
 	int64_t outq = graceclose_tcp_outq(gc->fd, gc->kind), now;
-	bool news = outq >= 0 && (uint64_t)outq != gc->unacked;
+	uint64_t before = gc->unacked;
+	int pushed;
 
 	if (outq >= 0)
 		gc->unacked = (uint64_t)outq;
+	if (outq > 0 && (gc->flags & HALF_CLOSED) != 0)
+		gc->unacked--;
 	if (outq != 0) {
-		gc->flushed = 0;
-		return news;
+		gc->flushed = gc->looks = 0;
+		return gc->unacked != before;
 	}
 	now = graceclose_tcp_clock();
-	if (gc->flushed == 0) {
-		if (graceclose_tcp_push(gc->fd))
-			gc->flushed = now;
-		gc->looks = 0;
+	if (gc->looks == 0) {
+		gc->flushed = now;
+		if ((pushed = graceclose_tcp_push(gc->fd)) == -1)
+			graceclose_refused(gc, EPIPE);
+		else
+			gc->looks = (unsigned char)pushed;
 	} else if (now >= earlier(NEVER, gc->flushed, SETTLED_MS)) {
 		gc->flushed = now;
 		gc->looks++;
 	}
-	if (gc->looks == SETTLED) {
-		gc->flags &= (unsigned char)~WITHHELD;
+	if (gc->looks > SETTLED) {
+		gc->flags &= (unsigned char)~(WITHHELD | HALF_CLOSED);
 		gc->flushed = 0;
 		half_close(gc);
 	}
-	return news;
+	return gc->unacked != before;
 }
 
 int
@@ -306,7 +312,8 @@ graceclose_begin(struct graceclose *gc, int fd,
 		gc->finished = finished && gc->kind != GRACECLOSE_KIND_LAYERED;
 		take(gc, fd, o);
 		if (graceclose_tcp_withholds(fd, gc->kind))
-			gc->flags = WITHHELD;
+			gc->flags = graceclose_tcp_fin_unacked(fd, gc->kind) ?
+			    WITHHELD | HALF_CLOSED : WITHHELD;
 		else
 			half_close(gc);
 	}
@@ -320,6 +327,15 @@ no_more(const struct graceclose *gc)
 {
 	return gc->finished || (gc->flags & DEAF) != 0 ||
 	    ((gc->flags & MISSED) != 0 && graceclose_tcp_failed(gc->fd));
+}
+
+/* A layer above TCP may be about to say that it still held bytes. */
+static bool
+gone(const struct graceclose *gc)
+{
+	return no_more(gc) && graceclose_tcp_gone(gc->fd, gc->kind) &&
+	    ((gc->flags & WITHHELD) == 0 ||
+	    graceclose_tcp_outq(gc->fd, gc->kind) != 0);
 }
 
 int
@@ -342,8 +358,7 @@ graceclose_step(struct graceclose *gc)
 		graceclose_over(gc, GRACECLOSE_OK, 0);
 	if (gc->phase == GOING)
 		clear_notices(gc, progress);
-	if (gc->phase == GOING && no_more(gc) &&
-	    graceclose_tcp_gone(gc->fd, gc->kind))
+	if (gc->phase == GOING && gone(gc))
 		graceclose_bury(gc);
 	if (gc->phase == GOING)
 		schedule(gc, progress);

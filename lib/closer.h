@@ -31,7 +31,7 @@ enum {					/* phase */
 #define MORE		8	/* the last step left input unread */
 #define STALLED		16	/* the last step brought nothing new */
 #define MISSED		32	/* recv failed: no event will come */
-#define WITHHELD	64	/* bytes may wait above TCP: no FIN yet */
+#define WITHHELD	64	/* bytes may wait above TCP */
 #define FAILING		128	/* recv failed twice in a row */
 
 #define STEP_MAX	((size_t)1 << 20) /* bytes of input in a step */

@@ -75,6 +75,8 @@ graceclose_acknowledge(struct graceclose *gc)
 	int64_t outq;
 
 	outq = graceclose_tcp_outq(gc->fd, gc->kind);
+	if (outq == 0 && gc->kind == GRACECLOSE_KIND_LAYERED)
+		gc->unacked = 0;
 	if (outq == 0 && in_doubt(gc))
 		return false;
 	if (outq == 0 && fin && !gc->finished) {
@@ -87,7 +89,7 @@ graceclose_acknowledge(struct graceclose *gc)
 		return false;
 	if (outq > 0 && fin && gc->kind != GRACECLOSE_KIND_LOCAL)
 		outq--;
-	else if (outq == 0 && fin)
+	else if (outq == 0 && fin && (gc->flags & WITHHELD) == 0)
 		gc->delivered = 1;
 	if (outq < 0 || ((gc->flags & COUNTED) != 0 &&
 	    (uint64_t)outq >= before))
@@ -106,7 +108,8 @@ graceclose_fail(struct graceclose *gc, int outcome, int error)
 	if (!gc->delivered && (outcome != GRACECLOSE_WAS_RESET ||
 	    graceclose_tcp_remembers(gc->fd, gc->kind)))
 		(void)graceclose_acknowledge(gc);
-	if (gc->phase == OVER)		/* by what that look has found */
+	if (gc->phase == OVER && outcome != GRACECLOSE_INVALID &&
+	    outcome != GRACECLOSE_ABORTED)	/* by what that look found */
 		return;
 	if (graceclose_reached(gc) && outcome != GRACECLOSE_ABORTED)
 		graceclose_over(gc, GRACECLOSE_OK, 0);
@@ -150,7 +153,8 @@ static bool
 only_answered(const struct graceclose *gc)
 {
 	return gc->finished && gc->unacked == 0 &&
-	    (gc->flags & (HALF_CLOSED | COUNTED)) == (HALF_CLOSED | COUNTED) &&
+	    (gc->flags & (HALF_CLOSED | COUNTED | WITHHELD)) ==
+	    (HALF_CLOSED | COUNTED) &&
 	    graceclose_tcp_fin_left(gc->fd, gc->kind);
 }
 
@@ -168,6 +172,27 @@ lost(struct graceclose *gc, int error)
 		ended(gc);
 }
 
+/* A layer above TCP still held bytes when the FIN went. */
+static bool
+torn(const struct graceclose *gc, int error)
+{
+	return error == EPIPE && gc->kind == GRACECLOSE_KIND_LAYERED;
+}
+
+/* The layer says so once; a last look would find nothing of it any more. */
+static void
+cut_off(struct graceclose *gc)
+{
+	int64_t outq = graceclose_tcp_outq(gc->fd, gc->kind);
+
+	if (outq > 0 && (gc->flags & HALF_CLOSED) != 0)
+		outq--;
+	if (outq >= 0)
+		gc->unacked = (uint64_t)outq;
+	gc->cause = EPIPE;
+	graceclose_over(gc, GRACECLOSE_WAS_RESET, ECONNRESET);
+}
+
 /*
  * What is unread is taken first, since it hides whether a FIN or a reset came
  * behind it.
@@ -180,6 +205,10 @@ graceclose_bury(struct graceclose *gc)
 
 	if (error == 0)
 		error = swept;
+	if (torn(gc, error)) {
+		cut_off(gc);
+		return;
+	}
 	switch (graceclose_tcp_state_of_gone(gc->fd, gc->kind, error != 0,
 	    (gc->flags & (HALF_CLOSED | MISSED)) == HALF_CLOSED)) {
 	case GRACECLOSE_STATE_ENDED:
@@ -191,13 +220,6 @@ graceclose_bury(struct graceclose *gc)
 	default:
 		lost(gc, error);
 	}
-}
-
-/* A layer above TCP still held bytes when the FIN went. */
-static bool
-torn(const struct graceclose *gc, int error)
-{
-	return error == EPIPE && gc->kind == GRACECLOSE_KIND_LAYERED;
 }
 
 void
@@ -225,10 +247,9 @@ graceclose_refused(struct graceclose *gc, int error)
 		graceclose_bury(gc);
 		break;
 	default:
-		if (torn(gc, error)) {
-			gc->cause = error;
-			graceclose_over(gc, GRACECLOSE_WAS_RESET, ECONNRESET);
-		} else if (graceclose_tcp_goes_on(gc->fd, gc->kind))
+		if (torn(gc, error))
+			cut_off(gc);
+		else if (graceclose_tcp_goes_on(gc->fd, gc->kind))
 			gc->flags |= MISSED;
 		else if (graceclose_tcp_was_connected(gc->fd, gc->kind))
 			lost(gc, error);

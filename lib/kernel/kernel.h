@@ -174,10 +174,10 @@ ssize_t	graceclose_tcp_receive(int fd, int kind, void *buf, size_t size,
 	    bool *data);
 
 /*
- * Lets a layer above TCP send a record that MSG_MORE left open.  False: not
- * now, so try again.
+ * Lets a layer above TCP send a record that MSG_MORE left open.  0: not now, so
+ * try again; -1: a FIN or the end of the connection has cut it off.
  */
-bool	graceclose_tcp_push(int fd);
+int	graceclose_tcp_push(int fd);
 
 /*
  * Takes one notice of MSG_ZEROCOPY, time stamps or IP_RECVERR from the error

@@ -87,31 +87,23 @@ graceclose_tcp_skip_notice(int fd, int kind)
 		(void)recv(fd, NULL, 0, MSG_ERRQUEUE | MSG_DONTWAIT);
 }
 
-/*
- * kTLS may decrypt alone: then EBUSY, as it has no key to encrypt with.  Behind
- * a FIN of the program's own it can hand nothing on any more.
- */
+/* kTLS may decrypt alone: then EBUSY, as it has no key to encrypt with. */
 bool
 graceclose_tcp_withholds(int fd, int kind)
 {
 	uint16_t version_and_cipher[2];
 	socklen_t len = sizeof(version_and_cipher);
-	int state;
 
-	if (kind != GRACECLOSE_KIND_LAYERED ||
-	    (getsockopt(fd, SOL_TLS, TLS_TX, version_and_cipher, &len) == -1 &&
-	    errno == EBUSY))
-		return false;
-	state = graceclose_linux_state(fd, kind);
-	return state == -1 || state == TCP_ESTABLISHED ||
-	    state == TCP_CLOSE_WAIT;
+	return kind == GRACECLOSE_KIND_LAYERED &&
+	    (getsockopt(fd, SOL_TLS, TLS_TX, version_and_cipher, &len) != -1 ||
+	    errno != EBUSY);
 }
 
 /*
  * A record of a given type makes kTLS send the one that is open; this one has
  * no byte, and is not sent (tls_process_cmsg() in net/tls/tls_main.c).
  */
-bool
+int
 graceclose_tcp_push(int fd)
 {
 	union control control;
@@ -127,7 +119,10 @@ graceclose_tcp_push(int fd)
 	c->cmsg_type = TLS_SET_RECORD_TYPE;
 	c->cmsg_len = CMSG_LEN(sizeof(unsigned char));
 	*CMSG_DATA(c) = TLS_RECORD_TYPE_DATA;
-	return sendmsg(fd, &msg, MSG_DONTWAIT | MSG_NOSIGNAL) != -1 ||
-	    (errno != EAGAIN && errno != EINTR && errno != ENOBUFS &&
-	    errno != ENOMEM);
+	if (sendmsg(fd, &msg, MSG_DONTWAIT | MSG_NOSIGNAL) != -1)
+		return 1;
+	if (errno == EPIPE)
+		return -1;
+	return errno != EAGAIN && errno != EINTR && errno != ENOBUFS &&
+	    errno != ENOMEM;
 }

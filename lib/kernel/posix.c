@@ -230,11 +230,11 @@ graceclose_tcp_withholds(int fd, int kind)
 	return false;
 }
 
-bool
+int
 graceclose_tcp_push(int fd)
 {
 	(void)fd;
-	return true;
+	return 1;
 }
 
 ssize_t

@@ -188,8 +188,8 @@ START_TEST(message_of_a_record_type_alone_sends_the_open_record)
 	t_pair(&p, T_IPV4);
 	ktls_on(p.us, KTLS_TX, 1);
 	ktls_send(p.us, KTLS_DATA, 3000, 'x', MSG_MORE);
-	ktls_flush(p.us, type);
-	ktls_flush(p.us, type);
+	t_error_is(ktls_flush(p.us, type), 0);
+	t_error_is(ktls_flush(p.us, type), 0);
 	t_close(p.us);
 	w = ktls_wire(p.peer);
 	t_error_is(w.error, 0);
@@ -198,6 +198,22 @@ START_TEST(message_of_a_record_type_alone_sends_the_open_record)
 	ck_assert_uint_eq(w.payload, 3000);
 	ck_assert_uint_eq(w.torn, 0);
 	t_close(p.peer);
+}
+END_TEST
+
+/* EPIPE is returned there, and not left for SO_ERROR. */
+START_TEST(behind_a_fin_that_message_is_epipe_if_a_record_is_open)
+{
+	struct t_pair p;
+
+	ktls_need();
+	t_pair(&p, T_IPV4);
+	ktls_on(p.us, KTLS_TX, 1);
+	ktls_send(p.us, KTLS_DATA, 3000, 'x', _i == 0 ? 0 : MSG_MORE);
+	t_fin(p.us);
+	t_error_is(ktls_flush(p.us, KTLS_DATA), _i == 0 ? 0 : EPIPE);
+	t_error_is(t_pending_error(p.us), 0);
+	t_close_pair(&p);
 }
 END_TEST
 
@@ -375,6 +391,8 @@ main(void)
 	tcase_add_loop_test(tc, open_record_is_lost, 0, 3);
 	tcase_add_loop_test(tc,
 	    message_of_a_record_type_alone_sends_the_open_record, 0, 3);
+	tcase_add_loop_test(tc,
+	    behind_a_fin_that_message_is_epipe_if_a_record_is_open, 0, 2);
 	tcase_add_test(tc, disconnect_is_refused);
 
 	tc = t_case(s, "receiving");

@@ -245,7 +245,7 @@ check_step(int r, const struct before *b, const struct graceclose_opts *o)
 		must(r == 0 || !certain());
 		return;
 	}
-	if (!b->dead && !judge_blamed() && (b->ended ||
+	if (!b->dead && !judge_blamed() && !kernel.torn && (b->ended ||
 	    (b->delivered && o->until == GRACECLOSE_DELIVERED)))
 		must(r == 0);
 	if (b->dead && !b->delivered)

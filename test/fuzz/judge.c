@@ -37,17 +37,6 @@ blind(int64_t unread)
 }
 
 /*
- * What the caller's own SHUT_WR has cut off in kTLS: the layer may not have had
- * the time to say so.
- */
-static bool
-hidden_by_own_fin(void)
-{
-	return kernel.caller_fin && kernel.layer == KERNEL_TLS &&
-	    !kernel.torn_first;
-}
-
-/*
  * What is lost without a trace: a reset whose error the caller has taken, after
  * the peer's FIN and with nothing unacknowledged, is like an end in order.
  * MPTCP that fell back forgets everything at once.
@@ -55,8 +44,6 @@ hidden_by_own_fin(void)
 bool
 judge_forgotten(void)
 {
-	if (hidden_by_own_fin())
-		return true;
 	if (kernel.torn && (kernel.error_taken || kernel.hushed))
 		return true;
 	if (!kernel.dead || !kernel.error_taken)

@@ -90,7 +90,6 @@ struct kernel {
 	int64_t		open;		/* by MSG_MORE: no promise */
 	int64_t		lost;		/* destroyed, behind our FIN */
 	bool		torn;		/* and so it has told */
-	bool		torn_first;	/* before the close began */
 	bool		hushed;		/* another error came over it */
 	int64_t		drained;	/* TCP had nothing to send since */
 	int64_t		inside;		/* of unread: not in TCP any more */

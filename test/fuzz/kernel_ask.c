@@ -248,8 +248,9 @@ count(int64_t n)
 	}
 	if (n == 0 && kernel.fin_acked) {
 		kernel.news = true;
-		/* It may have forgotten; a layer may have an error as well. */
+		/* It may forget; a layer may have an error as well. */
 		if (kernel.knows == 0 && kernel.state != TCP_CLOSE &&
+		    kernel.kind != KERNEL_FALLBACK &&
 		    kernel.layer == KERNEL_NO_LAYER)
 			kernel.knows = kernel.reads + 1;
 	}

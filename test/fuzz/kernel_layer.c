@@ -44,7 +44,6 @@ static void
 tear(void)
 {
 	kernel.torn = true;
-	kernel.torn_first |= !kernel.watched;
 	if (kernel.dead)
 		return;
 	kernel.error = EPIPE;
@@ -113,7 +112,7 @@ kernel_tls_close_record(const struct msghdr *msg)
 		return 0;
 	if (kernel.shut & KERNEL_WR) {
 		kernel.open = 0;
-		tear();
+		kernel.torn = true;
 		return EPIPE;
 	}
 	kernel.above += kernel.open;

@@ -644,7 +644,11 @@ gone:	/* graceclose_tcp_gone() */
 	atomic {
 		ask();
 		if
+#if defined(LAYER) && !defined(FIN_AT_ONCE)
+		:: !alive && (half_closed || outq > 0) -> goto bury
+#else
 		:: !alive -> goto bury
+#endif
 		:: else -> goto limits
 		fi
 	};

@@ -161,6 +161,23 @@ START_TEST(peer_that_half_closed_first_gets_every_record)
 }
 END_TEST
 
+START_TEST(own_shut_wr_behind_everything_changes_nothing)
+{
+	const struct closing_way *w = &ktls_ways[_i];
+	struct ktls_peer peer;
+	struct closing c;
+	struct t_pair p;
+
+	ktls_need();
+	ktls_pair(&p, KTLS_BOTH);
+	ktls_send(p.us, KTLS_DATA, 3000, 'x', 0);
+	t_fin(p.us);
+	ktls_peer(&peer, p.peer, 0, 0);
+	closing_run(&c, w, p.us);
+	delivered(&c, w, &peer, 3000);
+}
+END_TEST
+
 /*
  * Not delivered
  */
@@ -317,6 +334,60 @@ START_TEST(abort_resets_at_the_latest_when_the_last_duplicate_is_closed)
 }
 END_TEST
 
+/* The program has sent the FIN itself, in front of what waits above TCP. */
+static void
+cut_off(const struct closing *c, const struct closing_way *w)
+{
+	ck_assert_int_eq(c->value, -1);
+	t_error_is(c->error, ECONNRESET);
+	ck_assert(c->released);
+	if (!closing_reports(w->form))
+		return;
+	ck_assert_int_eq(c->report.outcome, GRACECLOSE_WAS_RESET);
+	ck_assert_int_eq(c->report.delivered, 0);
+	t_error_is(c->report.cause, EPIPE);
+}
+
+START_TEST(own_shut_wr_that_cuts_records_off_is_econnreset)
+{
+	const struct closing_way *w = &ktls_ways[_i];
+	struct ktls_peer peer;
+	struct closing c;
+	struct t_pair p;
+	struct t_got got;
+	size_t n;
+
+	ktls_need();
+	ktls_pair(&p, KTLS_TX);
+	n = ktls_fill(p.us);
+	t_fin(p.us);
+	ktls_peer(&peer, p.peer, LATE_MS, 0);
+	closing_run(&c, w, p.us);
+	got = ktls_peer_join(&peer);
+	t_error_is(got.error, 0);
+	ck_assert_uint_lt(got.bytes, n);
+	cut_off(&c, w);
+}
+END_TEST
+
+START_TEST(own_shut_wr_that_cuts_an_open_record_off_is_econnreset)
+{
+	const struct closing_way *w = &ktls_ways[_i];
+	struct ktls_peer peer;
+	struct closing c;
+	struct t_pair p;
+
+	ktls_need();
+	ktls_pair(&p, KTLS_TX);
+	ktls_send(p.us, KTLS_DATA, 3000, 'x', MSG_MORE);
+	t_fin(p.us);
+	ktls_peer(&peer, p.peer, 0, 0);
+	closing_run(&c, w, p.us);
+	t_saw(ktls_peer_join(&peer), 0, 0);
+	cut_off(&c, w);
+}
+END_TEST
+
 START_TEST(peer_that_resets_is_econnreset)
 {
 	const struct closing_way *w = &ktls_ways[_i];
@@ -358,6 +429,8 @@ main(void)
 	tcase_add_loop_test(tc, nothing_sent_is_an_empty_stream, 0, KTLS_WAYS);
 	tcase_add_loop_test(tc, peer_that_half_closed_first_gets_every_record,
 	    0, KTLS_WAYS);
+	tcase_add_loop_test(tc, own_shut_wr_behind_everything_changes_nothing,
+	    0, KTLS_WAYS);
 
 	tc = t_case(s, "not delivered");
 	tcase_add_loop_test(tc, expiry_of_linger_close_resets, 0, 2);
@@ -368,6 +441,11 @@ main(void)
 	tcase_add_loop_test(tc, abort_resets, 0, 4);
 	tcase_add_loop_test(tc,
 	    abort_resets_at_the_latest_when_the_last_duplicate_is_closed, 0, 2);
+	tcase_add_loop_test(tc,
+	    own_shut_wr_that_cuts_records_off_is_econnreset, 0, KTLS_WAYS);
+	tcase_add_loop_test(tc,
+	    own_shut_wr_that_cuts_an_open_record_off_is_econnreset, 0,
+	    KTLS_WAYS);
 	tcase_add_loop_test(tc, peer_that_resets_is_econnreset, 0, KTLS_WAYS);
 	return t_main(s);
 }

@@ -53,8 +53,8 @@ size_t		 ktls_fill_open(int fd);
 /* One record of a type, each byte `fill`; or a part of it, with MSG_MORE. */
 void		 ktls_send(int fd, int type, size_t n, int fill, int flags);
 
-/* sendmsg(2) of no byte, and the type of the next record. */
-void		 ktls_flush(int fd, int type);
+/* sendmsg(2) of no byte, and the type of the next record: errno, or 0. */
+int		 ktls_flush(int fd, int type);
 
 /* A request where a record should be. */
 void		 ktls_plain_text(int fd);
