@@ -1,11 +1,10 @@
 /*
  * epoll_loop.c - recipe: a server with one thread and an epoll(7) loop
  *
- * For event-driven servers.  A connection is registered once, when it is
- * accepted, with GRACECLOSE_EPOLL.  After the reply the loop steps the close at
- * every event and after graceclose_timeout(), until it is over.  When many
- * clients hold connections, the one that came first is cut.
- * Copy all but main() and client(), which are a self-check over loopback.
+ * A connection is registered once, with GRACECLOSE_EPOLL.  After the reply the
+ * loop steps the close at every event and after graceclose_timeout().  When
+ * many clients hold connections, the oldest is cut.
+ * Copy all but main(), a self-check over loopback.
  */
 #include <sys/epoll.h>
 #include <sys/queue.h>
@@ -16,7 +15,6 @@
 
 #include <err.h>
 #include <errno.h>
-#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
@@ -54,19 +52,15 @@ conn_end(struct conn *c)
 static void
 conn_turn(struct conn *c)
 {
-	static const struct graceclose_opts quiet = {
-		.until = GRACECLOSE_QUIET, .flags = GRACECLOSE_EDGES,
-		.timeout_ms = 5000, .idle_ms = 1000
-	};
+	static const struct graceclose_opts quiet = { .idle_ms = 1000,
+	    .until = GRACECLOSE_QUIET, .flags = GRACECLOSE_EDGES };
 	char request[1024];
 	ssize_t n = 1;
 
 	if (!c->asked)
-		c->asked = (n = recv(c->fd, request, sizeof(request),
-		    MSG_DONTWAIT)) > 0;
+		c->asked = (n = read(c->fd, request, sizeof(request))) > 0;
 	while (c->asked && c->sent < sizeof(reply) && (n = send(c->fd,
-	    reply + c->sent, sizeof(reply) - c->sent,
-	    MSG_DONTWAIT | MSG_NOSIGNAL)) > 0)
+	    reply + c->sent, sizeof(reply) - c->sent, MSG_NOSIGNAL)) > 0)
 		c->sent += (size_t)n;
 	if (n == -1 && errno == EAGAIN)
 		return;
@@ -82,9 +76,10 @@ conn_accept(int epfd, int listener)
 	struct epoll_event ev = { .events = GRACECLOSE_EPOLL };
 	struct conn *c = ev.data.ptr = calloc(1, sizeof(*c));
 
-	if (c == NULL || (c->fd = accept(listener, NULL, NULL)) == -1) {
+	if (c == NULL ||
+	    (c->fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK)) == -1) {
 		free(c);
-		poll(NULL, 0, 10);	/* ENFILE, for example: wait */
+		usleep(10000);		/* ENFILE, for example: wait */
 		return;
 	}
 	c->came = time(NULL);
@@ -123,36 +118,29 @@ loop_turn(int epfd, int listener)
 		conn_accept(epfd, listener);
 }
 
-/* It sends more than the server reads, and must still get the reply whole. */
-static int
-client(const struct sockaddr *server, socklen_t len)
-{
-	static char upload[100000], buf[sizeof(reply)];
-	int fd = socket(AF_INET, SOCK_STREAM, 0);
-
-	return connect(fd, server, len) == -1 ||
-	    send(fd, upload, sizeof(upload), MSG_NOSIGNAL) == -1 ||
-	    recv(fd, buf, sizeof(buf), MSG_WAITALL) != sizeof(reply) ||
-	    recv(fd, buf, 1, 0) != 0;
-}
-
 int
 main(void)
 {
+	static char upload[100000], buf[sizeof(reply)];
 	struct sockaddr_in sin = { .sin_family = AF_INET,
 	    .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
 	struct sockaddr *addr = (struct sockaddr *)&sin;
 	socklen_t len = sizeof(sin);
 	struct epoll_event ev = { .events = EPOLLIN };
-	int epfd = epoll_create1(0), status;
+	int epfd = epoll_create1(0), status, fd;
 	int listener = socket(AF_INET, SOCK_STREAM, 0);
 
 	if (bind(listener, addr, len) == -1 || listen(listener, 3) == -1 ||
 	    getsockname(listener, addr, &len) == -1 ||
 	    epoll_ctl(epfd, EPOLL_CTL_ADD, listener, &ev) == -1)
 		err(1, "listen");
+	/* It sends more than the server reads, and gets the reply whole. */
 	if (fork() == 0)
-		_exit(client(addr, len));
+		_exit((fd = socket(AF_INET, SOCK_STREAM, 0)) == -1 ||
+		    connect(fd, addr, len) == -1 ||
+		    send(fd, upload, sizeof(upload), MSG_NOSIGNAL) == -1 ||
+		    recv(fd, buf, sizeof(buf), MSG_WAITALL) != sizeof(reply) ||
+		    recv(fd, buf, 1, 0) != 0);
 	while (ended < 1)
 		loop_turn(epfd, listener);
 	printf("epoll_loop: %d of %d delivered\n", ok, ended);

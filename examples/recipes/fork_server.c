@@ -6,10 +6,8 @@
  * waits until the client has the reply.  The client may still be sending then:
  * with close(2) the kernel would answer with an RST, and the client could lose
  * the reply.  When many clients hold a process, the oldest is killed.
- *
  * Copy serve(), reap() and run().  main() is a self-check over loopback.
  */
-#include <sys/types.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/wait.h>

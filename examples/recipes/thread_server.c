@@ -1,14 +1,11 @@
 /*
  * thread_server.c - recipe: a server with a pool of threads
  *
- * For servers whose threads are busy: a thread writes its reply, hands the
- * connection to the reaper and is free.  The reaper is one thread that drives
- * any number of closes, and reports how each of them ended.  When many clients
- * hold threads, the one that came first is cut.
- *
+ * A thread writes its reply, hands the connection to the reaper and is free.
+ * The reaper is one thread that drives any number of closes, and reports how
+ * each of them ended.  When many clients hold threads, the oldest is cut.
  * Copy all but main() and client(), which are a self-check over loopback.
  */
-#include <sys/types.h>
 #include <sys/socket.h>
 #include <sys/time.h>
 
@@ -16,8 +13,6 @@
 
 #include <err.h>
 #include <errno.h>
-#include <inttypes.h>
-#include <poll.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -27,7 +22,6 @@
 #include <graceclose.h>
 
 #define WORKERS	256
-#define SERVED	240			/* the others are free to accept */
 
 static const char reply[200000];
 static struct graceclose_reaper *reaper;
@@ -42,7 +36,7 @@ closed(void *arg, void *cookie, const struct graceclose_report *report)
 	(void)arg, (void)cookie;
 	well += report->outcome == GRACECLOSE_OK;
 	if ((errno = report->error) != 0)
-		warn("%" PRIu64 " bytes not acknowledged", report->unacked);
+		warn("%ju bytes not acknowledged", (uintmax_t)report->unacked);
 }
 
 static void
@@ -50,8 +44,8 @@ enter(int fd)
 {
 	pthread_mutex_lock(&lock);
 	served[n++] = fd;
-	if (n > SERVED)			/* its recv or send ends at once */
-		shutdown(served[n - SERVED - 1], SHUT_RDWR);
+	if (n > WORKERS - 16)		/* its recv or send ends at once */
+		shutdown(served[n - WORKERS + 15], SHUT_RDWR);
 	pthread_mutex_unlock(&lock);
 }
 
@@ -80,7 +74,7 @@ worker(void *arg)
 
 	while ((fd = accept(*listener, NULL, NULL)) != -1 || errno != EINVAL) {
 		if (fd == -1) {		/* EMFILE, for example: wait */
-			poll(NULL, 0, 10);
+			usleep(10000);
 			continue;
 		}
 		setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
@@ -103,9 +97,8 @@ worker(void *arg)
 static void
 run(int listener)
 {
-	const struct graceclose_reaper_opts opts = {
-		.when_full = GRACECLOSE_OLDEST, .done = closed
-	};
+	const struct graceclose_reaper_opts opts = { .done = closed,
+	    .when_full = GRACECLOSE_OLDEST };
 	pthread_t threads[WORKERS];
 	int i = 0;
 
