@@ -86,7 +86,7 @@ PROGRAM_OBJ = $(PROGRAM_SRC:%.c=$(BUILD)/obj/%.o)
 
 .PHONY: all lib tools examples tests benches demo picture bench
 .PHONY: check check-programs check-scripts asan tsan valgrind coverage
-.PHONY: matrix soak fuzz model lint guest
+.PHONY: matrix soak fuzz plant model lint guest
 .PHONY: install install-tools uninstall clean dist help
 .SECONDARY:
 .DELETE_ON_ERROR:
@@ -101,6 +101,7 @@ help:
 	@echo 'make matrix     each close against each kind of peer, as a table'
 	@echo 'make soak       random closes for SECONDS=60, judged by their segments'
 	@echo 'make fuzz       fuzzing of the close and of the capture reader, SECONDS=60'
+	@echo 'make plant      whether the fuzzer finds planted mistakes'
 	@echo 'make model      the close against TCP in every order, by spin(1)'
 	@echo 'make asan, make tsan, make valgrind'
 	@echo '                the suites with ASan and UBSan, with TSan, under valgrind'
@@ -358,6 +359,9 @@ fuzz:
 	$(BUILD)/fuzz_segment $(FUZZED) $(BUILD)/corpus test/fuzz/corpus
 	$(BUILD)/fuzz_closer $(FUZZED) -max_len=400 $(BUILD)/corpus_closer \
 	    test/fuzz/corpus_closer
+
+plant:
+	@FUZZ='$(FUZZ)' test/fuzz/plant.sh $(NAMES)
 
 # clang-tidy and cppcheck read every C file, those of the other kernel as well.
 LINT_SRC = $(call files,lib,*.c) $(PROGRAM_SRC)
