@@ -41,6 +41,27 @@ graceclose_over(struct graceclose *gc, int outcome, int error)
 		gc->ended = graceclose_tcp_clock();
 }
 
+/* A layer above TCP still held bytes when the FIN went. */
+static bool
+torn(const struct graceclose *gc, int error)
+{
+	return error == EPIPE && gc->kind == GRACECLOSE_KIND_LAYERED;
+}
+
+/* The error is told once; a last look would find nothing of it any more. */
+static void
+cut_off(struct graceclose *gc, int error)
+{
+	int64_t outq = graceclose_tcp_outq(gc->fd, gc->kind);
+
+	if (outq > 0 && (gc->flags & HALF_CLOSED) != 0)
+		outq--;
+	if (outq >= 0)
+		gc->unacked = (uint64_t)outq;
+	gc->cause = error;
+	graceclose_over(gc, GRACECLOSE_WAS_RESET, ECONNRESET);
+}
+
 /*
  * Where SIOCOUTQ of 0 may hide a loss an error tells of it.  A layer above TCP
  * is told EPIPE when it hands on bytes behind our FIN; the peer of AF_UNIX that
@@ -57,7 +78,12 @@ in_doubt(struct graceclose *gc)
 		return false;
 	if ((error = graceclose_tcp_take_error(gc->fd)) <= 0)
 		return false;
-	graceclose_refused(gc, error);
+	if (gc->kind == GRACECLOSE_KIND_LOCAL || torn(gc, error)) {
+		cut_off(gc, error);
+	} else if (!graceclose_tcp_goes_on(gc->fd, gc->kind)) {
+		gc->cause = error;
+		gc->flags |= MISSED;	/* bury() will need both */
+	}
 	return true;
 }
 
@@ -172,27 +198,6 @@ lost(struct graceclose *gc, int error)
 		ended(gc);
 }
 
-/* A layer above TCP still held bytes when the FIN went. */
-static bool
-torn(const struct graceclose *gc, int error)
-{
-	return error == EPIPE && gc->kind == GRACECLOSE_KIND_LAYERED;
-}
-
-/* The layer says so once; a last look would find nothing of it any more. */
-static void
-cut_off(struct graceclose *gc)
-{
-	int64_t outq = graceclose_tcp_outq(gc->fd, gc->kind);
-
-	if (outq > 0 && (gc->flags & HALF_CLOSED) != 0)
-		outq--;
-	if (outq >= 0)
-		gc->unacked = (uint64_t)outq;
-	gc->cause = EPIPE;
-	graceclose_over(gc, GRACECLOSE_WAS_RESET, ECONNRESET);
-}
-
 /*
  * What is unread is taken first, since it hides whether a FIN or a reset came
  * behind it.
@@ -204,9 +209,9 @@ graceclose_bury(struct graceclose *gc)
 	int swept = graceclose_sweep(gc);
 
 	if (error == 0)
-		error = swept;
+		error = swept != 0 ? swept : gc->cause;
 	if (torn(gc, error)) {
-		cut_off(gc);
+		cut_off(gc, error);
 		return;
 	}
 	switch (graceclose_tcp_state_of_gone(gc->fd, gc->kind, error != 0,
@@ -248,7 +253,7 @@ graceclose_refused(struct graceclose *gc, int error)
 		break;
 	default:
 		if (torn(gc, error))
-			cut_off(gc);
+			cut_off(gc, error);
 		else if (graceclose_tcp_goes_on(gc->fd, gc->kind))
 			gc->flags |= MISSED;
 		else if (graceclose_tcp_was_connected(gc->fd, gc->kind))

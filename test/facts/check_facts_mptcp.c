@@ -204,7 +204,7 @@ START_TEST(mptcp_that_fell_back_counts_what_is_unacknowledged_twice)
 	fallback_pair(&p, 0);
 	t_drop(p.peer, T_DROP_ALL);
 	t_write(p.us, 1000);
-	t_between(t_outq(p.us), 2 * 1000, 2 * 1000 + 1);
+	t_between(t_outq(p.us), 2000, 2000 + 1);
 	ck_assert_int_eq(ioctl(p.us, SIOCOUTQNSD, &n), 0);
 	ck_assert_int_eq(n, 1000);
 	t_fin(p.us);

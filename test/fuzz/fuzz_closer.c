@@ -230,8 +230,8 @@ check_step(int r, const struct before *b, const struct graceclose_opts *o)
 	    b->much || b->missed || kernel.cut != b->cut || forgets(b))
 		return;
 	/* What lies above TCP may still have to say that it lost something. */
-	if (kernel.layer != KERNEL_NO_LAYER && (r == 1 ||
-	    (r == -1 && errno == ETIMEDOUT && judge_ran_out(o))))
+	if (kernel.layer != KERNEL_NO_LAYER && (r == 1 || (r == -1 &&
+	    (errno == EMSGSIZE || (errno == ETIMEDOUT && judge_ran_out(o))))))
 		return;
 	if (b->dead || b->ended ||
 	    (b->delivered && o->until == GRACECLOSE_DELIVERED))

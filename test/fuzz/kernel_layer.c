@@ -179,6 +179,7 @@ copy(uint8_t *buf, size_t n)
 {
 	size_t i;
 
+	kernel_must(buf != NULL);
 	for (i = 0; i < n; i += i == KERNEL_ENDS && n > 2 * KERNEL_ENDS ?
 	    n - 2 * KERNEL_ENDS : 1)
 		buf[i] = kernel_pattern(kernel.position + (int64_t)i);
@@ -198,6 +199,7 @@ read_alert(void *buf, size_t size)
 {
 	size_t n = size < ALERT ? size : ALERT;
 
+	kernel_must(buf != NULL);
 	memset(buf, 1, n);
 	kernel.alert = false;
 	consumed((int64_t)n);

@@ -26,7 +26,7 @@ void	kernel_layer_read_some(void);	/* the caller reads half a record */
 int64_t	kernel_tcp_unread(void);
 bool	kernel_readable(void);
 
-#define KERNEL_ENDS	16
+#define KERNEL_ENDS	((size_t)16)
 
 /* recv(2) and recvmsg(2); *data: and no alert.  Data follow a pattern. */
 ssize_t	kernel_read_input(void *, size_t, int flags, bool control, bool *data);
