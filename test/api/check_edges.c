@@ -576,7 +576,8 @@ START_TEST(many_shut_windows_cost_a_third_of_the_steps_at_most)
 	(void)t_files((size_t)4 * CLOSES);
 	naps = steps_of_many(0);
 	edges = steps_of_many(GRACECLOSE_EDGES);
-	ck_assert_uint_le(edges, naps / 3);
+	if (!T_SLOW)		/* naps that are late are fewer */
+		ck_assert_uint_le(edges, naps / 3);
 	ck_assert_uint_le(edges, (uintmax_t)CLOSES * (LOOKS + 4));
 }
 END_TEST

@@ -198,6 +198,8 @@ run_all(void)
 {
 	int form, family, peer;
 
+	if (sandbox_missing(SANDBOX_REFUSE) != NULL)
+		return;
 	for (form = 0; form < SANDBOX_FORMS; form++)
 		for (family = 0; family < SANDBOX_FAMILIES &&
 		    !forbidden(form); family++)

@@ -231,7 +231,8 @@ check_step(int r, const struct before *b, const struct graceclose_opts *o)
 		return;
 	/* What lies above TCP may still have to say that it lost something. */
 	if (kernel.layer != KERNEL_NO_LAYER && (r == 1 || (r == -1 &&
-	    (errno == EMSGSIZE || (errno == ETIMEDOUT && judge_ran_out(o))))))
+	    (errno == EMSGSIZE || (errno == ECONNRESET && kernel.dead &&
+	    kernel.caller_fin) || (errno == ETIMEDOUT && judge_ran_out(o))))))
 		return;
 	if (b->dead || b->ended ||
 	    (b->delivered && o->until == GRACECLOSE_DELIVERED))
