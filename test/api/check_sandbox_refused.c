@@ -198,7 +198,7 @@ run_all(void)
 {
 	int form, family, peer;
 
-	if (sandbox_missing(SANDBOX_REFUSE) != NULL)
+	if (T_VALGRIND)		/* see sandbox_missing() */
 		return;
 	for (form = 0; form < SANDBOX_FORMS; form++)
 		for (family = 0; family < SANDBOX_FAMILIES &&

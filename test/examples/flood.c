@@ -8,8 +8,8 @@
  * a line, reads to the end, and closes.  Each time it must have its answer
  * within a second.  That is the exit status.
  *
- * The hostile clients have a low priority: elsewhere they would not take the
- * server's processors.
+ * The honest client has a high priority, or if that is not allowed the hostile
+ * ones have a low one: elsewhere they would not take its processors.
  *
  * Usage: flood PORT SECONDS SIZE RATE [PID]
  *	  flood forks
@@ -394,7 +394,6 @@ flood(int64_t end, const char *pid)
 
 	if (enough > CLIENTS * 19 / 20)
 		enough = CLIENTS * 19 / 20;
-	setpriority(PRIO_PROCESS, 0, 10);
 	if ((epfd = epoll_create1(EPOLL_CLOEXEC)) == -1)
 		err(1, "epoll_create1");
 	prepare();
@@ -437,6 +436,7 @@ main(int argc, char *argv[])
 {
 	struct rlimit rl;
 	int64_t end;
+	bool raised;
 	int status, failed = 0, over[2];
 	pid_t pid;
 
@@ -457,6 +457,7 @@ main(int argc, char *argv[])
 		return 77;
 	}
 	fflush(stdout);
+	raised = setpriority(PRIO_PROCESS, 0, -10) == 0;
 	if (pipe(over) == -1 || (pid = fork()) == -1)
 		err(1, "fork");
 	if (pid == 0) {
@@ -465,6 +466,7 @@ main(int argc, char *argv[])
 		fflush(stdout);
 		_exit(status);
 	}
+	setpriority(PRIO_PROCESS, 0, raised ? 0 : 10);
 	if (rate > 0)
 		failed = flood(end, argc > 5 ? argv[5] : "self");
 	else
