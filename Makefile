@@ -78,6 +78,12 @@ TOOL_BIN = $(TOOLS:%=$(BUILD)/tools/%)
 RECIPE_BIN = $(RECIPES:%=$(BUILD)/%)
 BENCH_BIN = $(BENCHES:%=$(BUILD)/bench/%)
 SUITE_BIN = $(CHECKS:%=$(BUILD)/%)
+# Where JOBS run at once the longest ones begin; at the end each would be alone.
+LONGEST	= check_matrix check_quiet check_edges check_sandbox check_flood.sh \
+	  check_support check_faults check_faults_lasting check_examples.sh \
+	  check_late check_cause check_closewatch.sh
+in_order = $(foreach t,$(LONGEST),$(filter %/$(t),$(1))) \
+	   $(filter-out $(addprefix %/,$(LONGEST)),$(1))
 SOAK	= $(BUILD)/test/soak/soak
 
 STATIC_OBJ = $(LIB_SRC:%.c=$(BUILD)/static/%.o)
@@ -275,14 +281,15 @@ export JOBS
 
 check: lib tests tools examples benches
 	@MAKE='$(MAKE)' CC='$(CC)' BUILD='$(BUILD)' \
-	    test/run.sh $(SUITE_BIN) $(SCRIPTS)
+	    test/run.sh $(call in_order,$(SUITE_BIN) $(SCRIPTS))
 
 # The suites alone, as under a sanitizer; the scripts alone.
 check-programs: tests
-	@test/run.sh $(SUITE_BIN)
+	@test/run.sh $(call in_order,$(SUITE_BIN))
 
 check-scripts: lib tools examples benches
-	@MAKE='$(MAKE)' CC='$(CC)' BUILD='$(BUILD)' test/run.sh $(SCRIPTS)
+	@MAKE='$(MAKE)' CC='$(CC)' BUILD='$(BUILD)' \
+	    test/run.sh $(call in_order,$(SCRIPTS))
 
 # The suites again, with the sanitizers.
 SANITIZE = -O1 -g -fno-omit-frame-pointer -fno-sanitize-recover=all \
