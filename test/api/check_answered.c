@@ -273,7 +273,7 @@ END_TEST
 #define DATA		3000
 #define ACKED		700
 
-/* Where 200 ms are short, data is sent again first, and the FIN waits for it. */
+/* Where 200 ms are short data is sent again first, and the FIN waits for it. */
 #define AWAIT_FIN_OR	(T_SLOW ? P_SLEEP : P_AWAIT_ANY_FIN)
 
 START_TEST(rst_while_data_is_unacknowledged_is_econnreset)

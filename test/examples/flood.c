@@ -4,9 +4,9 @@
  * The hostile clients keep connections to 127.0.0.1 PORT for SECONDS: idle,
  * dripping, flooding and resetting ones.  One that lost its connection comes
  * again.  Where the machine is too busy for all of them to come in that time
- * they go on for LONGER_MS more.  Meanwhile the honest client asks again and again: it connects, sends
- * a line, reads to the end, and closes.  Each time it must have its answer
- * within a second.  That is the exit status.
+ * they go on for LONGER_MS more.  Meanwhile the honest client asks again and
+ * again: it connects, sends a line, reads to the end, and closes.  Each time it
+ * must have its answer within a second.  That is the exit status.
  *
  * The honest client has a high priority, or if that is not allowed the hostile
  * ones have a low one: elsewhere they would not take its processors.

@@ -12,7 +12,7 @@
  * The library's own sources are part of this file, on top of kernel.h.  The
  * input: what the descriptor is and has been through, which call the caller
  * makes with which options, and what happens between any two system calls.
- * Whatever that is, the promise holds, and each must() is a sentence of it.  The
+ * Whatever that is the promise holds, and each must() is a sentence of it.  The
  * sentences about the verdict are in judge.c.
  */
 #include <errno.h>
@@ -510,8 +510,8 @@ look_at_unacked(void)
 }
 
 /*
- * MPTCP, like kTLS, has no way to ask whether anything is unread behind a FIN but
- * a peek, which takes the error of a reset that arrives just then.
+ * MPTCP, like kTLS, has no way to ask whether anything is unread behind a FIN
+ * but a peek, which takes the error of a reset that arrives just then.
  */
 static bool
 overtaken(void)

@@ -1,7 +1,7 @@
 #!/bin/sh
 # run.sh KERNEL SUITE... - run suites on another kernel, in a virtual machine
 #
-# KERNEL is a row of kernel.sh.  A suite is the name of one, such as check_probe,
+# KERNEL is a row of kernel.sh.  A suite is a name of one, such as check_probe,
 # or the path of any program.  The guest has a processor for each of CPUS [2],
 # MEM of memory [2G], and TIME seconds [1800].  JOBS suites run at once there
 # [4], with PATIENCE [8] times the patience: an emulated processor is slow.

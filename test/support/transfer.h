@@ -18,7 +18,7 @@ struct t_got {
 void		 t_write(int, size_t);		/* all of it */
 int		 t_try_write(int);		/* errno of one byte, or 0 */
 size_t		 t_fill(int);			/* until EAGAIN stays */
-/* t_fill by us, until what the peer has of it is acknowledged: 40 ms, or more */
+/* t_fill by us, until what the peer has of it is acknowledged: 40 ms or more */
 size_t		 t_fill_settled(const struct t_pair *);
 struct t_got	 t_read_all(int);		/* until EOF or errno */
 void		 t_read(int, size_t);		/* exactly so much */
