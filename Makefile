@@ -79,9 +79,9 @@ RECIPE_BIN = $(RECIPES:%=$(BUILD)/%)
 BENCH_BIN = $(BENCHES:%=$(BUILD)/bench/%)
 SUITE_BIN = $(CHECKS:%=$(BUILD)/%)
 # Where JOBS run at once the longest ones begin; at the end each would be alone.
-LONGEST	= check_matrix check_quiet check_edges check_sandbox check_flood.sh \
-	  check_support check_faults check_faults_lasting check_examples.sh \
-	  check_late check_cause check_closewatch.sh
+LONGEST	= check_matrix check_quiet check_edges check_sandbox check_support \
+	  check_faults check_faults_lasting check_examples.sh check_late \
+	  check_cause check_closewatch.sh
 in_order = $(foreach t,$(LONGEST),$(filter %/$(t),$(1))) \
 	   $(filter-out $(addprefix %/,$(LONGEST)),$(1))
 SOAK	= $(BUILD)/test/soak/soak
