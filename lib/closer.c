@@ -254,15 +254,11 @@ half_close(struct graceclose *gc)
 static bool
 settle(struct graceclose *gc)
 {
-	int64_t outq = graceclose_tcp_outq(gc->fd, gc->kind), now;
 	uint64_t before = gc->unacked;
+	int64_t now;
 	int pushed;
 
-	if (outq >= 0)
-		gc->unacked = (uint64_t)outq;
-	if (outq > 0 && (gc->flags & HALF_CLOSED) != 0)
-		gc->unacked--;
-	if (outq != 0) {
+	if (graceclose_count(gc) != 0) {
 		gc->flushed = gc->looks = 0;
 		return gc->unacked != before;
 	}

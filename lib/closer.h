@@ -49,6 +49,12 @@ bool	graceclose_flooded(const struct graceclose *gc);
 /* The verdict: the close is over. */
 void	graceclose_over(struct graceclose *gc, int outcome, int error);
 
+/*
+ * Counts into gc->unacked what is not acknowledged, our FIN not among it.
+ * Returns what graceclose_tcp_outq() did.
+ */
+int64_t	graceclose_count(struct graceclose *gc);
+
 /* Looks at what the peer's TCP has acknowledged; true where that is news. */
 bool	graceclose_acknowledge(struct graceclose *gc);
 

@@ -41,6 +41,18 @@ graceclose_over(struct graceclose *gc, int outcome, int error)
 		gc->ended = graceclose_tcp_clock();
 }
 
+int64_t
+graceclose_count(struct graceclose *gc)
+{
+	int64_t outq = graceclose_tcp_outq(gc->fd, gc->kind);
+
+	if (outq >= 0)
+		gc->unacked = (uint64_t)outq;
+	if (outq > 0 && (gc->flags & HALF_CLOSED) != 0)
+		gc->unacked--;
+	return outq;
+}
+
 /* A layer above TCP still held bytes when the FIN went. */
 static bool
 torn(const struct graceclose *gc, int error)
@@ -52,12 +64,7 @@ torn(const struct graceclose *gc, int error)
 static void
 cut_off(struct graceclose *gc, int error)
 {
-	int64_t outq = graceclose_tcp_outq(gc->fd, gc->kind);
-
-	if (outq > 0 && (gc->flags & HALF_CLOSED) != 0)
-		outq--;
-	if (outq >= 0)
-		gc->unacked = (uint64_t)outq;
+	(void)graceclose_count(gc);
 	gc->cause = error;
 	graceclose_over(gc, GRACECLOSE_WAS_RESET, ECONNRESET);
 }
@@ -101,10 +108,10 @@ graceclose_acknowledge(struct graceclose *gc)
 	int64_t outq;
 
 	outq = graceclose_tcp_outq(gc->fd, gc->kind);
-	if (outq == 0 && gc->kind == GRACECLOSE_KIND_LAYERED)
+	if (outq == 0 && in_doubt(gc)) {
 		gc->unacked = 0;
-	if (outq == 0 && in_doubt(gc))
 		return false;
+	}
 	if (outq == 0 && fin && !gc->finished) {
 		/* The state, then the count: the handshake may end between. */
 		if (graceclose_tcp_opening(gc->fd, gc->kind))

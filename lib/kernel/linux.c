@@ -52,11 +52,9 @@ graceclose_linux_look(int fd, uint32_t *inq)
 
 /* How much of it the kernel has filled, in bytes; 0: nothing. */
 static socklen_t
-tcp_info(int fd, struct tcp_info *info)
+tcp_info(int fd, void *info, socklen_t len)
 {
-	socklen_t len = sizeof(*info);
-
-	memset(info, 0, sizeof(*info));
+	memset(info, 0, len);
 	return getsockopt(fd, IPPROTO_TCP, TCP_INFO, info, &len) == -1 ? 0 :
 	    len;
 }
@@ -68,7 +66,7 @@ graceclose_linux_state(int fd, int kind)
 
 	if (kind == GRACECLOSE_KIND_MPTCP)
 		return graceclose_mptcp_state(fd);
-	return tcp_info(fd, &info) == 0 ? -1 : info.tcpi_state;
+	return tcp_info(fd, &info, sizeof(info)) == 0 ? -1 : info.tcpi_state;
 }
 
 bool
@@ -165,7 +163,8 @@ graceclose_tcp_was_connected(int fd, int kind)
 {
 	struct tcp_info info;
 
-	return kind == GRACECLOSE_KIND_LOCAL || tcp_info(fd, &info) <
+	return kind == GRACECLOSE_KIND_LOCAL ||
+	    tcp_info(fd, &info, sizeof(info)) <
 	    offsetof(struct tcp_info, tcpi_total_retrans) ||
 	    info.tcpi_rcv_space != 0;
 }
@@ -247,21 +246,12 @@ struct tcp_counters {
 	uint64_t	bytes_retrans;	/* among these */
 };
 
-static socklen_t
-tcp_counters(int fd, struct tcp_counters *c)
-{
-	socklen_t len = sizeof(*c);
-
-	memset(c, 0, sizeof(*c));
-	return getsockopt(fd, IPPROTO_TCP, TCP_INFO, c, &len) == -1 ? 0 : len;
-}
-
 bool
 graceclose_tcp_fin_left(int fd, int kind)
 {
 	struct tcp_counters c;
 
-	return graceclose_linux_is_tcp(kind) && tcp_counters(fd, &c) >=
+	return graceclose_linux_is_tcp(kind) && tcp_info(fd, &c, sizeof(c)) >=
 	    offsetof(struct tcp_counters, other_counters) &&
 	    c.notsent_bytes == 0;
 }
@@ -276,7 +266,7 @@ fin_never_left(int fd)
 {
 	struct tcp_counters c;
 
-	return tcp_counters(fd, &c) == sizeof(c) &&
+	return tcp_info(fd, &c, sizeof(c)) == sizeof(c) &&
 	    c.bytes_acked == c.bytes_sent - c.bytes_retrans;
 }
 

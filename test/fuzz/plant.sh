@@ -61,7 +61,7 @@ looks_in_a_row	closer.c	/SETTLED_MS)) {/{n;d}
 no_push	closer.c	s/pushed = graceclose_tcp_push(gc->fd)/pushed = 1/
 push_in_vain	closer.c	s/graceclose_refused(gc, EPIPE);/gc->looks = 1;/
 own_fin_settles_nothing	closer.c	s/if (graceclose_tcp_withholds(fd, gc->kind))/if (!graceclose_tcp_fin_unacked(fd, gc->kind) \&\& graceclose_tcp_withholds(fd, gc->kind))/
-own_fin_is_a_byte	closer.c	s/^	if (outq > 0 \&\& (gc->flags & HALF_CLOSED) != 0)/	if (false)/
+own_fin_is_a_byte	verdict.c	s/^	if (outq > 0 \&\& (gc->flags & HALF_CLOSED) != 0)/	if (false)/
 epipe_unseen	verdict.c	s/gc->kind != GRACECLOSE_KIND_LAYERED \&\&/true \&\&/
 epipe_buried	verdict.c	s/^	if (torn(gc, error)) {/	if (false) {/
 gone_before_it_settled	closer.c	s/((gc->flags & WITHHELD) == 0 ||/(true ||/
