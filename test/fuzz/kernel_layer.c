@@ -111,6 +111,7 @@ kernel_tls_close_record(const struct msghdr *msg)
 	if (kernel.layer != KERNEL_TLS || kernel.open == 0)
 		return 0;
 	if (kernel.shut & KERNEL_WR) {
+		kernel.lost += kernel.open;	/* no promise, but told */
 		kernel.open = 0;
 		kernel.torn = true;
 		return EPIPE;
