@@ -270,24 +270,31 @@ END_TEST
 #define NO_LOOK_MS	20000
 
 static int64_t
-behind_the_fin(int i)
+from_the_fin(struct t_pair *p)
 {
 	struct graceclose gc;
 	struct t_later l;
-	struct t_pair p;
 	int64_t late;
 
-	t_pair_any(&p, i);
-	delivered(&p);
 	given(GRACECLOSE_FINISHED, -1, NO_LOOK_MS);
-	t_ok(graceclose_begin(&gc, p.us, &o));
-	t_later(&l, 150, t_fin, p.peer);
-	t_ok(loop(&gc, p.us));
+	t_ok(graceclose_begin(&gc, p->us, &o));
+	t_later(&l, 150, t_fin, p->peer);
+	t_ok(loop(&gc, p->us));
 	late = t_now_ms() - t_later_join(&l);
 	t_ok(graceclose_end(&gc, &r));
 	t_report_is(&r, GRACECLOSE_OK, 0, 1, 1);
-	t_close(p.peer);
+	t_close(p->peer);
 	return late;
+}
+
+static int64_t
+behind_the_fin(int i)
+{
+	struct t_pair p;
+
+	t_pair_any(&p, i);
+	delivered(&p);
+	return from_the_fin(&p);
 }
 
 START_TEST(peers_fin_brings_the_verdict)
@@ -301,23 +308,12 @@ END_TEST
 static int64_t
 behind_the_fin_of_a_deaf_socket(int family)
 {
-	struct graceclose gc;
-	struct t_later l;
 	struct t_pair p;
-	int64_t late;
 
 	t_pair(&p, family);
 	delivered(&p);
 	ck_assert_int_eq(shutdown(p.us, SHUT_RD), 0);
-	given(GRACECLOSE_FINISHED, -1, NO_LOOK_MS);
-	t_ok(graceclose_begin(&gc, p.us, &o));
-	t_later(&l, 150, t_fin, p.peer);
-	t_ok(loop(&gc, p.us));
-	late = t_now_ms() - t_later_join(&l);
-	t_ok(graceclose_end(&gc, &r));
-	t_report_is(&r, GRACECLOSE_OK, 0, 1, 1);
-	t_close(p.peer);
-	return late;
+	return from_the_fin(&p);
 }
 
 START_TEST(fin_behind_our_own_shut_rd_brings_the_verdict)

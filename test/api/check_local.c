@@ -121,34 +121,35 @@ START_TEST(linger_close_returns_once_the_peer_has_read_everything)
 }
 END_TEST
 
+static void
+returns_at_once(struct t_pair *p)
+{
+	int64_t begun = t_now_ms();
+
+	t_ok(linger_close(p->us, T_LIMIT_MS));
+	t_between(t_now_ms() - begun, 0, SOON_MS);
+	t_saw(t_read_all(p->peer), 0, 0);
+	t_close(p->peer);
+}
+
 START_TEST(linger_close_of_what_was_read_before_returns_at_once)
 {
 	struct t_pair p;
-	int64_t begun;
 
 	t_not_portable(T_NO_ACK);
 	pair_with_unread(&p, _i);
 	t_read(p.peer, SIZE);
-	begun = t_now_ms();
-	t_ok(linger_close(p.us, T_LIMIT_MS));
-	t_between(t_now_ms() - begun, 0, SOON_MS);
-	t_saw(t_read_all(p.peer), 0, 0);
-	t_close(p.peer);
+	returns_at_once(&p);
 }
 END_TEST
 
 START_TEST(linger_close_of_nothing_sent_returns_at_once)
 {
 	struct t_pair p;
-	int64_t begun;
 
 	t_not_portable(T_NO_ACK);
 	pair(&p, _i);
-	begun = t_now_ms();
-	t_ok(linger_close(p.us, T_LIMIT_MS));
-	t_between(t_now_ms() - begun, 0, SOON_MS);
-	t_saw(t_read_all(p.peer), 0, 0);
-	t_close(p.peer);
+	returns_at_once(&p);
 }
 END_TEST
 

@@ -19,12 +19,12 @@
 #include "network/workers.h"
 #include "matrix/matrix_case.h"
 #include "matrix/matrix_table.h"
+#include "network/stall.h"
 
 #define WORKERS		(T_VALGRIND ? 12 : 40)
 #define CASES		4096
 #define CASE_MS		90000
 #define WHY		128
-#define STALL_MS	20
 #define SOON_US		200000
 #define FEW_US		1000000		/* and divided by how many they are */
 

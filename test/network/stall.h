@@ -10,6 +10,9 @@
 
 #include <stdint.h>
 
+/* One of so many ms spoils a measurement: the shortest bounds are as long. */
+#define STALL_MS	20
+
 struct stall {
 	int64_t	beat_ms;	/* when the thread ran last; 0: never */
 	int64_t	longest_ms;	/* the longest stall since stall_begin() */

@@ -25,7 +25,6 @@
 #define NO_CASE		SIZE_MAX
 #define LOOK_MS		5
 #define STILLBORN_MAX	3	/* workers that die before their first case */
-#define STALL_MS	20	/* as support/starved.c has it */
 #define STALLED_PART	4	/* of the time of a case that was killed */
 #define REPEATED_MAX	200	/* cases: with more the machine is no excuse */
 /* Of setpriority(2), where it is allowed: workers wait more than they work. */

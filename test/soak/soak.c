@@ -46,6 +46,7 @@
 #include "soak/run_close.h"
 #include "support/util.h"
 #include "network/link.h"
+#include "network/stall.h"
 
 #define EX_BROKEN	1
 #define EX_BAD_USAGE	2
@@ -61,7 +62,6 @@
 #define ALL_OUTCOMES	1000		/* closes that have to show them all */
 
 #define LATES		32		/* powers of 2, in microseconds */
-#define STALL_MS	20
 #define SOON_US		(T_SLOW ? 1000000 : 50000)
 
 enum { PEER_SCRIPT, PEER_IPV4, PEER_IPV6, PEERS };

@@ -18,22 +18,54 @@
 
 static const int sending[] = { KTLS_TX, KTLS_BOTH };
 
+/* The last close, and the peer beside it. */
+static const struct closing_way	*way;
+static struct closing		 closed;
+static struct ktls_peer		 peer;
+
+/* The peer has plain TCP: it sees the records themselves. */
+static void
+pair_with_plain_peer(struct t_pair *p, int directions)
+{
+	t_pair(p, T_IPV4);
+	ktls_on(p->us, directions, 1);
+}
+
+/* Closes us in way i while the peer waits, reads and closes. */
+static struct t_got
+close_beside_peer(const struct t_pair *p, int i, int after_ms, int parses)
+{
+	way = &ktls_ways[i];
+	ktls_peer(&peer, p->peer, after_ms, parses);
+	closing_run(&closed, way, p->us);
+	return ktls_peer_join(&peer);
+}
+
 /* The close went well, and the peer got so much and an orderly end. */
 static void
-delivered(const struct closing *c, const struct closing_way *w,
-    struct ktls_peer *peer, size_t n)
+delivered(struct t_got got, size_t n)
 {
-	t_saw(ktls_peer_join(peer), n, 0);
-	ck_assert_int_eq(c->value, 0);
-	ck_assert_int_eq(c->error, T_ERRNO_UNTOUCHED);
-	ck_assert(c->released);
-	if (!closing_reports(w->form))
+	t_saw(got, n, 0);
+	ck_assert_int_eq(closed.value, 0);
+	ck_assert_int_eq(closed.error, T_ERRNO_UNTOUCHED);
+	ck_assert(closed.released);
+	if (!closing_reports(way->form))
 		return;
-	ck_assert_int_eq(c->report.delivered, 1);
-	ck_assert_uint_eq(c->report.unacked, 0);
-	ck_assert_int_eq(c->report.cause, 0);
-	if (w->opts.until == GRACECLOSE_FINISHED)
-		t_report_is(&c->report, GRACECLOSE_OK, 0, 1, 1);
+	ck_assert_int_eq(closed.report.delivered, 1);
+	ck_assert_uint_eq(closed.report.unacked, 0);
+	ck_assert_int_eq(closed.report.cause, 0);
+	if (way->opts.until == GRACECLOSE_FINISHED)
+		t_report_is(&closed.report, GRACECLOSE_OK, 0, 1, 1);
+}
+
+/* So many records, whole, and none that the program did not send. */
+static void
+records_are(int n)
+{
+	ck_assert_int_eq(peer.wire.records, n);
+	ck_assert_int_eq(peer.wire.empty, 0);
+	ck_assert_int_eq(peer.wire.odd, 0);
+	ck_assert_uint_eq(peer.wire.torn, 0);
 }
 
 /*
@@ -42,81 +74,53 @@ delivered(const struct closing *c, const struct closing_way *w,
 
 START_TEST(records_that_wait_above_tcp_are_delivered)
 {
-	const struct closing_way *w = &ktls_ways[_i / 2];
-	struct ktls_peer peer;
-	struct closing c;
 	struct t_pair p;
 	size_t n;
 
 	ktls_need();
 	ktls_pair(&p, sending[_i % 2]);
 	n = ktls_fill(p.us);
-	ktls_peer(&peer, p.peer, LATE_MS, 0);
-	closing_run(&c, w, p.us);
-	delivered(&c, w, &peer, n);
-	ck_assert_uint_lt(c.turns, 500);
+	delivered(close_beside_peer(&p, _i / 2, LATE_MS, 0), n);
+	ck_assert_uint_lt(closed.turns, 500);
 }
 END_TEST
 
 /* As above, but the peer sees the records themselves. */
 START_TEST(no_record_is_sent_that_the_program_did_not_send)
 {
-	const struct closing_way *w = &ktls_ways[_i];
-	struct ktls_peer peer;
-	struct closing c;
 	struct t_pair p;
 	size_t n;
 
 	ktls_need();
-	t_pair(&p, T_IPV4);
-	ktls_on(p.us, KTLS_TX, 1);
+	pair_with_plain_peer(&p, KTLS_TX);
 	n = ktls_fill(p.us);
-	ktls_peer(&peer, p.peer, LATE_MS, 1);
-	closing_run(&c, w, p.us);
-	delivered(&c, w, &peer, n);
-	ck_assert_int_eq(peer.wire.records, (int)(n / KTLS_RECORD));
-	ck_assert_int_eq(peer.wire.empty, 0);
-	ck_assert_int_eq(peer.wire.odd, 0);
-	ck_assert_uint_eq(peer.wire.torn, 0);
+	delivered(close_beside_peer(&p, _i, LATE_MS, 1), n);
+	records_are((int)(n / KTLS_RECORD));
 }
 END_TEST
 
 /* close(2) loses it: test/facts/check_facts_ktls.c. */
 START_TEST(open_record_of_msg_more_is_sent_and_nothing_else)
 {
-	const struct closing_way *w = &ktls_ways[_i];
-	struct ktls_peer peer;
-	struct closing c;
 	struct t_pair p;
 
 	ktls_need();
-	t_pair(&p, T_IPV4);
-	ktls_on(p.us, KTLS_TX, 1);
+	pair_with_plain_peer(&p, KTLS_TX);
 	ktls_send(p.us, KTLS_DATA, 3000, 'x', MSG_MORE);
-	ktls_peer(&peer, p.peer, 0, 1);
-	closing_run(&c, w, p.us);
-	delivered(&c, w, &peer, 3000);
-	ck_assert_int_eq(peer.wire.records, 1);
-	ck_assert_int_eq(peer.wire.odd, 0);
-	ck_assert_uint_eq(peer.wire.torn, 0);
+	delivered(close_beside_peer(&p, _i, 0, 1), 3000);
+	records_are(1);
 }
 END_TEST
 
 START_TEST(open_record_behind_a_full_queue_is_sent_as_well)
 {
-	const struct closing_way *w = &ktls_ways[_i];
-	struct ktls_peer peer;
-	struct closing c;
 	struct t_pair p;
 	size_t n;
 
 	ktls_need();
-	t_pair(&p, T_IPV4);
-	ktls_on(p.us, KTLS_TX, 1);
+	pair_with_plain_peer(&p, KTLS_TX);
 	n = ktls_fill_open(p.us);
-	ktls_peer(&peer, p.peer, LATE_MS, 1);
-	closing_run(&c, w, p.us);
-	delivered(&c, w, &peer, n);
+	delivered(close_beside_peer(&p, _i, LATE_MS, 1), n);
 	ck_assert_int_eq(peer.wire.empty, 0);
 	ck_assert_int_eq(peer.wire.odd, 0);
 	ck_assert_uint_eq(peer.wire.torn, 0);
@@ -125,28 +129,18 @@ END_TEST
 
 START_TEST(nothing_sent_is_an_empty_stream)
 {
-	const struct closing_way *w = &ktls_ways[_i];
-	struct ktls_peer peer;
-	struct closing c;
 	struct t_pair p;
 
 	ktls_need();
-	t_pair(&p, T_IPV4);
-	ktls_on(p.us, KTLS_BOTH, 1);
-	ktls_peer(&peer, p.peer, 0, 1);
-	closing_run(&c, w, p.us);
-	delivered(&c, w, &peer, 0);
-	ck_assert_int_eq(peer.wire.records, 0);
-	ck_assert_uint_eq(peer.wire.torn, 0);
+	pair_with_plain_peer(&p, KTLS_BOTH);
+	delivered(close_beside_peer(&p, _i, 0, 1), 0);
+	records_are(0);
 }
 END_TEST
 
 /* The peer's FIN is here before our close begins. */
 START_TEST(peer_that_half_closed_first_gets_every_record)
 {
-	const struct closing_way *w = &ktls_ways[_i];
-	struct ktls_peer peer;
-	struct closing c;
 	struct t_pair p;
 	size_t n;
 
@@ -155,26 +149,19 @@ START_TEST(peer_that_half_closed_first_gets_every_record)
 	t_fin(p.peer);
 	t_wait_poll(p.us, POLLRDHUP);
 	n = ktls_fill(p.us);
-	ktls_peer(&peer, p.peer, LATE_MS, 0);
-	closing_run(&c, w, p.us);
-	delivered(&c, w, &peer, n);
+	delivered(close_beside_peer(&p, _i, LATE_MS, 0), n);
 }
 END_TEST
 
 START_TEST(own_shut_wr_behind_everything_changes_nothing)
 {
-	const struct closing_way *w = &ktls_ways[_i];
-	struct ktls_peer peer;
-	struct closing c;
 	struct t_pair p;
 
 	ktls_need();
 	ktls_pair(&p, KTLS_BOTH);
 	ktls_send(p.us, KTLS_DATA, 3000, 'x', 0);
 	t_fin(p.us);
-	ktls_peer(&peer, p.peer, 0, 0);
-	closing_run(&c, w, p.us);
-	delivered(&c, w, &peer, 3000);
+	delivered(close_beside_peer(&p, _i, 0, 0), 3000);
 }
 END_TEST
 
@@ -336,23 +323,20 @@ END_TEST
 
 /* The program has sent the FIN itself, in front of what waits above TCP. */
 static void
-cut_off(const struct closing *c, const struct closing_way *w)
+cut_off(void)
 {
-	ck_assert_int_eq(c->value, -1);
-	t_error_is(c->error, ECONNRESET);
-	ck_assert(c->released);
-	if (!closing_reports(w->form))
+	ck_assert_int_eq(closed.value, -1);
+	t_error_is(closed.error, ECONNRESET);
+	ck_assert(closed.released);
+	if (!closing_reports(way->form))
 		return;
-	ck_assert_int_eq(c->report.outcome, GRACECLOSE_WAS_RESET);
-	ck_assert_int_eq(c->report.delivered, 0);
-	t_error_is(c->report.cause, EPIPE);
+	ck_assert_int_eq(closed.report.outcome, GRACECLOSE_WAS_RESET);
+	ck_assert_int_eq(closed.report.delivered, 0);
+	t_error_is(closed.report.cause, EPIPE);
 }
 
 START_TEST(own_shut_wr_that_cuts_records_off_is_econnreset)
 {
-	const struct closing_way *w = &ktls_ways[_i];
-	struct ktls_peer peer;
-	struct closing c;
 	struct t_pair p;
 	struct t_got got;
 	size_t n;
@@ -361,30 +345,23 @@ START_TEST(own_shut_wr_that_cuts_records_off_is_econnreset)
 	ktls_pair(&p, KTLS_TX);
 	n = ktls_fill(p.us);
 	t_fin(p.us);
-	ktls_peer(&peer, p.peer, LATE_MS, 0);
-	closing_run(&c, w, p.us);
-	got = ktls_peer_join(&peer);
+	got = close_beside_peer(&p, _i, LATE_MS, 0);
 	t_error_is(got.error, 0);
 	ck_assert_uint_lt(got.bytes, n);
-	cut_off(&c, w);
+	cut_off();
 }
 END_TEST
 
 START_TEST(own_shut_wr_that_cuts_an_open_record_off_is_econnreset)
 {
-	const struct closing_way *w = &ktls_ways[_i];
-	struct ktls_peer peer;
-	struct closing c;
 	struct t_pair p;
 
 	ktls_need();
 	ktls_pair(&p, KTLS_TX);
 	ktls_send(p.us, KTLS_DATA, 3000, 'x', MSG_MORE);
 	t_fin(p.us);
-	ktls_peer(&peer, p.peer, 0, 0);
-	closing_run(&c, w, p.us);
-	t_saw(ktls_peer_join(&peer), 0, 0);
-	cut_off(&c, w);
+	t_saw(close_beside_peer(&p, _i, 0, 0), 0, 0);
+	cut_off();
 }
 END_TEST
 
