@@ -69,7 +69,7 @@ void	graceclose_bury(struct graceclose *gc);
 
 /*
  * Takes what is unread, at most a full receive buffer.  Returns the errno value
- * of a reset that recv met, which no later call will report, or 0.
+ * of a reset or loss that recv met, which no later call will report, or 0.
  */
 int	graceclose_sweep(struct graceclose *gc);
 

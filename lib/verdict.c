@@ -60,11 +60,15 @@ torn(const struct graceclose *gc, int error)
 	return error == EPIPE && gc->kind == GRACECLOSE_KIND_LAYERED;
 }
 
-/* The error is told once; a last look would find nothing of it any more. */
+/*
+ * The error is told once; a last look would find nothing of it any more.  A
+ * layer above TCP may tell it when our FIN is acknowledged long since.
+ */
 static void
 cut_off(struct graceclose *gc, int error)
 {
 	(void)graceclose_count(gc);
+	gc->delivered = 0;
 	gc->cause = error;
 	graceclose_over(gc, GRACECLOSE_WAS_RESET, ECONNRESET);
 }
@@ -161,7 +165,7 @@ graceclose_sweep(struct graceclose *gc)
 		if (n > 0)
 			swept += (size_t)n;
 	}
-	return n == -1 && errno == ECONNRESET ? errno : 0;
+	return n == -1 && (errno == ECONNRESET || torn(gc, errno)) ? errno : 0;
 }
 
 /* Both FINs were acknowledged, or ours has been answered. */

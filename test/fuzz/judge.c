@@ -23,7 +23,9 @@ judge_delivered(void)
 	if (kernel.kind == KERNEL_LOCAL)
 		return (kernel.shut & KERNEL_WR) != 0 && !kernel.dead &&
 		    kernel.acked == kernel.written;
-	if (kernel.above > 0 || kernel.lost > 0)
+	/* A tardy layer may tell after the verdict. */
+	if (kernel.heard || (kernel.tardy ? kernel.torn_then[1] :
+	    kernel.above > 0 || kernel.lost > 0))
 		return false;
 	return kernel.fin_acked || kernel.answered ||
 	    (kernel.was_opening && kernel.written == 0);

@@ -90,6 +90,8 @@ struct kernel {
 	int64_t		open;		/* by MSG_MORE: no promise */
 	int64_t		lost;		/* destroyed, behind our FIN */
 	bool		torn;		/* and so it has told */
+	bool		torn_then[2];	/* that, when the clock was read */
+	bool		heard;		/* and the library took it */
 	bool		hushed;		/* another error came over it */
 	int64_t		drained;	/* TCP had nothing to send since */
 	int64_t		inside;		/* of unread: not in TCP any more */
@@ -107,6 +109,7 @@ struct kernel {
 	bool		recverr;	/* IP_RECVERR is set */
 	bool		narrow;		/* the peer's window keeps our FIN */
 	bool		sockmap;	/* with a stream verdict: SK_PASS */
+	bool		tardy;		/* the layer takes its time */
 	bool		stuck;		/* recv fails where input is unread */
 	bool		liar;		/* answers are arbitrary */
 	bool		endless;	/* the caller sets no limits */

@@ -69,6 +69,7 @@ kernel_take_error(void)
 	int error = kernel.error;
 
 	kernel.consumed += error != 0;
+	kernel.heard |= kernel.watched && kernel.torn && error == EPIPE;
 	kernel.error = 0;
 	kernel.muddled |= kernel.icmp;
 	kernel.icmp = false;

@@ -23,6 +23,7 @@
 #define HEADER		5
 #define RECORD		16384
 #define WORK_US		10000		/* schedule_delayed_work(), at most */
+#define TARDY_US	60000		/* its thread was not run before */
 
 /*
  * Sending
@@ -31,11 +32,15 @@
 void
 kernel_layer_draw(void)
 {
+	unsigned traits;
+
 	if (kernel.layer != KERNEL_TLS)
 		return;
 	if (kernel_draw(2) && kernel.written > 0)
 		kernel.above = kernel_draw_amount();
-	if (kernel_draw(4) == 3)
+	traits = kernel_draw(8);
+	kernel.tardy = (traits & 4) != 0;
+	if ((traits & 3) == 3)
 		kernel.open = kernel_draw_amount();
 }
 
@@ -81,20 +86,20 @@ void
 kernel_layer_tick(void)
 {
 	if (kernel.acked == kernel.written &&
-	    kernel.now - kernel.drained >= WORK_US)
+	    kernel.now - kernel.drained >= (kernel.tardy ? TARDY_US : WORK_US))
 		kernel_layer_push();
 }
 
 /*
  * TCP takes nothing more behind a FIN.  The library has to wait for what is
- * above; it may ask in vain for what is open.
+ * above, though not for ever; it may ask in vain for what is open.
  */
 void
 kernel_layer_half_close(void)
 {
 	if (!kernel.watched || (kernel.shut & KERNEL_WR))
 		return;
-	kernel_must(kernel.above == 0);
+	kernel_must(kernel.above == 0 || kernel.tardy);
 	kernel_must(kernel.open == 0 || kernel.unpushed);
 }
 

@@ -64,6 +64,7 @@ own_fin_settles_nothing	closer.c	s/if (graceclose_tcp_withholds(fd, gc->kind))/i
 own_fin_is_a_byte	verdict.c	s/^	if (outq > 0 \&\& (gc->flags & HALF_CLOSED) != 0)/	if (false)/
 epipe_unseen	verdict.c	s/gc->kind != GRACECLOSE_KIND_LAYERED \&\&/true \&\&/
 epipe_buried	verdict.c	s/^	if (torn(gc, error)) {/	if (false) {/
+sweep_eats_epipe	verdict.c	s/(errno == ECONNRESET || torn(gc, errno))/errno == ECONNRESET/
 gone_before_it_settled	closer.c	s/((gc->flags & WITHHELD) == 0 ||/(true ||/
 fin_hides_the_layers_input	closer.c	s/finished \&\& gc->kind != GRACECLOSE_KIND_LAYERED/finished/
 trunc_on_ktls	kernel/linux_input.c	s/if (kind != GRACECLOSE_KIND_LOCAL \&\& kind != GRACECLOSE_KIND_LAYERED)/if (kind != GRACECLOSE_KIND_LOCAL)/
