@@ -10,6 +10,7 @@ SBINDIR	?= $(PREFIX)/sbin
 DATADIR	?= $(PREFIX)/share
 MANDIR	?= $(PREFIX)/share/man
 PKGCONFIGDIR ?= $(LIBDIR)/pkgconfig
+CMAKEDIR ?= $(LIBDIR)/cmake/graceclose
 
 CC	?= cc
 AR	?= ar
@@ -120,7 +121,7 @@ help:
 	@echo 'make check-programs, make check-scripts'
 	@echo '                the suites alone, the scripts alone'
 	@echo 'make install    to DESTDIR, PREFIX [$(PREFIX)], LIBDIR, INCLUDEDIR, SBINDIR,'
-	@echo '                DATADIR, MANDIR, PKGCONFIGDIR; closewatch as well, where'
+	@echo '                DATADIR, MANDIR, PKGCONFIGDIR, CMAKEDIR; closewatch too, where'
 	@echo '                pkg-config finds libpcap (TOOLS= : the library alone)'
 	@echo 'make uninstall  remove what install put there'
 	@echo 'make dist       $(BUILD)/libgraceclose-$(VERSION).tar.gz from the last commit'
@@ -390,27 +391,45 @@ $(LINT_SRC:%=tidy/%): tidy/%:
 # The one list of files that install makes and uninstall removes.
 LIB_FILES = libgraceclose.a libgraceclose.so.$(VERSION)
 LIB_LINKS = $(SONAME) libgraceclose.so
+CMAKE_FILES = graceclose-config.cmake graceclose-config-version.cmake
 page	= $(MANDIR)/man$(subst .,,$(suffix $(1)))/$(notdir $(1))
 INSTALLED = $(HEADER:include/%=$(INCLUDEDIR)/%) \
 	$(LIB_FILES:%=$(LIBDIR)/%) $(LIB_LINKS:%=$(LIBDIR)/%) \
-	$(PKGCONFIGDIR)/libgraceclose.pc \
+	$(PKGCONFIGDIR)/libgraceclose.pc $(CMAKE_FILES:%=$(CMAKEDIR)/%) \
 	$(SUPPRESSIONS:lib/%=$(DATADIR)/graceclose/%) \
 	$(foreach p,$(PAGES),$(call page,$(p)))
 TOOLS_INSTALLED = $(if $(TOOLS),$(TOOLS:%=$(SBINDIR)/%) \
 	$(foreach p,$(TOOL_PAGES),$(call page,$(p))))
 
+# CMake refuses the library to a program whose pointers have another size.
+POINTER	= $(filter 4 8,$(shell echo __SIZEOF_POINTER__ | \
+	  $(CC) $(CPPFLAGS) $(CFLAGS) -E -P - 2>/dev/null))
+# $(call filled,file,folder): the file into the folder, from its template.
+filled	= sed -e 's|@prefix@|$(PREFIX)|' -e 's|@libdir@|$(LIBDIR)|' \
+	  -e 's|@includedir@|$(INCLUDEDIR)|' -e 's|@version@|$(VERSION)|' \
+	  -e 's|@cmakedir@|$(CMAKEDIR)|' -e 's|@soname@|$(SONAME)|' \
+	  -e 's|@pointer@|$(POINTER)|' pkgconfig/$(1).in >$(DESTDIR)$(2)/$(1) && \
+	  chmod 644 $(DESTDIR)$(2)/$(1)
+
+# make takes a path with a space for two, and a program finds no relative one.
+PLACES	= LIBDIR INCLUDEDIR SBINDIR DATADIR MANDIR PKGCONFIGDIR CMAKEDIR
+MISPLACED = $(if $(word 2,$(DESTDIR)),DESTDIR) $(foreach p,$(PLACES),$(if \
+	    $(filter-out 1,$(words $($(p))))$(filter-out /%,$($(p))),$(p)))
+
+.PHONY: places
+places:
+	@set -- $(MISPLACED); [ $$# = 0 ] || { echo "error: $$*: give PREFIX" \
+	    'and the other folders as absolute paths without spaces' >&2; exit 1; }
+
 # A tool that cannot capture is of no use: no libpcap, no tools.
-install: lib $(if $(PCAP_LIBS),install-tools)
+install: places lib $(if $(PCAP_LIBS),install-tools)
 	$(INSTALL) -d $(sort $(dir $(INSTALLED:%=$(DESTDIR)%)))
 	$(INSTALL) -m 644 $(HEADER) $(DESTDIR)$(INCLUDEDIR)/
 	$(INSTALL) -m 644 $(LIB_FILES:%=$(BUILD)/%) $(DESTDIR)$(LIBDIR)/
 	ln -sf libgraceclose.so.$(VERSION) $(DESTDIR)$(LIBDIR)/$(SONAME)
 	ln -sf $(SONAME) $(DESTDIR)$(LIBDIR)/libgraceclose.so
-	sed -e 's|@prefix@|$(PREFIX)|' -e 's|@libdir@|$(LIBDIR)|' \
-	    -e 's|@includedir@|$(INCLUDEDIR)|' -e 's|@version@|$(VERSION)|' \
-	    pkgconfig/libgraceclose.pc.in \
-	    > $(DESTDIR)$(PKGCONFIGDIR)/libgraceclose.pc
-	chmod 644 $(DESTDIR)$(PKGCONFIGDIR)/libgraceclose.pc
+	$(call filled,libgraceclose.pc,$(PKGCONFIGDIR))
+	$(foreach f,$(CMAKE_FILES),$(call filled,$(f),$(CMAKEDIR)) &&) :
 	$(INSTALL) -m 644 $(SUPPRESSIONS) $(DESTDIR)$(DATADIR)/graceclose/
 	for p in $(PAGES); do \
 	    $(INSTALL) -m 644 $$p $(DESTDIR)$(MANDIR)/man$${p##*.}/ || exit 1; \
@@ -424,9 +443,10 @@ install-tools: $(TOOL_BIN)
 	$(if $(TOOLS),$(INSTALL) -m 755 $(TOOL_BIN) $(DESTDIR)$(SBINDIR)/)
 	$(if $(TOOLS),$(INSTALL) -m 644 $(TOOL_PAGES) $(DESTDIR)$(MANDIR)/man8/)
 
-uninstall:
+uninstall: places
 	rm -f $(INSTALLED:%=$(DESTDIR)%) $(TOOLS_INSTALLED:%=$(DESTDIR)%)
-	@rmdir $(DESTDIR)$(DATADIR)/graceclose 2>/dev/null || :
+	@rmdir $(DESTDIR)$(DATADIR)/graceclose $(DESTDIR)$(CMAKEDIR) \
+	    2>/dev/null || :
 
 dist:
 	@mkdir -p $(BUILD)
