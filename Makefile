@@ -87,6 +87,13 @@ in_order = $(foreach t,$(LONGEST),$(filter %/$(t),$(1))) \
 	   $(filter-out $(addprefix %/,$(LONGEST)),$(1))
 SOAK	= $(BUILD)/test/soak/soak
 
+# In which folder and when the library is built does not change a byte of it.
+# Compilers take the folder from PWD; gcov needs it as it is.
+export PWD := $(CURDIR)
+MAPPED	:= $(if $(findstring --coverage,$(CFLAGS)),,$(shell \
+	  $(CC) -ffile-prefix-map=a=b -E -x c /dev/null >/dev/null 2>&1 && \
+	  echo '"-ffile-prefix-map=$(CURDIR)=."'))
+
 STATIC_OBJ = $(LIB_SRC:%.c=$(BUILD)/static/%.o)
 SHARED_OBJ = $(LIB_SRC:%.c=$(BUILD)/shared/%.o)
 PROGRAM_OBJ = $(PROGRAM_SRC:%.c=$(BUILD)/obj/%.o)
@@ -146,15 +153,16 @@ $(FLAGS): again
 
 $(BUILD)/static/%.o: %.c Makefile $(FLAGS)
 	@mkdir -p $(@D)
-	$(CC) $(BASE) $(LIB_INC) $(CPPFLAGS) $(CFLAGS) -c -o $@ $<
+	$(CC) $(BASE) $(LIB_INC) $(MAPPED) $(CPPFLAGS) $(CFLAGS) -c -o $@ $<
 
 $(BUILD)/shared/%.o: %.c Makefile $(FLAGS)
 	@mkdir -p $(@D)
-	$(CC) $(BASE) $(LIB_INC) -fPIC $(CPPFLAGS) $(CFLAGS) -c -o $@ $<
+	$(CC) $(BASE) $(LIB_INC) $(MAPPED) -fPIC $(CPPFLAGS) $(CFLAGS) -c -o $@ $<
 
 $(STATIC): $(STATIC_OBJ) $(FLAGS)
 	@rm -f $@
-	$(AR) rcs $@ $(STATIC_OBJ)
+	@# Not every ar has D, which leaves times and owners out.
+	$(AR) rcsD $@ $(STATIC_OBJ) 2>/dev/null || $(AR) rcs $@ $(STATIC_OBJ)
 
 $(SHARED): $(SHARED_OBJ) $(MAP) $(FLAGS)
 	$(CC) -shared -Wl,-soname,$(SONAME) -Wl,--version-script=$(MAP) \
@@ -448,11 +456,18 @@ uninstall: places
 	@rmdir $(DESTDIR)$(DATADIR)/graceclose $(DESTDIR)$(CMAKEDIR) \
 	    2>/dev/null || :
 
+PACKED	= $(BUILD)/libgraceclose-$(VERSION).tar
+
+# Settings of who packs do not change the tarball.
 dist:
+	@[ -e .git ] || { echo 'error: make dist packs the last commit, and' \
+	    'there is no .git here: clone the repository, or pack this' \
+	    'folder as it is' >&2; exit 1; }
 	@mkdir -p $(BUILD)
-	git archive --prefix=libgraceclose-$(VERSION)/ HEAD | \
-	    gzip -n > $(BUILD)/libgraceclose-$(VERSION).tar.gz
-	@echo $(BUILD)/libgraceclose-$(VERSION).tar.gz
+	git -c tar.umask=0022 -c core.autocrlf=false archive -o $(PACKED) \
+	    --prefix=libgraceclose-$(VERSION)/ HEAD
+	gzip -nf $(PACKED)
+	@echo $(PACKED).gz
 
 clean:
 	rm -rf $(BUILD)
