@@ -101,6 +101,7 @@ PROGRAM_OBJ = $(PROGRAM_SRC:%.c=$(BUILD)/obj/%.o)
 .PHONY: all lib tools examples tests benches demo picture bench
 .PHONY: check check-programs check-scripts asan tsan valgrind coverage
 .PHONY: matrix soak fuzz plant model lint guest
+.PHONY: abi abi-dump
 .PHONY: install install-tools uninstall clean dist help
 .SECONDARY:
 .DELETE_ON_ERROR:
@@ -122,6 +123,7 @@ help:
 	@echo 'make coverage   which lines of lib/ the suites run, and which not'
 	@echo 'make guest      suites on KERNEL=6.1 in a virtual machine; SUITES="check_probe ..."'
 	@echo 'make lint       clang-tidy and cppcheck'
+	@echo 'make abi        the library beside test/abi, by abidiff; abi-dump adds a release'
 	@echo 'make lib, make tests, make tools, make examples, make benches'
 	@echo '                build these programs, and run none'
 	@echo 'make picture    $(PICTURE) again, from a new capture'
@@ -378,6 +380,16 @@ fuzz:
 
 plant:
 	@FUZZ='$(FUZZ)' test/fuzz/plant.sh $(NAMES)
+
+abi: lib
+	@MAKE='$(MAKE)' CC='$(CC)' BUILD='$(BUILD)' test/install/check_abi.sh
+
+abi-dump:
+	@[ ! -e test/abi/$(VERSION).abi ] || { echo 'error: $(VERSION) has a' \
+	    'dump, test/abi/$(VERSION).abi, and keeps it' >&2; exit 1; }
+	@$(MAKE) --no-print-directory BUILD=$(BUILD)/abi CFLAGS='-O0 -g' lib
+	@test/abi/dump.sh $(BUILD)/abi/libgraceclose.so test/abi/$(VERSION).abi
+	@echo test/abi/$(VERSION).abi
 
 # clang-tidy and cppcheck read every C file, those of the other kernel as well.
 LINT_SRC = $(call files,lib,*.c) $(PROGRAM_SRC)
