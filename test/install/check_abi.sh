@@ -16,10 +16,29 @@ dir=$(mktemp -d) || exit 1
 trap 'rm -rf "$dir"' EXIT
 die() { echo "check_abi: $*"; exit 1; }
 
+# places DUMP: the size of each struct, and where its members are.  What is
+# reserved may get names; the members of struct graceclose are private.
+places() {
+	awk -F"'" '/<class-decl / && /size-in-bits/ { type = $2; print type, $4 }
+	    /<\/class-decl>/ { type = "" }
+	    /<data-member / { at = $4 }
+	    /<var-decl / && type ~ /_/ && $2 !~ /^reserved/ {
+		print type "." $2, at }' "$1" | sort
+}
+
 # compare OLD NEW VERSION [OPTION]: the changes of VERSION are those allowed.
 compare() {
 	old=$1 new=$2 allowed=test/abi/$3.suppr
 	shift 3
+	places "$old" >"$dir/old"
+	places "$new" >"$dir/new"
+	[ -s "$dir/old" ] || die "no struct was found in $old"
+	comm -23 "$dir/old" "$dir/new" >"$dir/moved"
+	[ ! -s "$dir/moved" ] || {
+		echo "size or offset of a released struct, in bits:"
+		diff "$dir/old" "$dir/new" | grep '^[<>]'
+		return 1
+	}
 	[ ! -f "$allowed" ] || set -- "$@" --suppr "$allowed"
 	abidiff "$@" "$old" "$new" >"$dir/diff" 2>&1 && return
 	cat "$dir/diff"
