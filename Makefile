@@ -472,9 +472,8 @@ PACKED	= $(BUILD)/libgraceclose-$(VERSION).tar
 
 # Settings of who packs do not change the tarball.
 dist:
-	@[ -e .git ] || { echo 'error: make dist packs the last commit, and' \
-	    'there is no .git here: clone the repository, or pack this' \
-	    'folder as it is' >&2; exit 1; }
+	@[ -e .git ] || { echo 'error: make dist packs the last commit: run it' \
+	    'in a git clone, there is no .git here' >&2; exit 1; }
 	@mkdir -p $(BUILD)
 	git -c tar.umask=0022 -c core.autocrlf=false archive -o $(PACKED) \
 	    --prefix=libgraceclose-$(VERSION)/ HEAD
