@@ -29,7 +29,9 @@ must() {
 must "make dist" make_ BUILD="$dir" dist
 mkdir "$dir/empty"
 tar xzf "$dir/$name.tar.gz" -C "$dir/empty" || die "tar cannot unpack $name"
-[ "$(ls "$dir/empty")" = "$name" ] || die "the tarball has more than $name"
+git ls-tree -r --name-only HEAD | sed "s|^|$name/|" | sort >"$dir/commit"
+(cd "$dir/empty" && find * ! -type d | sort) | diff "$dir/commit" - ||
+    die "the commit (<) and the tarball (>) differ"
 
 # Nothing of this clone, nor of git, is within reach.
 unset GIT_DIR GIT_WORK_TREE
