@@ -2,8 +2,9 @@
 # check_dist.sh - the tarball of make dist is all that a user needs
 #
 # It is unpacked where there is no git.  There the library is built, installed
-# and removed, and a program of two lines is compiled with pkg-config and runs.
-# make dist in there says what to do.  The tarball is of the last commit.
+# and removed, with a C compiler alone: make does without pkg-config.  A program
+# of two lines is compiled with pkg-config and runs.  make dist in there says
+# what to do.  The tarball is of the last commit.
 cc=${CC:-cc}
 [ -e .git ] && command -v git >/dev/null || {
 	echo "SKIP check_dist: no git (apt-get install git), or no clone"
@@ -19,7 +20,7 @@ die() { echo "check_dist: $*"; exit 1; }
 version=$(sed -n 's/^VERSION[[:space:]]*= *//p' Makefile)
 name=libgraceclose-$version
 
-make_() { "${MAKE:-make}" -s TOOLS= "$@" >"$dir/log" 2>&1; }
+make_() { "${MAKE:-make}" -s "$@" >"$dir/log" 2>&1; }
 # must WHAT COMMAND...
 must() {
 	what=$1
@@ -42,7 +43,7 @@ grep -q '^error: .*git clone' "$dir/log" ||
     { cat "$dir/log"; die "make dist does not say what to do without git"; }
 # What is fast: the bytes do not matter here, the files do.
 must "make install" make_ BUILD=build CFLAGS="-O0 ${CFLAGS-}" DESTDIR= \
-    PREFIX="$dir/gc" install
+    PREFIX="$dir/gc" PKG_CONFIG=false install
 
 cat >"$dir/use.c" <<'EOT'
 #include <graceclose.h>
@@ -55,7 +56,7 @@ case ${CFLAGS-} in *-fsanitize=*) flags="$flags $CFLAGS" ;; esac
 "$cc" -o "$dir/use" "$dir/use.c" $flags || die "the program does not link"
 LD_LIBRARY_PATH=$dir/gc/lib "$dir/use" || die "the program failed"
 
-must "make uninstall" make_ BUILD=build DESTDIR= PREFIX="$dir/gc" uninstall
+must "make uninstall" make_ BUILD=build DESTDIR= PREFIX="$dir/gc" PKG_CONFIG=false uninstall
 left=$(find "$dir/gc" ! -type d)
 [ -z "$left" ] || die "make uninstall left $left"
 must "make clean" make_ BUILD=build clean
