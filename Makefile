@@ -10,6 +10,7 @@ SBINDIR	?= $(PREFIX)/sbin
 DATADIR	?= $(PREFIX)/share
 MANDIR	?= $(PREFIX)/share/man
 PKGCONFIGDIR ?= $(LIBDIR)/pkgconfig
+CMAKEDIR ?= $(LIBDIR)/cmake/graceclose
 
 CC	?= cc
 AR	?= ar
@@ -86,6 +87,13 @@ in_order = $(foreach t,$(LONGEST),$(filter %/$(t),$(1))) \
 	   $(filter-out $(addprefix %/,$(LONGEST)),$(1))
 SOAK	= $(BUILD)/test/soak/soak
 
+# In which folder and when the library is built does not change a byte of it.
+# Compilers take the folder from PWD; gcov needs it as it is.
+export PWD := $(CURDIR)
+MAPPED	:= $(if $(findstring --coverage,$(CFLAGS)),,$(shell \
+	  $(CC) -ffile-prefix-map=a=b -E -x c /dev/null >/dev/null 2>&1 && \
+	  echo '"-ffile-prefix-map=$(CURDIR)=."'))
+
 STATIC_OBJ = $(LIB_SRC:%.c=$(BUILD)/static/%.o)
 SHARED_OBJ = $(LIB_SRC:%.c=$(BUILD)/shared/%.o)
 PROGRAM_OBJ = $(PROGRAM_SRC:%.c=$(BUILD)/obj/%.o)
@@ -93,6 +101,7 @@ PROGRAM_OBJ = $(PROGRAM_SRC:%.c=$(BUILD)/obj/%.o)
 .PHONY: all lib tools examples tests benches demo picture bench
 .PHONY: check check-programs check-scripts asan tsan valgrind coverage
 .PHONY: matrix soak fuzz plant model lint guest
+.PHONY: abi abi-dump
 .PHONY: install install-tools uninstall clean dist help
 .SECONDARY:
 .DELETE_ON_ERROR:
@@ -114,13 +123,14 @@ help:
 	@echo 'make coverage   which lines of lib/ the suites run, and which not'
 	@echo 'make guest      suites on KERNEL=6.1 in a virtual machine; SUITES="check_probe ..."'
 	@echo 'make lint       clang-tidy and cppcheck'
+	@echo 'make abi        the library beside test/abi, by abidiff; abi-dump adds a release'
 	@echo 'make lib, make tests, make tools, make examples, make benches'
 	@echo '                build these programs, and run none'
 	@echo 'make picture    $(PICTURE) again, from a new capture'
 	@echo 'make check-programs, make check-scripts'
 	@echo '                the suites alone, the scripts alone'
 	@echo 'make install    to DESTDIR, PREFIX [$(PREFIX)], LIBDIR, INCLUDEDIR, SBINDIR,'
-	@echo '                DATADIR, MANDIR, PKGCONFIGDIR; closewatch as well, where'
+	@echo '                DATADIR, MANDIR, PKGCONFIGDIR, CMAKEDIR; closewatch too, where'
 	@echo '                pkg-config finds libpcap (TOOLS= : the library alone)'
 	@echo 'make uninstall  remove what install put there'
 	@echo 'make dist       $(BUILD)/libgraceclose-$(VERSION).tar.gz from the last commit'
@@ -145,15 +155,16 @@ $(FLAGS): again
 
 $(BUILD)/static/%.o: %.c Makefile $(FLAGS)
 	@mkdir -p $(@D)
-	$(CC) $(BASE) $(LIB_INC) $(CPPFLAGS) $(CFLAGS) -c -o $@ $<
+	$(CC) $(BASE) $(LIB_INC) $(MAPPED) $(CPPFLAGS) $(CFLAGS) -c -o $@ $<
 
 $(BUILD)/shared/%.o: %.c Makefile $(FLAGS)
 	@mkdir -p $(@D)
-	$(CC) $(BASE) $(LIB_INC) -fPIC $(CPPFLAGS) $(CFLAGS) -c -o $@ $<
+	$(CC) $(BASE) $(LIB_INC) $(MAPPED) -fPIC $(CPPFLAGS) $(CFLAGS) -c -o $@ $<
 
 $(STATIC): $(STATIC_OBJ) $(FLAGS)
 	@rm -f $@
-	$(AR) rcs $@ $(STATIC_OBJ)
+	@# Not every ar has D, which leaves times and owners out.
+	$(AR) rcsD $@ $(STATIC_OBJ) 2>/dev/null || $(AR) rcs $@ $(STATIC_OBJ)
 
 $(SHARED): $(SHARED_OBJ) $(MAP) $(FLAGS)
 	$(CC) -shared -Wl,-soname,$(SONAME) -Wl,--version-script=$(MAP) \
@@ -370,6 +381,16 @@ fuzz:
 plant:
 	@FUZZ='$(FUZZ)' test/fuzz/plant.sh $(NAMES)
 
+abi: lib
+	@MAKE='$(MAKE)' CC='$(CC)' BUILD='$(BUILD)' test/install/check_abi.sh
+
+abi-dump:
+	@[ ! -e test/abi/$(VERSION).abi ] || { echo 'error: $(VERSION) has a' \
+	    'dump, test/abi/$(VERSION).abi, and keeps it' >&2; exit 1; }
+	@$(MAKE) --no-print-directory BUILD=$(BUILD)/abi CFLAGS='-O0 -g' lib
+	@test/abi/dump.sh $(BUILD)/abi/libgraceclose.so test/abi/$(VERSION).abi
+	@echo test/abi/$(VERSION).abi
+
 # clang-tidy and cppcheck read every C file, those of the other kernel as well.
 LINT_SRC = $(call files,lib,*.c) $(PROGRAM_SRC)
 
@@ -390,27 +411,45 @@ $(LINT_SRC:%=tidy/%): tidy/%:
 # The one list of files that install makes and uninstall removes.
 LIB_FILES = libgraceclose.a libgraceclose.so.$(VERSION)
 LIB_LINKS = $(SONAME) libgraceclose.so
+CMAKE_FILES = graceclose-config.cmake graceclose-config-version.cmake
 page	= $(MANDIR)/man$(subst .,,$(suffix $(1)))/$(notdir $(1))
 INSTALLED = $(HEADER:include/%=$(INCLUDEDIR)/%) \
 	$(LIB_FILES:%=$(LIBDIR)/%) $(LIB_LINKS:%=$(LIBDIR)/%) \
-	$(PKGCONFIGDIR)/libgraceclose.pc \
+	$(PKGCONFIGDIR)/libgraceclose.pc $(CMAKE_FILES:%=$(CMAKEDIR)/%) \
 	$(SUPPRESSIONS:lib/%=$(DATADIR)/graceclose/%) \
 	$(foreach p,$(PAGES),$(call page,$(p)))
 TOOLS_INSTALLED = $(if $(TOOLS),$(TOOLS:%=$(SBINDIR)/%) \
 	$(foreach p,$(TOOL_PAGES),$(call page,$(p))))
 
+# CMake refuses the library to a program whose pointers have another size.
+POINTER	= $(filter 4 8,$(shell echo __SIZEOF_POINTER__ | \
+	  $(CC) $(CPPFLAGS) $(CFLAGS) -E -P - 2>/dev/null))
+# $(call filled,file,folder): the file into the folder, from its template.
+filled	= sed -e 's|@prefix@|$(PREFIX)|' -e 's|@libdir@|$(LIBDIR)|' \
+	  -e 's|@includedir@|$(INCLUDEDIR)|' -e 's|@version@|$(VERSION)|' \
+	  -e 's|@cmakedir@|$(CMAKEDIR)|' -e 's|@soname@|$(SONAME)|' \
+	  -e 's|@pointer@|$(POINTER)|' pkgconfig/$(1).in >$(DESTDIR)$(2)/$(1) && \
+	  chmod 644 $(DESTDIR)$(2)/$(1)
+
+# make takes a path with a space for two, and a program finds no relative one.
+PLACES	= LIBDIR INCLUDEDIR SBINDIR DATADIR MANDIR PKGCONFIGDIR CMAKEDIR
+MISPLACED = $(if $(word 2,$(DESTDIR)),DESTDIR) $(foreach p,$(PLACES),$(if \
+	    $(filter-out 1,$(words $($(p))))$(filter-out /%,$($(p))),$(p)))
+
+.PHONY: places
+places:
+	@set -- $(MISPLACED); [ $$# = 0 ] || { echo "error: $$*: give PREFIX" \
+	    'and the other folders as absolute paths without spaces' >&2; exit 1; }
+
 # A tool that cannot capture is of no use: no libpcap, no tools.
-install: lib $(if $(PCAP_LIBS),install-tools)
+install: places lib $(if $(PCAP_LIBS),install-tools)
 	$(INSTALL) -d $(sort $(dir $(INSTALLED:%=$(DESTDIR)%)))
 	$(INSTALL) -m 644 $(HEADER) $(DESTDIR)$(INCLUDEDIR)/
 	$(INSTALL) -m 644 $(LIB_FILES:%=$(BUILD)/%) $(DESTDIR)$(LIBDIR)/
 	ln -sf libgraceclose.so.$(VERSION) $(DESTDIR)$(LIBDIR)/$(SONAME)
 	ln -sf $(SONAME) $(DESTDIR)$(LIBDIR)/libgraceclose.so
-	sed -e 's|@prefix@|$(PREFIX)|' -e 's|@libdir@|$(LIBDIR)|' \
-	    -e 's|@includedir@|$(INCLUDEDIR)|' -e 's|@version@|$(VERSION)|' \
-	    pkgconfig/libgraceclose.pc.in \
-	    > $(DESTDIR)$(PKGCONFIGDIR)/libgraceclose.pc
-	chmod 644 $(DESTDIR)$(PKGCONFIGDIR)/libgraceclose.pc
+	$(call filled,libgraceclose.pc,$(PKGCONFIGDIR))
+	$(foreach f,$(CMAKE_FILES),$(call filled,$(f),$(CMAKEDIR)) &&) :
 	$(INSTALL) -m 644 $(SUPPRESSIONS) $(DESTDIR)$(DATADIR)/graceclose/
 	for p in $(PAGES); do \
 	    $(INSTALL) -m 644 $$p $(DESTDIR)$(MANDIR)/man$${p##*.}/ || exit 1; \
@@ -424,15 +463,22 @@ install-tools: $(TOOL_BIN)
 	$(if $(TOOLS),$(INSTALL) -m 755 $(TOOL_BIN) $(DESTDIR)$(SBINDIR)/)
 	$(if $(TOOLS),$(INSTALL) -m 644 $(TOOL_PAGES) $(DESTDIR)$(MANDIR)/man8/)
 
-uninstall:
+uninstall: places
 	rm -f $(INSTALLED:%=$(DESTDIR)%) $(TOOLS_INSTALLED:%=$(DESTDIR)%)
-	@rmdir $(DESTDIR)$(DATADIR)/graceclose 2>/dev/null || :
+	@rmdir $(DESTDIR)$(DATADIR)/graceclose $(DESTDIR)$(CMAKEDIR) \
+	    2>/dev/null || :
 
+PACKED	= $(BUILD)/libgraceclose-$(VERSION).tar
+
+# Settings of who packs do not change the tarball.
 dist:
+	@[ -e .git ] || { echo 'error: make dist packs the last commit: run it' \
+	    'in a git clone, there is no .git here' >&2; exit 1; }
 	@mkdir -p $(BUILD)
-	git archive --prefix=libgraceclose-$(VERSION)/ HEAD | \
-	    gzip -n > $(BUILD)/libgraceclose-$(VERSION).tar.gz
-	@echo $(BUILD)/libgraceclose-$(VERSION).tar.gz
+	git -c tar.umask=0022 -c core.autocrlf=false archive -o $(PACKED) \
+	    --prefix=libgraceclose-$(VERSION)/ HEAD
+	gzip -nf $(PACKED)
+	@echo $(PACKED).gz
 
 clean:
 	rm -rf $(BUILD)

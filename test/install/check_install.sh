@@ -1,7 +1,6 @@
 #!/bin/sh
-# make install works, also without pkg-config.  A C and a C++ program build with
-# the flags of pkg-config, shared and static, and run.  make uninstall leaves
-# nothing.
+# make install works.  A C and a C++ program build with the flags of pkg-config,
+# shared and static, and run.  make uninstall leaves nothing.
 cc=${CC:-cc}
 command -v pkg-config >/dev/null || {
 	echo "SKIP check_install: no pkg-config (apt-get install pkg-config)"
@@ -68,7 +67,3 @@ make_ uninstall DESTDIR="$root" PREFIX=/opt/gc LIBDIR=/opt/gc/lib/arch \
     >/dev/null || die "make uninstall failed"
 left=$(find "$root" ! -type d -o -name graceclose)
 [ -z "$left" ] || die "make uninstall left $left"
-
-# The library and its installation need a C compiler alone.
-make_ BUILD="$dir/bare" PKG_CONFIG=false install DESTDIR="$root" \
-    >"$dir/log" 2>&1 || { cat "$dir/log"; die "no build without pkg-config"; }
