@@ -452,7 +452,9 @@ install: places lib $(if $(PCAP_LIBS),install-tools)
 	$(foreach f,$(CMAKE_FILES),$(call filled,$(f),$(CMAKEDIR)) &&) :
 	$(INSTALL) -m 644 $(SUPPRESSIONS) $(DESTDIR)$(DATADIR)/graceclose/
 	for p in $(PAGES); do \
-	    $(INSTALL) -m 644 $$p $(DESTDIR)$(MANDIR)/man$${p##*.}/ || exit 1; \
+	    to=$(DESTDIR)$(MANDIR)/man$${p##*.}; \
+	    if [ -h $$p ]; then ln -sf "$$(readlink $$p)" $$to/$${p##*/}; \
+	    else $(INSTALL) -m 644 $$p $$to/; fi || exit 1; \
 	done
 	@[ -n '$(DESTDIR)' ] || \
 	    echo 'Run ldconfig as root, so that programs find $(SONAME).'
