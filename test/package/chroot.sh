@@ -46,8 +46,9 @@ tar=$cache/$release.tar
 if [ ! -s "$tar" ]; then
 	echo "check-deb: mmdebstrap $release"
 	mkdir -p "$cache"
-	mmdebstrap --quiet --variant=minbase --skip=cleanup/apt/lists \
-	    --dpkgopt=force-unsafe-io --include=build-essential \
+	mmdebstrap --quiet --format=tar --variant=minbase \
+	    --skip=cleanup/apt/lists --dpkgopt=force-unsafe-io \
+	    --include=build-essential \
 	    "$release" "$tar.new" "$mirror" >"$cache/log" 2>&1 || {
 		tail -n 20 "$cache/log"
 		rm -f "$tar.new"
