@@ -1,4 +1,4 @@
-# judge.sh - shared by the tests: README.md's lines as a program, and its verdict
+# judge.sh - for the tests: README.md's lines as a program, and its verdicts
 set -eu
 : "${AUTOPKGTEST_TMP:=$(mktemp -d)}"
 tests=$(cd "$(dirname "$0")" && pwd)

@@ -1,8 +1,8 @@
 #!/bin/sh
 # build.sh - the Debian packages of the last commit, unsigned, in $BUILD/deb
 #
-# `make deb' calls it, with VERSION and BUILD, behind `make dist'.  Where there is
-# lintian, an error or a warning of it fails.  DEB_BUILD_OPTIONS and
+# `make deb' calls it, with VERSION and BUILD, behind `make dist'.  Where lintian
+# is installed, an error or a warning of it fails.  DEB_BUILD_OPTIONS and
 # DEB_BUILD_PROFILES work as ever.
 set -eu
 name=libgraceclose-$VERSION
@@ -15,7 +15,8 @@ for tool in dpkg-buildpackage:dpkg-dev dh:debhelper; do
 done
 debian=$(dpkg-parsechangelog -S Version)
 [ "${debian%-*}" = "$VERSION" ] ||
-    die "debian/changelog begins with $debian: add an entry for $VERSION-0upstream1"
+    die "debian/changelog begins with $debian:" \
+	"add an entry for $VERSION-0upstream1"
 [ -z "$(git status --porcelain 2>/dev/null)" ] ||
     echo "make deb: what is not committed is not in the packages"
 

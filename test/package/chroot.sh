@@ -1,5 +1,5 @@
 #!/bin/bash
-# chroot.sh - what a Debian that has nothing does with the packages of `make deb'
+# chroot.sh - what a minimal Debian does with the packages of `make deb'
 #
 # `make check-deb' calls it, with VERSION and BUILD, as root.  In a minimal
 # Debian of this machine's release, made by mmdebstrap from this machine's

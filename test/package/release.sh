@@ -81,8 +81,9 @@ for page in $([ -z "$day" ] || grep -Lx ".Dd $day_in_words" $pages); do
 done
 
 # --- debian/
-is debian/changelog "$(value debian/changelog 's/^[^ ]* (\(.*\)-[^-]*) .*/\1/p')" \
-    "$version" "add an entry for $version-0upstream1"
+log=debian/changelog
+is $log "$(value $log 's/^[^ ]* (\(.*\)-[^-]*) .*/\1/p')" "$version" \
+    "add an entry for $version-0upstream1"
 symbols=debian/libgraceclose$soversion.symbols
 nodes() {	# symbol@node of the map, and the nodes themselves
 	awk '$2 == "{" { node = $1; print node "@" node }
