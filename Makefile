@@ -103,6 +103,7 @@ PROGRAM_OBJ = $(PROGRAM_SRC:%.c=$(BUILD)/obj/%.o)
 .PHONY: matrix soak fuzz plant model lint guest
 .PHONY: abi abi-dump
 .PHONY: install install-tools uninstall clean dist help
+.PHONY: deb check-deb release
 .SECONDARY:
 .DELETE_ON_ERROR:
 
@@ -134,6 +135,10 @@ help:
 	@echo '                pkg-config finds libpcap (TOOLS= : the library alone)'
 	@echo 'make uninstall  remove what install put there'
 	@echo 'make dist       $(BUILD)/libgraceclose-$(VERSION).tar.gz from the last commit'
+	@echo 'make deb        Debian packages of the last commit in $(BUILD)/deb/'
+	@echo 'make check-deb  a minimal Debian installs them, uses them, builds them again'
+	@echo 'make release VERSION=x.y.z'
+	@echo '                tarball, packages, checksums, if every place names VERSION'
 	@echo 'make clean      remove $(BUILD)/'
 	@echo 'Honoured as well: CC AR CPPFLAGS CFLAGS LDFLAGS INSTALL PKG_CONFIG'
 	@echo '                BUILD=build JOBS=2 PORTABLE=1'
@@ -452,7 +457,9 @@ install: places lib $(if $(PCAP_LIBS),install-tools)
 	$(foreach f,$(CMAKE_FILES),$(call filled,$(f),$(CMAKEDIR)) &&) :
 	$(INSTALL) -m 644 $(SUPPRESSIONS) $(DESTDIR)$(DATADIR)/graceclose/
 	for p in $(PAGES); do \
-	    $(INSTALL) -m 644 $$p $(DESTDIR)$(MANDIR)/man$${p##*.}/ || exit 1; \
+	    to=$(DESTDIR)$(MANDIR)/man$${p##*.}; \
+	    if [ -h $$p ]; then ln -sf "$$(readlink $$p)" $$to/$${p##*/}; \
+	    else $(INSTALL) -m 644 $$p $$to/; fi || exit 1; \
 	done
 	@[ -n '$(DESTDIR)' ] || \
 	    echo 'Run ldconfig as root, so that programs find $(SONAME).'
@@ -479,6 +486,20 @@ dist:
 	    --prefix=libgraceclose-$(VERSION)/ HEAD
 	gzip -nf $(PACKED)
 	@echo $(PACKED).gz
+
+# Debian packages of the last commit.  check-deb asks a minimal Debian, as root.
+# A release has its version on the command line, and nowhere another one.
+deb: dist
+	@VERSION='$(VERSION)' BUILD='$(BUILD)' test/package/build.sh
+
+# The suites run in there.
+check-deb:
+	@DEB_BUILD_OPTIONS=nocheck $(MAKE) --no-print-directory deb
+	@VERSION='$(VERSION)' BUILD='$(BUILD)' test/package/chroot.sh
+
+release:
+	@MAKE='$(MAKE)' BUILD='$(BUILD)' test/package/release.sh \
+	    '$(if $(filter command,$(origin VERSION)),$(VERSION))'
 
 clean:
 	rm -rf $(BUILD)

@@ -6,6 +6,7 @@
  * many clients hold connections, the oldest is cut.
  * Copy all but main(), a self-check over loopback.
  */
+#define _GNU_SOURCE 1			/* accept4(2) */
 #include <sys/epoll.h>
 #include <sys/queue.h>
 #include <sys/socket.h>

@@ -60,6 +60,8 @@ for man in man mman; do
 	$man -M "$root/opt/gc/share/man" -w graceclose_step >/dev/null 2>&1 ||
 	    die "$man does not find graceclose_step"
 done
+[ "$(readlink "$root/opt/gc/share/man/man3/graceclose_step.3")" = \
+    graceclose_begin.3 ] || die "graceclose_step(3) is no link to its page"
 [ -s "$root/opt/gc/share/graceclose/graceclose.supp" ] ||
     die "graceclose.supp is not installed"
 
