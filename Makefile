@@ -103,6 +103,7 @@ PROGRAM_OBJ = $(PROGRAM_SRC:%.c=$(BUILD)/obj/%.o)
 .PHONY: all lib tools examples tests benches demo picture bench
 .PHONY: check check-programs check-scripts asan tsan valgrind coverage
 .PHONY: matrix soak fuzz plant model lint guest
+.PHONY: compilers
 .PHONY: install install-tools uninstall clean dist help
 .SECONDARY:
 .DELETE_ON_ERROR:
@@ -123,6 +124,7 @@ help:
 	@echo '                the suites with ASan and UBSan, with TSan, under valgrind'
 	@echo 'make coverage   which lines of lib/ the suites run, and which not'
 	@echo 'make guest      suites on KERNEL=6.1 in a virtual machine; SUITES="check_probe ..."'
+	@echo 'make compilers  lib/ by gcc, clang and tcc, C11 to C23, and without Linux; ALL=1'
 	@echo 'make lint       clang-tidy and cppcheck'
 	@echo 'make lib, make tests, make tools, make examples, make benches'
 	@echo '                build these programs, and run none'
@@ -366,6 +368,13 @@ SUITES	?= check_faults check_graceful_close check_linger_close \
 
 guest: tests
 	@BUILD='$(BUILD)' test/guest/run.sh $(KERNEL) $(SUITES)
+
+# The library of each row with suites that are built already.
+COMPILED = check_wheel check_reaper_full check_begin
+
+compilers: $(foreach s,$(COMPILED),$(filter %/$(s),$(SUITE_BIN)))
+	@MAKE='$(MAKE)' BUILD='$(BUILD)' ALL='$(ALL)' \
+	    test/compilers/run.sh '$(ROWS)'
 
 matrix: $(filter %/check_matrix,$(SUITE_BIN))
 	@$< --table
