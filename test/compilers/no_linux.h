@@ -6,6 +6,16 @@
  * out later; then no macro of Linux is left, and the name of a function that
  * one of those systems lacks is an error.
  */
+/* glibc has these in enums, too, which #undef would not take away. */
+#define MSG_NOSIGNAL	taken_MSG_NOSIGNAL
+#define MSG_CMSG_CLOEXEC taken_MSG_CMSG_CLOEXEC
+#define MSG_MORE	taken_MSG_MORE
+#define MSG_ERRQUEUE	taken_MSG_ERRQUEUE
+#define MSG_ZEROCOPY	taken_MSG_ZEROCOPY
+#define MSG_FASTOPEN	taken_MSG_FASTOPEN
+#define SOCK_CLOEXEC	taken_SOCK_CLOEXEC
+#define SOCK_NONBLOCK	taken_SOCK_NONBLOCK
+
 #include <sys/types.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
