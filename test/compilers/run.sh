@@ -191,7 +191,7 @@ one() {
 
 case ${1-} in
 --one)	work=$2
-	one "$3"
+	one "$3" | expand -t 10,36,72
 	exit ;;
 --list)	rows | cut -f 1
 	exit ;;
@@ -217,8 +217,8 @@ for variable in '' PORTABLE=1 "$strict" "$cruel"; do
 	variant || exit 1
 done
 xargs -d '\n' -P "${JOBS:-2}" -I '{}' "$0" --one "$work" '{}' \
-    <"$work/rows" | tee "$work/table" | expand -t 10,36,72
-count() { grep -c "^$1	" "$work/table"; }
+    <"$work/rows" | tee "$work/table"
+count() { grep -c "^$1 " "$work/table"; }
 echo "$(count ok) passed, $(count FAILED) failed, $(count SKIP) skipped"
 [ "$(count FAILED)" = 0 ] &&
     [ $(($(count ok) + $(count SKIP))) -eq "$(wc -l <"$work/rows")" ]
