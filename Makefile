@@ -22,8 +22,12 @@ BUILD	?= build
 PORTABLE ?=
 
 WARNINGS = -Wall -Wextra -Wpedantic -Wconversion -Wshadow
-BASE	= -std=c11 -D_GNU_SOURCE -Iinclude -MMD -MP $(WARNINGS) \
-	  $(if $(PORTABLE),-DGRACECLOSE_PORTABLE)
+# What makes the headers show sockets with -std=c11: glibc and musl, NetBSD,
+# illumos, macOS.  DEPS is empty for a compiler that cannot make *.d, as tcc.
+FEATURES = -D_GNU_SOURCE -D_NETBSD_SOURCE -D__EXTENSIONS__ -D_DARWIN_C_SOURCE
+DEPS	= -MMD -MP
+BASE	= -std=c11 $(FEATURES) -Iinclude $(DEPS) $(WARNINGS) \
+	  $(if $(filter posix,$(FACING)),-DGRACECLOSE_PORTABLE)
 CHECK_CFLAGS := $(shell $(PKG_CONFIG) --cflags check libbsd 2>/dev/null)
 CHECK_LIBS := $(shell $(PKG_CONFIG) --libs check libbsd 2>/dev/null) -pthread
 BSD_CFLAGS := $(shell $(PKG_CONFIG) --cflags libbsd 2>/dev/null)
@@ -41,11 +45,16 @@ SSL_LIBS := $(shell $(PKG_CONFIG) --libs openssl 2>/dev/null)
 files	= $(sort $(shell find $(1) -name '$(2)'))
 
 HEADER	= include/graceclose.h
+# The system that CC builds for, as x86_64-linux-gnu or darwin.
+SYSTEM	:= $(or $(shell $(CC) -dumpmachine 2>/dev/null),\
+	   $(shell uname -s | tr A-Z a-z))
+DARWIN	= $(or $(findstring darwin,$(SYSTEM)),$(findstring apple,$(SYSTEM)))
 STATIC	= $(BUILD)/libgraceclose.a
-SONAME	= libgraceclose.so.$(SOVERSION)
-SHARED	= $(BUILD)/libgraceclose.so.$(VERSION)
+LINKNAME = libgraceclose$(if $(DARWIN),.dylib,.so)
+SONAME	= libgraceclose$(if $(DARWIN),.$(SOVERSION).dylib,.so.$(SOVERSION))
+REALNAME = libgraceclose$(if $(DARWIN),.$(VERSION).dylib,.so.$(VERSION))
+SHARED	= $(BUILD)/$(REALNAME)
 # lib/kernel and lib/reaper have files for each system; FACING chooses.
-SYSTEM	:= $(or $(shell $(CC) -dumpmachine 2>/dev/null),$(shell uname -s))
 FACING	= $(if $(PORTABLE),posix,$(if $(findstring linux,$(SYSTEM)),linux,posix))
 OTHER	= $(if $(filter linux,$(FACING)),posix,linux) \
 	  $(if $(filter linux,$(FACING)),watch_posix,watch_epoll)
@@ -66,7 +75,8 @@ TOOL_PAGES = $(sort $(wildcard man/*.8))
 # In the order of the demo; the first ones can show the segments, too.
 WIRED	= one_way_loss forced_reset early_reply
 EXAMPLES = $(WIRED) threads_server epoll_server pool_sweep every_ending
-TOOLS	= closewatch
+# closewatch asks Linux.
+TOOLS	= $(if $(findstring linux,$(SYSTEM)),closewatch)
 RECIPES	= $(basename $(wildcard examples/recipes/*.c))
 BENCHES	= $(patsubst bench/bench_%.c,bench_%,$(wildcard bench/bench_*.c))
 CHECKS	= $(basename $(call files,test,check_*.c))
@@ -101,7 +111,7 @@ PROGRAM_OBJ = $(PROGRAM_SRC:%.c=$(BUILD)/obj/%.o)
 .PHONY: all lib tools examples tests benches demo picture bench
 .PHONY: check check-programs check-scripts asan tsan valgrind coverage
 .PHONY: matrix soak fuzz plant model lint guest
-.PHONY: abi abi-dump
+.PHONY: abi abi-dump compilers
 .PHONY: install install-tools uninstall clean dist help
 .PHONY: deb check-deb release
 .SECONDARY:
@@ -123,6 +133,7 @@ help:
 	@echo '                the suites with ASan and UBSan, with TSan, under valgrind'
 	@echo 'make coverage   which lines of lib/ the suites run, and which not'
 	@echo 'make guest      suites on KERNEL=6.1 in a virtual machine; SUITES="check_probe ..."'
+	@echo 'make compilers  lib/ by gcc, clang and tcc, C11 to C23, and without Linux; ALL=1'
 	@echo 'make lint       clang-tidy and cppcheck'
 	@echo 'make abi        the library beside test/abi, by abidiff; abi-dump adds a release'
 	@echo 'make lib, make tests, make tools, make examples, make benches'
@@ -145,7 +156,7 @@ help:
 
 # --- the library ---------------------------------------------------------
 
-lib: $(STATIC) $(SHARED) $(BUILD)/$(SONAME) $(BUILD)/libgraceclose.so
+lib: $(STATIC) $(SHARED) $(BUILD)/$(SONAME) $(BUILD)/$(LINKNAME)
 
 # The compiler, the flags and the sources of the last build: when one of them
 # changes, make builds everything again.
@@ -172,18 +183,34 @@ $(STATIC): $(STATIC_OBJ) $(FLAGS)
 	$(AR) rcsD $@ $(STATIC_OBJ) 2>/dev/null || $(AR) rcs $@ $(STATIC_OBJ)
 
 $(SHARED): $(SHARED_OBJ) $(MAP) $(FLAGS)
-	$(CC) -shared -Wl,-soname,$(SONAME) -Wl,--version-script=$(MAP) \
-	    -Wl,-z,nodelete $(UNDEFINED) $(CFLAGS) $(LDFLAGS) -o $@ \
-	    $(SHARED_OBJ) -pthread
+	$(CC) $(SHARING) $(CFLAGS) $(LDFLAGS) -o $@ $(SHARED_OBJ) -pthread
+
+# Where the linker does not know an option the library does without it.  So it
+# says $(1) if an empty library links with that, and else nothing.  The map of
+# that library names no symbol: a new lld refuses one that is not there.
+ask	= $(shell echo '{ local: *; };' >$(BUILD)/asked.map; \
+	  echo 'int asked;' | $(CC) $(CFLAGS) $(LDFLAGS) -shared -fPIC -x c - \
+	  -o $(BUILD)/asked $(subst $(MAP),$(BUILD)/asked.map,$(1)) \
+	  >/dev/null 2>&1 && echo '$(1)'; rm -f $(BUILD)/asked*)
+SHARING	= $(if $(DARWIN),$(SHARING_DARWIN),-shared \
+	  $(call ask,-Wl$(,)-soname$(,)$(SONAME)) \
+	  $(call ask,-Wl$(,)--version-script=$(MAP)) \
+	  $(call ask,-Wl$(,)-z$(,)nodelete) $(UNDEFINED))
+# Darwin's linker has no versions, but a list of the symbols.
+SHARING_DARWIN = -dynamiclib -install_name $(LIBDIR)/$(SONAME) \
+	  -compatibility_version $(SOVERSION) -current_version $(VERSION) \
+	  $(foreach s,$(SYMBOLS),-Wl$(,)-exported_symbol$(,)_$(s))
+SYMBOLS = $(shell sed -n 's/^	\([a-z_]*\);$$/\1/p' $(MAP))
+, := ,
 
 $(BUILD)/$(SONAME): $(SHARED)
 	ln -sf $(<F) $@
 
-$(BUILD)/libgraceclose.so: $(BUILD)/$(SONAME)
+$(BUILD)/$(LINKNAME): $(BUILD)/$(SONAME)
 	ln -sf $(<F) $@
 
 # The program, not the shared library, links a sanitizer's run-time library.
-UNDEFINED = $(if $(findstring -fsanitize,$(CFLAGS)),,-Wl,-z,defs)
+UNDEFINED = $(if $(findstring -fsanitize,$(CFLAGS)),,$(call ask,-Wl$(,)-z$(,)defs))
 
 # --- programs ------------------------------------------------------------
 
@@ -357,6 +384,13 @@ SUITES	?= check_faults check_graceful_close check_linger_close \
 guest: tests
 	@BUILD='$(BUILD)' test/guest/run.sh $(KERNEL) $(SUITES)
 
+# The library of each row with suites that are built already.
+COMPILED = check_wheel check_reaper_full check_begin
+
+compilers: $(foreach s,$(COMPILED),$(filter %/$(s),$(SUITE_BIN)))
+	@MAKE='$(MAKE)' BUILD='$(BUILD)' ALL='$(ALL)' \
+	    test/compilers/run.sh '$(ROWS)'
+
 matrix: $(filter %/check_matrix,$(SUITE_BIN))
 	@$< --table
 
@@ -414,8 +448,8 @@ $(LINT_SRC:%=tidy/%): tidy/%:
 # --- install -------------------------------------------------------------
 
 # The one list of files that install makes and uninstall removes.
-LIB_FILES = libgraceclose.a libgraceclose.so.$(VERSION)
-LIB_LINKS = $(SONAME) libgraceclose.so
+LIB_FILES = libgraceclose.a $(REALNAME)
+LIB_LINKS = $(SONAME) $(LINKNAME)
 CMAKE_FILES = graceclose-config.cmake graceclose-config-version.cmake
 page	= $(MANDIR)/man$(subst .,,$(suffix $(1)))/$(notdir $(1))
 INSTALLED = $(HEADER:include/%=$(INCLUDEDIR)/%) \
@@ -451,8 +485,8 @@ install: places lib $(if $(PCAP_LIBS),install-tools)
 	$(INSTALL) -d $(sort $(dir $(INSTALLED:%=$(DESTDIR)%)))
 	$(INSTALL) -m 644 $(HEADER) $(DESTDIR)$(INCLUDEDIR)/
 	$(INSTALL) -m 644 $(LIB_FILES:%=$(BUILD)/%) $(DESTDIR)$(LIBDIR)/
-	ln -sf libgraceclose.so.$(VERSION) $(DESTDIR)$(LIBDIR)/$(SONAME)
-	ln -sf $(SONAME) $(DESTDIR)$(LIBDIR)/libgraceclose.so
+	ln -sf $(REALNAME) $(DESTDIR)$(LIBDIR)/$(SONAME)
+	ln -sf $(SONAME) $(DESTDIR)$(LIBDIR)/$(LINKNAME)
 	$(call filled,libgraceclose.pc,$(PKGCONFIGDIR))
 	$(foreach f,$(CMAKE_FILES),$(call filled,$(f),$(CMAKEDIR)) &&) :
 	$(INSTALL) -m 644 $(SUPPRESSIONS) $(DESTDIR)$(DATADIR)/graceclose/

@@ -41,10 +41,12 @@ valid(const struct graceclose_opts *o)
 static size_t
 allowance(const struct graceclose *gc, size_t left)
 {
-	uint64_t room = gc->discard_max - gc->discarded;
+	uint64_t room;
 
-	return gc->discard_max != 0 && room < left - 1 ? (size_t)room + 1 :
-	    left;
+	if (gc->discard_max == 0)
+		return left;
+	room = gc->discard_max - gc->discarded;
+	return room < left - 1 ? (size_t)room + 1 : left;
 }
 
 /* What the last recv(2) returned, with errno, says of the input. */

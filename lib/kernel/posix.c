@@ -166,11 +166,14 @@ graceclose_tcp_state(int fd, short revents)
 	    GRACECLOSE_STATE_OPEN;
 }
 
-/* What the peer of AF_UNIX has not read, where the system can tell. */
+/*
+ * What the peer of AF_UNIX has not read.  Linux alone counts that; elsewhere
+ * bytes leave the queue when they reach the peer's, so that 0 says nothing.
+ */
 int64_t
 graceclose_tcp_outq(int fd, int kind)
 {
-#ifdef TIOCOUTQ
+#if defined(__linux__) && defined(TIOCOUTQ)
 	int n = 0;
 
 	if (kind == GRACECLOSE_KIND_LOCAL && ioctl(fd, TIOCOUTQ, &n) == 0)

@@ -153,10 +153,8 @@ start_thread(struct graceclose_reaper *r)
 	(void)pthread_sigmask(SIG_SETMASK, &all, &before);
 	error = pthread_create(&r->thread, NULL, graceclose_reaper_thread, r);
 	(void)pthread_sigmask(SIG_SETMASK, &before, NULL);
-#ifdef __linux__
 	if (error == 0)
-		(void)pthread_setname_np(r->thread, "graceclose");
-#endif
+		graceclose_watch_name(r->thread);
 	return error;
 }
 
@@ -168,7 +166,9 @@ init_lock(struct graceclose_reaper *r)
 
 	if ((error = pthread_condattr_init(&attr)) != 0)
 		return error;
+#if GRACECLOSE_STEADY
 	(void)pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+#endif
 	if ((error = pthread_cond_init(&r->quiet, &attr)) == 0 &&
 	    (error = pthread_mutex_init(&r->lock, NULL)) != 0)
 		(void)pthread_cond_destroy(&r->quiet);

@@ -13,11 +13,22 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <unistd.h>
 
 #include "graceclose.h"
 #include "reaper/ring.h"
 #include "reaper/watch.h"
 #include "reaper/wheel.h"
+
+/*
+ * Whether a condition can wait by CLOCK_MONOTONIC.  The BSDs and macOS define
+ * the option as -1; macOS has no pthread_condattr_setclock(3) either.
+ */
+#if defined(_POSIX_CLOCK_SELECTION) && _POSIX_CLOCK_SELECTION > 0
+#define GRACECLOSE_STEADY	1
+#else
+#define GRACECLOSE_STEADY	0
+#endif
 
 enum {					/* the state of a close */
 	GRACECLOSE_WAITING,		/* for an event or its timer */

@@ -67,6 +67,29 @@ graceclose_wheel_unset(struct graceclose_wheel *w, struct graceclose_timer *t)
 	graceclose_link_remove(&t->link);
 }
 
+/* Which compilers know the builtin, only some of them can say. */
+#ifndef __has_builtin
+#define __has_builtin(name)	0
+#endif
+
+/* The number of the lowest bit that is set; one is. */
+static int
+lowest(uint64_t bits)
+{
+#if __has_builtin(__builtin_ctzll)
+	return __builtin_ctzll(bits);
+#else
+	int half, n = 0;
+
+	for (half = 32; half > 0; half /= 2)
+		if (bits << (64 - half) == 0) {
+			bits >>= half;
+			n += half;
+		}
+	return n;
+#endif
+}
+
 /* The first slot in use: its level and digit; or -1. */
 static int
 first(const struct graceclose_wheel *w, int *digit)
@@ -75,7 +98,7 @@ first(const struct graceclose_wheel *w, int *digit)
 
 	for (level = 0; level < GRACECLOSE_LEVELS; level++)
 		if (w->used[level] != 0) {
-			*digit = __builtin_ctzll(w->used[level]);
+			*digit = lowest(w->used[level]);
 			return level;
 		}
 	return -1;

@@ -20,15 +20,21 @@ try() {
 		status=1
 	}
 }
-for std in c99 c11 c17; do
+for std in c99 c11 c17 c2x gnu99 gnu2x; do
 	try "$cc" -std=$std "$dir/alone.c"
 done
+try "$cc" -std=c11 -Wconversion -Wc++-compat -Wstrict-prototypes "$dir/alone.c"
 try "$cc" -std=c11 "$dir/epoll.c"
 for cxx in g++ clang++; do
-	command -v $cxx >/dev/null || continue
-	for std in c++11 c++17 c++20; do
+	command -v $cxx >/dev/null || {
+		echo "not tried: $cxx is missing"
+		continue
+	}
+	for std in c++11 c++14 c++17 c++20 c++2b gnu++11; do
 		try $cxx -std=$std "$dir/alone.cc"
 	done
+	try $cxx -std=c++11 -Wold-style-cast -Wzero-as-null-pointer-constant \
+	    "$dir/alone.cc"
 done
 command -v clang >/dev/null &&
 for target in x86_64-linux-gnu i686-linux-gnu x86_64-linux-gnux32 \
