@@ -28,6 +28,7 @@ base() {
 	    -o -name tun.ko -o -name veth.ko -o -name dummy.ko \) |
 	    cpio --quiet -pdm "$1/lib/modules/$release" &&
 	    cp modules.order modules.builtin modules.builtin.modinfo "$m/")
+	find "$m" -name '*.ko.xz' -exec xz -d {} +
 	depmod -b "$1" "$release"
 	cp "$(command -v busybox)" "$1/bin/"
 	ln -s busybox "$1/bin/sh"
