@@ -30,13 +30,13 @@ state(int i)
 static void
 verdict(const struct t_state *s, int i, int fd)
 {
-	int e, got;
+	int e, got, closed = t_state_closed(s, i);
 
 	errno = T_ERRNO_UNTOUCHED;
 	got = peer_closed(fd);
 	e = errno;
-	ck_assert_msg(got == s->closed, "%s (%s): %d, not %d", s->name,
-	    t_families[i / 2].name, got, s->closed);
+	ck_assert_msg(got == closed, "%s (%s): %d, not %d", s->name,
+	    t_families[i / 2].name, got, closed);
 	if (got == -1)
 		ck_assert_str_eq(t_errno(e), "ECONNRESET");
 	else
@@ -137,7 +137,8 @@ START_TEST(next_read_after_the_look_still_sees_the_reset)
 	t_wait_reset(p.us);
 	t_fails(peer_closed(p.us), ECONNRESET);
 	t_fails(recv(p.us, &c, 1, 0), ECONNRESET);
-	if (T_PORTABLE)
+	if (T_PORTABLE || (t_no_fin_look() != NULL && _i % 2 == 1 &&
+	    _i / 2 < T_PLAIN))
 		t_returns(peer_closed(p.us), 1);
 	else
 		t_fails(peer_closed(p.us), ECONNRESET);

@@ -56,6 +56,7 @@ START_TEST(zerocopy_says_eio_for_the_peers_fin_with_nothing_unread)
 	struct t_pair p;
 
 	t_need_kernel(_i);
+	t_need_fin_look();
 	t_pair(&p, _i);
 	t_error_is(zerocopy(p.us, NULL), 0);
 	t_write(p.peer, 1);
@@ -79,6 +80,7 @@ START_TEST(zerocopy_counts_a_fin_behind_data_as_a_byte)
 	unsigned inq = 0;
 
 	t_need_kernel(_i);
+	t_need_fin_look();
 	t_pair(&p, _i);
 	t_write(p.peer, 3);
 	t_wait_inq(p.us, 3);
@@ -117,6 +119,7 @@ START_TEST(zerocopy_is_not_fooled_by_own_shutdowns)
 	struct t_pair p;
 
 	t_need_kernel(_i);
+	t_need_fin_look();
 	t_pair(&p, _i);
 	ck_assert_int_eq(shutdown(p.us, SHUT_RD), 0);
 	t_error_is(zerocopy(p.us, NULL), 0);
@@ -133,6 +136,7 @@ START_TEST(zerocopy_is_not_fooled_by_a_reset_and_consumes_no_error)
 	struct t_pair p;
 
 	t_need_kernel(_i);
+	t_need_fin_look();
 	t_pair_reset(&p, _i);
 	t_error_is(zerocopy(p.us, NULL), 0);
 	t_error_is(t_pending_error(p.us), ECONNRESET);
@@ -148,6 +152,7 @@ START_TEST(zerocopy_says_eio_for_a_reset_after_the_fin)
 	struct t_pair p;
 
 	t_need_kernel(_i);
+	t_need_fin_look();
 	t_pair(&p, _i);
 	t_fin(p.peer);
 	t_wait_readable(p.us);

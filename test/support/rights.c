@@ -27,6 +27,10 @@
 
 #include "support/rights.h"
 
+#ifndef TCP_ZEROCOPY_RECEIVE
+#define TCP_ZEROCOPY_RECEIVE	35
+#endif
+
 /* Not where the socket or the option fails for another reason. */
 static bool
 not_permitted(int level, int opt, const void *value, socklen_t len)
@@ -89,6 +93,26 @@ t_no_buffer(int opt, int size)
 		return NULL;
 	return in ? "SO_RCVBUFFORCE takes CAP_NET_ADMIN, rmem_max is low" :
 	    "SO_SNDBUFFORCE takes CAP_NET_ADMIN, wmem_max is low";
+}
+
+/*
+ * Before Linux 5.11 the option wants an address to map to (EINVAL), whatever
+ * the socket is.
+ */
+const char *
+t_no_fin_look(void)
+{
+	char zeros[16] = { 0 };
+	socklen_t len = sizeof(zeros);
+	bool shown;
+	int fd;
+
+	fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	shown = getsockopt(fd, IPPROTO_TCP, TCP_ZEROCOPY_RECEIVE, zeros,
+	    &len) == 0;
+	close(fd);
+	return shown ? NULL :
+	    "TCP_ZEROCOPY_RECEIVE does not show the peer's FIN here";
 }
 
 /*

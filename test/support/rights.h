@@ -1,5 +1,6 @@
 /*
- * rights.h - what a test may do here, and a network namespace where it may more
+ * rights.h - what a test may do here, and a network namespace where it may more;
+ * and what not every kernel can
  */
 #ifndef TEST_RIGHTS_H
 #define TEST_RIGHTS_H
@@ -19,8 +20,11 @@ const char	*t_no_buffer(int, int);
 	if (no_ != NULL)						\
 		t_skip(no_);						\
 } while (0)
+/* Why the kernel does not show whether the peer's FIN came, or NULL. */
+const char	*t_no_fin_look(void);
 #define t_need_filters()	t_need_right(t_no_filters())
 #define t_need_repair()		t_need_right(t_no_repair())
+#define t_need_fin_look()	t_need_right(t_no_fin_look())
 #define t_need_buffer(opt, n)	t_need_right(t_no_buffer((opt), (n)))
 
 #endif /* TEST_RIGHTS_H */

@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <stdbool.h>
 
 #include <graceclose.h>
 
@@ -369,6 +370,35 @@ t_state_missing(const struct t_state *s)
 	    s->make == s_last_ack)
 		return t_no_filters();
 	return NULL;
+}
+
+/*
+ * A kernel that does not show the peer's FIN does not tell a reset from a
+ * normal end once its error is taken and all is acknowledged (peer_closed(3)),
+ * unless the connection was accepted, and our FIN had not left.
+ */
+static bool
+looks_ended(const struct t_state *s, int i)
+{
+	bool fin_left = s->make == s_shut_wr_reset_so_error;
+
+	if (T_PORTABLE || t_no_fin_look() == NULL || i / 2 >= T_PLAIN)
+		return false;
+	return fin_left || (i % 2 == 1 && (s->make == s_reset_recv ||
+	    s->make == s_reset_so_error ||
+	    s->make == s_unread_reset_so_error));
+}
+
+int
+t_state_closed(const struct t_state *s, int i)
+{
+	return looks_ended(s, i) ? 1 : s->closed;
+}
+
+int
+t_state_bits(const struct t_state *s, int i)
+{
+	return looks_ended(s, i) ? FIN : s->bits;
 }
 
 void
