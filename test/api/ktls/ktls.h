@@ -42,10 +42,10 @@ void		 ktls_on(int fd, int directions, int ours);
 void		 ktls_pair(struct t_pair *, int directions);
 
 /*
- * SO_SNDBUF 20000, O_NONBLOCK, and send(2) of 16384 bytes until EAGAIN: what
+ * A small SO_SNDBUF, O_NONBLOCK, and send(2) of 16384 bytes until EAGAIN: what
  * does not fit into the send queue waits in the TLS layer.  Returns the bytes
  * taken.  ktls_fill_open sends pieces of 1000 with MSG_MORE, so that the last
- * record stays open.  ktls_stuff waits until nothing more is taken at all.
+ * record stays open.
  */
 size_t		 ktls_fill(int fd);
 size_t		 ktls_fill_open(int fd);
