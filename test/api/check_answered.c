@@ -67,9 +67,15 @@ has_report(int i)
 	return closing_reports(ways[i % WAYS].form);
 }
 
+/* A kernel that does not show the peer's FIN may leave a close in doubt. */
 static void
 succeeded(int i, uint64_t discarded)
 {
+	if (closed.value == -1 && t_no_fin_look() != NULL) {
+		t_error_is(closed.error, ECONNRESET);
+		ck_assert(closed.released);
+		return;
+	}
 	t_error_is(closed.error, T_ERRNO_UNTOUCHED);
 	ck_assert_int_eq(closed.value, 0);
 	ck_assert(closed.released);
@@ -89,7 +95,8 @@ was_reset(int i, int finished, uint64_t unacked)
 	if (!has_report(i))
 		return;
 	t_report_is(&closed.report, GRACECLOSE_WAS_RESET, ECONNRESET, 0,
-	    T_KNOWS(finished, closed.report.finished));
+	    t_no_fin_look() == NULL ? T_KNOWS(finished,
+	    closed.report.finished) : closed.report.finished);
 	ck_assert_uint_eq(closed.report.unacked, T_KNOWS(unacked, 0));
 }
 

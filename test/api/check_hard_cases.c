@@ -247,6 +247,7 @@ START_TEST(reset_behind_a_fin_is_no_success_where_we_accepted)
 	struct t_pair p;
 
 	t_not_portable(T_NO_PAST);
+	t_need_fin_look();
 	if (connected)
 		t_pair_connecting(&p, _i / 4);
 	else

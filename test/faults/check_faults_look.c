@@ -60,12 +60,13 @@ look(const struct look *l, int fd, const struct fault *f, size_t n)
 
 /*
  * A reset whose error is taken differs from an end in order by
- * TCP_ZEROCOPY_RECEIVE alone.
+ * TCP_ZEROCOPY_RECEIVE alone, or by TCP_INFO where that does not show it.
  */
 static bool
 blurred(const struct t_state *st, const struct failure *x)
 {
-	return x->call == FAULT_TCP_ZEROCOPY && st->closed == -1;
+	return st->closed == -1 && (x->call == FAULT_TCP_ZEROCOPY ||
+	    (x->call == FAULT_TCP_INFO && t_no_fin_look() != NULL));
 }
 
 /*

@@ -104,13 +104,14 @@ t_no_fin_look(void)
 {
 	char zeros[16] = { 0 };
 	socklen_t len = sizeof(zeros);
+	int fd, saved = errno;
 	bool shown;
-	int fd;
 
 	fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	shown = getsockopt(fd, IPPROTO_TCP, TCP_ZEROCOPY_RECEIVE, zeros,
 	    &len) == 0;
 	close(fd);
+	errno = saved;
 	return shown ? NULL :
 	    "TCP_ZEROCOPY_RECEIVE does not show the peer's FIN here";
 }

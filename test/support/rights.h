@@ -20,7 +20,7 @@ const char	*t_no_buffer(int, int);
 	if (no_ != NULL)						\
 		t_skip(no_);						\
 } while (0)
-/* Why the kernel does not show whether the peer's FIN came, or NULL. */
+/* Why the kernel does not show whether a FIN came, or NULL; errno stays. */
 const char	*t_no_fin_look(void);
 #define t_need_filters()	t_need_right(t_no_filters())
 #define t_need_repair()		t_need_right(t_no_repair())
