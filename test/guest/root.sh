@@ -25,7 +25,7 @@ base() {
 	(cd "$dir/modules" && find kernel -name '*.ko*' \( \
 	    -path 'kernel/net/*' -o -path 'kernel/crypto/*' \
 	    -o -path 'kernel/lib/*' -o -path 'kernel/arch/*/crypto/*' \
-	    -o -name tun.ko -o -name veth.ko -o -name dummy.ko \) |
+	    -o -name 'tun.ko*' -o -name 'veth.ko*' -o -name 'dummy.ko*' \) |
 	    cpio --quiet -pdm "$1/lib/modules/$release" &&
 	    cp modules.order modules.builtin modules.builtin.modinfo "$m/")
 	find "$m" -name '*.ko.xz' -exec xz -d {} +
