@@ -226,6 +226,8 @@ FAULTS	= recv send read write getsockopt setsockopt getpeername getsockname \
 	  pthread_mutex_init
 $(filter $(BUILD)/test/faults/%,$(SUITE_BIN)): private WRAP = \
     $(FAULTS:%=-Wl,--wrap=%)
+$(filter %/check_reaper_failures,$(SUITE_BIN)): private WRAP = \
+    -Wl,--wrap=epoll_ctl
 $(filter %_openssl,$(SUITE_BIN)): private SSL = $(SSL_LIBS)
 
 # A file with a header is a module; each program links those that it needs.
