@@ -123,6 +123,7 @@ help:
 	@echo '                the suites with ASan and UBSan, with TSan, under valgrind'
 	@echo 'make coverage   which lines of lib/ the suites run, and which not'
 	@echo 'make guest      suites on KERNEL=6.1 in a virtual machine; SUITES="check_probe ..."'
+	@echo 'make platforms  the library for musl and other processors; PLATFORMS="musl i686"'
 	@echo 'make lint       clang-tidy and cppcheck'
 	@echo 'make abi        the library beside test/abi, by abidiff; abi-dump adds a release'
 	@echo 'make lib, make tests, make tools, make examples, make benches'
@@ -358,6 +359,13 @@ SUITES	?= check_faults check_graceful_close check_linger_close \
 
 guest: tests
 	@BUILD='$(BUILD)' test/guest/run.sh $(KERNEL) $(SUITES)
+
+# Other C libraries and processors: what each row needs says test/platforms/run.sh.
+PLATFORMS ?= musl i686 arm64 armhf riscv64 ppc64el s390x
+
+platforms:
+	@MAKE='$(MAKE)' BUILD='$(BUILD)' test/platforms/run.sh $(PLATFORMS)
+.PHONY: platforms
 
 matrix: $(filter %/check_matrix,$(SUITE_BIN))
 	@$< --table
