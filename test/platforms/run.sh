@@ -6,18 +6,20 @@
 # A row is musl, i686, arm64, armhf, riscv64, ppc64el or s390x.  Each builds the
 # library, static and shared, with the warnings of the Makefile, and runs
 # smoke.c with both: in an emulator where this kernel runs no such programs.
-# 32-bit rows do all of it with a 64-bit time_t as well.  musl and i686 run the
-# suites, too, linked statically, where this kernel runs them.  A row is a line;
-# its logs are in build/platforms/ROW.
+# 32-bit rows do all of it with a 64-bit time_t as well.  arm64 and s390x run
+# smoke.c again, as the first process of Debian's kernel in an emulated machine.
+# musl and i686 run the suites, linked statically, where this kernel runs them.
+# A row is a line; its logs are in build/platforms/ROW.
 #
 # A warning in lib/ and a wrong answer fail the row: status 1.  What the machine
 # does not have is a SKIP that names the package.  Status 77: nothing but SKIPs.
 #
 # JOBS [4] suites run at once.  SUITES= runs none of them, and SUITES="check_a
-# check_b" these.
+# check_b" these.  BOOT= boots no kernel.
 set -u
 here=$(dirname "$0")
-: "${BUILD:=build}" "${JOBS:=4}" "${MAKE:=make}" "${SUITES=check_*}"
+: "${BUILD:=build}" "${JOBS:=4}" "${MAKE:=make}" "${SUITES=check_*}" \
+    "${BOOT=yes}"
 export JOBS LC_ALL=C
 warnings='-Wall -Wextra -Wpedantic -Wconversion -Wshadow'
 libs=$here/libs
@@ -30,14 +32,19 @@ say() {			# one more part of the row's line
 # setup ROW: its compiler, where that is from, its emulator, and the flags that
 # each of its builds adds.
 setup() {
-	row=$1 line='' emulator='' more='' ldflags='' suites=no builds=('')
+	row=$1 line='' emulator='' more='' ldflags='' suites=no builds=('') machine=()
 	triplet=$1-linux-gnu debian=$1
 	case $1 in
 	musl)	triplet='' suites=yes ;;
 	i686)	emulator=i386 debian=i386 suites=yes builds+=("$time64") ;;
-	arm64)	emulator=aarch64 triplet=aarch64-linux-gnu ;;
+	arm64)	emulator=aarch64 triplet=aarch64-linux-gnu
+		system=qemu-system-arm console=ttyAMA0
+		machine=(-M virt -cpu cortex-a57 -serial stdio) ;;
 	armhf)	emulator=arm triplet=arm-linux-gnueabihf builds+=("$time64") ;;
-	riscv64 | s390x) emulator=$1 ;;
+	riscv64) emulator=$1 ;;
+	s390x)	emulator=$1 system=qemu-system-misc console=ttysclp0
+		machine=(-M s390-ccw-virtio -chardev 'stdio,id=out'
+		    -device 'sclpconsole,chardev=out') ;;
 	ppc64el) emulator=ppc64le triplet=powerpc64le-linux-gnu ;;
 	*)	echo "error: no row $1: musl i686 arm64 armhf riscv64" \
 		    "ppc64el s390x" >&2
@@ -138,6 +145,38 @@ library() {
 	    smoke shared -L"$dir" -lgraceclose
 }
 
+# On a kernel of that processor, which answers all questions.
+boot() {
+	local qemu=qemu-system-$emulator why
+	dir=$BUILD/platforms/$row
+	command -v "$qemu" >/dev/null || {
+		say "SKIP kernel: apt-get install $system"
+		return 0
+	}
+	command -v cpio >/dev/null || {
+		say "SKIP kernel: apt-get install cpio"
+		return 0
+	}
+	why=$("$here/kernel.sh" "$row" "$dir/kernel") || {
+		say "SKIP kernel: ${why:-see $dir/kernel/download.log}"
+		return 0
+	}
+	mkdir -p "$dir/root"
+	cp "$dir/smoke_static" "$dir/root/init"
+	(cd "$dir/root" && echo init | cpio --quiet -o -H newc -R 0:0) \
+	    >"$dir/kernel/initrd"
+	timeout 300 "$qemu" "${machine[@]}" -m 512M -nodefaults -no-reboot \
+	    -display none -kernel "$dir/kernel/vmlinuz" \
+	    -initrd "$dir/kernel/initrd" \
+	    -append "console=$console quiet panic=-1" </dev/null \
+	    >"$dir/smoke-kernel" 2>&1
+	say "smoke ($(cat "$dir/kernel/release"), emulated)" \
+	    "$(grep -a ' passed, ' "$dir/smoke-kernel" | tr -d "\\r")"
+	grep -a -q ' passed, 0 failed,' "$dir/smoke-kernel" && return
+	tail -n 40 "$dir/smoke-kernel" >&2
+	return 1
+}
+
 # --- the suites ----------------------------------------------------------
 
 # What of libcheck, libbsd and glibc the suites need, for this row.
@@ -187,6 +226,8 @@ do_row() {
 	for flags in "${builds[@]}"; do
 		library "$flags" || status=1
 	done
+	[ $status -ne 0 ] || [ ${#machine[@]} -eq 0 ] || [ -z "$BOOT" ] ||
+	    boot || status=1
 	[ $status -ne 0 ] || [ $suites = no ] || [ -z "$SUITES" ] ||
 	    run_suites || status=1
 	echo "$row: $line"
