@@ -76,7 +76,7 @@ build() {
 	$MAKE -s -k CC="$cc" AR=ar BUILD="$dir" CPPFLAGS= PORTABLE= \
 	    CFLAGS="$cflags" LDFLAGS="$ldflags" PKG_CONFIG=true \
 	    PCAP_CFLAGS="$more" PCAP_LIBS= SSL_CFLAGS= SSL_LIBS= \
-	    CHECK_CFLAGS="$more -isystem $libs -Wno-overflow" \
+	    CHECK_CFLAGS="$more -isystem $libs/include -Wno-overflow" \
 	    CHECK_LIBS="$dir/libs.a -pthread -static" "$1" \
 	    >>"$dir/build.log" 2>&1
 }
@@ -185,7 +185,7 @@ helpers() {
 	rm -f "$dir/libs.a"
 	for f in check bsd "${row/#i686/bsd}"; do
 		# shellcheck disable=SC2086 # a list of flags
-		compile $more -isystem "$libs" -c -o "$dir/$f.o" \
+		compile $more -isystem "$libs/include" -c -o "$dir/$f.o" \
 		    "$libs/$f.c" && ar rcs "$dir/libs.a" "$dir/$f.o" || return 1
 	done
 }
