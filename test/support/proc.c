@@ -4,6 +4,7 @@
 #include <sys/syscall.h>
 
 #include <dirent.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

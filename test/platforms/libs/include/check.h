@@ -7,7 +7,6 @@
 #ifndef PLATFORMS_CHECK_H
 #define PLATFORMS_CHECK_H
 
-#include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
 #include <sys/types.h>
