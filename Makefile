@@ -134,6 +134,7 @@ help:
 	@echo 'make coverage   which lines of lib/ the suites run, and which not'
 	@echo 'make guest      suites on KERNEL=6.1, 5.10, 6.12, sid or experimental, in a virtual'
 	@echo '                machine; SUITES="check_probe ..."'
+	@echo 'make platforms  the library for musl and other processors; PLATFORMS="musl i686"'
 	@echo 'make compilers  lib/ by gcc, clang and tcc, C11 to C23, and without Linux; ALL=1'
 	@echo 'make lint       clang-tidy and cppcheck'
 	@echo 'make abi        the library beside test/abi, by abidiff; abi-dump adds a release'
@@ -254,6 +255,8 @@ FAULTS	= recv send read write getsockopt setsockopt getpeername getsockname \
 	  pthread_mutex_init
 $(filter $(BUILD)/test/faults/%,$(SUITE_BIN)): private WRAP = \
     $(FAULTS:%=-Wl,--wrap=%)
+$(filter %/check_reaper_failures,$(SUITE_BIN)): private WRAP = \
+    -Wl,--wrap=epoll_ctl
 $(filter %_openssl,$(SUITE_BIN)): private SSL = $(SSL_LIBS)
 
 # A file with a header is a module; each program links those that it needs.
@@ -391,6 +394,12 @@ COMPILED = check_wheel check_reaper_full check_begin
 compilers: $(foreach s,$(COMPILED),$(filter %/$(s),$(SUITE_BIN)))
 	@MAKE='$(MAKE)' BUILD='$(BUILD)' ALL='$(ALL)' \
 	    test/compilers/run.sh '$(ROWS)'
+# Other C libraries and processors: what each row needs says test/platforms/run.sh.
+PLATFORMS ?= musl i686 arm64 armhf riscv64 ppc64el s390x
+
+platforms:
+	@MAKE='$(MAKE)' BUILD='$(BUILD)' test/platforms/run.sh $(PLATFORMS)
+.PHONY: platforms
 
 matrix: $(filter %/check_matrix,$(SUITE_BIN))
 	@$< --table

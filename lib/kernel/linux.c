@@ -66,7 +66,9 @@ graceclose_linux_state(int fd, int kind)
 
 	if (kind == GRACECLOSE_KIND_MPTCP)
 		return graceclose_mptcp_state(fd);
-	return tcp_info(fd, &info, sizeof(info)) == 0 ? -1 : info.tcpi_state;
+	/* qemu-user's is an int, whose first byte is 0 on a big-endian one. */
+	return tcp_info(fd, &info, sizeof(info)) == 0 ||
+	    info.tcpi_state == 0 ? -1 : info.tcpi_state;
 }
 
 bool

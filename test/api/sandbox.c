@@ -78,16 +78,26 @@ static const struct {
 	ONE(exit_group),
 	ONE(rt_sigaction), ONE(rt_sigprocmask), ONE(rt_sigreturn),
 	 ONE(set_robust_list),
-	ONE(prctl), ONE(openat), ONE(getrandom), ONE(sched_getaffinity),
+	ONE(prctl), ONE(getrandom), ONE(sched_getaffinity),
 	{ "clock_nanosleep", SYS_clock_nanosleep, SYS_nanosleep },
 	ONE(clock_gettime),
-	ONE(restart_syscall), ONE(prlimit64), ONE(newfstatat), ONE(gettid),
+	ONE(restart_syscall), ONE(prlimit64), ONE(gettid),
 	ONE(getrlimit),
+#ifdef SYS_newfstatat
+	ONE(newfstatat),
+#else
+	NAMED(newfstatat, fstatat64),
+#endif
 #ifdef SYS_clone3
 	ONE(clone3),
 #endif
 #ifdef SYS_rseq
 	ONE(rseq),
+#endif
+#ifdef SYS_open
+	{ "openat", SYS_openat, SYS_open },	/* musl */
+#else
+	ONE(openat),
 #endif
 #ifdef SYS_poll
 	{ "poll", SYS_poll, SYS_ppoll },

@@ -7,6 +7,7 @@
 #include <netinet/tcp.h>
 
 #include <poll.h>
+#include <unistd.h>
 
 #include "api/wire_scenes.h"
 #include "api/wire_view.h"

@@ -67,26 +67,31 @@ zerocopy(uint32_t *in, socklen_t len)
 
 /*
  * The kernel's struct tcp_info as far as Linux 4.19 knew it, and before that;
- * libcs have less.
+ * libcs have less (glibc) or more (musl).
  */
 struct info {
-	struct tcp_info	head;
-	uint8_t		rates[120 - sizeof(struct tcp_info)];
-	uint64_t	bytes_acked;		/* SYN and FIN as well */
-	uint8_t		segments[16];
-	uint32_t	notsent_bytes;		/* the FIN is one of them */
-	uint8_t		counters[52];
-	uint64_t	bytes_sent;		/* of payload */
-	uint64_t	bytes_retrans;
+	union {
+		struct tcp_info	head;
+		struct {
+			uint8_t		before[120];
+			uint64_t	bytes_acked;	/* SYN and FIN, too */
+			uint8_t		segments[16];
+			uint32_t	notsent_bytes;	/* the FIN is one */
+			uint8_t		counters[52];
+			uint64_t	bytes_sent;	/* of payload */
+			uint64_t	bytes_retrans;
+		};
+	};
 };
 #define INFO_BEFORE	offsetof(struct info, bytes_sent)
+#define INFO_SIZE	(offsetof(struct info, bytes_retrans) + 8)
 
 /* On MPTCP this is a subflow's, which knows nothing of our FIN. */
 static int
 get_info(void *value, socklen_t *len)
 {
 	struct info info;
-	size_t size = kernel.old ? INFO_BEFORE : sizeof(info);
+	size_t size = kernel.old ? INFO_BEFORE : INFO_SIZE;
 
 	if (kernel_is_local() || kernel.kind == KERNEL_DATAGRAM)
 		return EOPNOTSUPP;

@@ -214,7 +214,7 @@ kernel_clock_gettime(clockid_t id, struct timespec *ts)
 	kernel_must(id == CLOCK_MONOTONIC);
 	(void)kernel_pass(NULL);
 	look_at_clock();
-	ts->tv_sec = kernel.now / 1000000;
-	ts->tv_nsec = kernel.now % 1000000 * 1000;
+	ts->tv_sec = (time_t)(kernel.now / 1000000);
+	ts->tv_nsec = (long)(kernel.now % 1000000 * 1000);
 	return 0;
 }

@@ -71,7 +71,7 @@ give(struct kernel_peer *t)
 	if (n > 0)
 		t->written += (uint64_t)n;
 	else if (errno != EAGAIN)
-		t->ways.writes = t->written;
+		t->ways.writes = (size_t)t->written;
 }
 
 static void
@@ -79,7 +79,7 @@ finish(struct kernel_peer *t)
 {
 	switch (t->ways.ends) {
 	case HALF_CLOSES:
-		t->ways.writes = t->written;
+		t->ways.writes = (size_t)t->written;
 		t_fin(t->fd);
 		break;
 	case CLOSES:
@@ -133,7 +133,7 @@ kernel_peer_stop(struct kernel_peer *t)
 	if (t->fd == -1)
 		return;
 	t->ways.reads = READS_ALL;
-	t->ways.writes = t->written;
+	t->ways.writes = (size_t)t->written;
 	while (!t->eof && news(t))
 		take(t);
 }

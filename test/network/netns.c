@@ -144,7 +144,7 @@ request(const char *device)
 }
 
 static bool
-set_ipv4(int fd, struct ifreq *ifr, unsigned long what, const char *address)
+set_ipv4(int fd, struct ifreq *ifr, bool mask, const char *address)
 {
 	struct sockaddr_in sin;
 
@@ -152,7 +152,7 @@ set_ipv4(int fd, struct ifreq *ifr, unsigned long what, const char *address)
 	sin.sin_family = AF_INET;
 	inet_pton(AF_INET, address, &sin.sin_addr);
 	memcpy(&ifr->ifr_addr, &sin, sizeof(sin));
-	return ioctl(fd, what, ifr) == 0;
+	return ioctl(fd, mask ? SIOCSIFNETMASK : SIOCSIFADDR, ifr) == 0;
 }
 
 /*
@@ -217,8 +217,8 @@ configure(int fd, int host)
 	/* Only the root of all may: 500 packets must do for others. */
 	ifr.ifr_qlen = TXQUEUELEN;
 	(void)ioctl(fd, SIOCSIFTXQLEN, &ifr);
-	if (!set_ipv4(fd, &ifr, SIOCSIFADDR, hosts[host].ipv4) ||
-	    !set_ipv4(fd, &ifr, SIOCSIFNETMASK, NETMASK) || !set_up(fd, &ifr))
+	if (!set_ipv4(fd, &ifr, false, hosts[host].ipv4) ||
+	    !set_ipv4(fd, &ifr, true, NETMASK) || !set_up(fd, &ifr))
 		return false;
 	set_ipv6(hosts[host].device, hosts[host].ipv6);
 	return true;

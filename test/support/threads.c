@@ -15,6 +15,11 @@
 #include "support/runner.h"
 #include "support/threads.h"
 
+/* glibc 2.36 has the member, and not the name that timer_create(2) gives it. */
+#ifndef sigev_notify_thread_id
+#define sigev_notify_thread_id	_sigev_un._tid
+#endif
+
 static volatile sig_atomic_t storm_signals;
 static timer_t storm_timer;
 
@@ -87,7 +92,7 @@ t_storm(void)
 	memset(&se, 0, sizeof(se));
 	se.sigev_notify = SIGEV_THREAD_ID;
 	se.sigev_signo = SIGUSR2;
-	se._sigev_un._tid = gettid();
+	se.sigev_notify_thread_id = gettid();
 	ck_assert_int_eq(timer_create(CLOCK_MONOTONIC, &se, &storm_timer), 0);
 	memset(&its, 0, sizeof(its));
 	its.it_interval.tv_nsec = T_VALGRIND ? 5000000 : 1000000;

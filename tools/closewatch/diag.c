@@ -93,8 +93,10 @@ diag_look(int diag, in_port_t local, in_port_t remote, struct diag_look *look)
 	if (answer.header.nlmsg_type != SOCK_DIAG_BY_FAMILY)
 		return true;			/* ENOENT */
 	look->state = found->idiag_state;
-	look->unacked = diag_without_fin(look->state, found->idiag_wqueue);
-	look->unread = without_peers_fin(look->state, found->idiag_rqueue);
+	look->unacked = diag_without_fin(look->state,
+	    (long)found->idiag_wqueue);
+	look->unread = without_peers_fin(look->state,
+	    (long)found->idiag_rqueue);
 	return true;
 }
 

@@ -116,7 +116,7 @@ set_type(struct msghdr *m, void *buf, size_t size, int type)
 	struct cmsghdr *c;
 
 	m->msg_control = buf;
-	m->msg_controllen = size;
+	m->msg_controllen = (socklen_t)size;	/* musl has no more */
 	c = CMSG_FIRSTHDR(m);
 	c->cmsg_level = SOL_TLS;
 	c->cmsg_type = TLS_SET_RECORD_TYPE;

@@ -5,7 +5,6 @@
 #include <sys/resource.h>
 #include <sys/wait.h>
 
-#include <dlfcn.h>
 #include <unistd.h>
 
 #include <graceclose.h>
@@ -13,25 +12,25 @@
 #include "api/reaper/many_closes.h"
 
 /*
- * Failing system calls.  The library's calls of epoll_ctl reach this function,
- * because a symbol of the program precedes that of the C library.
+ * Failing system calls.  The library's calls of epoll_ctl reach this function
+ * by the linker's --wrap (Makefile).
  */
 
 static int epoll_refuses;	/* with this errno, when it is to add */
 
+int	__real_epoll_ctl(int, int, int, struct epoll_event *);
+int	__wrap_epoll_ctl(int, int, int, struct epoll_event *);
+
 int
-epoll_ctl(int epfd, int op, int fd, struct epoll_event *event)
+__wrap_epoll_ctl(int epfd, int op, int fd, struct epoll_event *event)
 {
-	static int (*real)(int, int, int, struct epoll_event *);
 	int error = __atomic_load_n(&epoll_refuses, __ATOMIC_RELAXED);
 
 	if (op == EPOLL_CTL_ADD && error != 0) {
 		errno = error;
 		return -1;
 	}
-	if (real == NULL)
-		*(void **)&real = dlsym(RTLD_NEXT, "epoll_ctl");
-	return real(epfd, op, fd, event);
+	return __real_epoll_ctl(epfd, op, fd, event);
 }
 
 static const int epoll_errors[] = { ENOSPC, ENOMEM };

@@ -3,6 +3,8 @@
  */
 #include <sys/socket.h>
 
+#include <unistd.h>
+
 #include <graceclose.h>
 
 #include "api/reaper/one_reaper.h"
