@@ -1,7 +1,7 @@
 #!/bin/sh
 # kernel.sh ARCH DIR - Debian's kernel for another processor: DIR/vmlinuz
 #
-# ARCH is arm64 or s390x, as Debian names them.  apt(8) uses a configuration and
+# ARCH is amd64, arm64 or s390x, as Debian names them.  apt(8) uses a configuration and
 # lists in DIR; the machine's own stay as they are, and nothing is installed.
 # What is there already stays.  Status 77: a SKIP, and the reason is printed.
 set -u
@@ -9,6 +9,7 @@ arch=$1
 mkdir -p "$2" || exit 1
 dir=$(realpath "$2")
 case $arch in
+amd64)	meta=linux-image-cloud-amd64 ;;
 arm64)	meta=linux-image-cloud-arm64 ;;
 s390x)	meta=linux-image-s390x ;;
 *)	echo "kernel.sh: which package has a kernel for $arch?" >&2
