@@ -234,19 +234,31 @@ detach(int fd)
 	return 0;
 }
 
-/* close(2) cuts what the TLS layer holds, too. */
-START_TEST(detached_close_delivers_no_less_than_close_2)
+/*
+ * close(2) cuts what the TLS layer holds, too.  How much is taken before the
+ * close differs now and then, and the two are compared where it does not.
+ */
+static void
+delivers_no_less(int (*closes)(int))
 {
 	struct ktls_wire theirs, ours;
+	int tries = T_TRIES;
 	size_t n[2];
 
-	ktls_need();
-	theirs = after(close, &n[0]);
-	ours = after(detach, &n[1]);
+	do {
+		theirs = after(close, &n[0]);
+		ours = after(closes, &n[1]);
+	} while (n[0] != n[1] && --tries > 0);
 	printf("close(2) %zu of %zu, graceclose %zu of %zu\n", theirs.payload,
 	    n[0], ours.payload, n[1]);
 	t_error_is(ours.error, 0);
 	ck_assert_uint_le(n[1] - ours.payload, n[0] - theirs.payload);
+}
+
+START_TEST(detached_close_delivers_no_less_than_close_2)
+{
+	ktls_need();
+	delivers_no_less(detach);
 }
 END_TEST
 
@@ -266,14 +278,8 @@ cancelled(int fd)
 
 START_TEST(close_that_the_program_ends_delivers_no_less_than_close_2)
 {
-	struct ktls_wire theirs, ours;
-	size_t n[2];
-
 	ktls_need();
-	theirs = after(close, &n[0]);
-	ours = after(cancelled, &n[1]);
-	t_error_is(ours.error, 0);
-	ck_assert_uint_le(n[1] - ours.payload, n[0] - theirs.payload);
+	delivers_no_less(cancelled);
 }
 END_TEST
 
