@@ -118,7 +118,7 @@ smoke() {
 		return 1
 	}
 	# shellcheck disable=SC2086 # the emulator and its arguments
-	LD_LIBRARY_PATH=$dir timeout 120 $emulate "$dir/smoke_$kind" \
+	LD_LIBRARY_PATH=$dir timeout -s KILL 120 $emulate "$dir/smoke_$kind" \
 	    >"$log" 2>&1
 	status=$?
 	say "smoke ($kind$note) $(tail -n 1 "$log")"
@@ -178,7 +178,7 @@ boot() {
 	cp "$dir/smoke_static" "$dir/root/init"
 	(cd "$dir/root" && echo init | cpio --quiet -o -H newc -R 0:0) \
 	    >"$dir/kernel/initrd"
-	timeout 300 "$qemu" "${machine[@]}" -m 512M -nodefaults -no-reboot \
+	timeout -s KILL 300 "$qemu" "${machine[@]}" -m 512M -nodefaults -no-reboot \
 	    -display none -kernel "$dir/kernel/vmlinuz" \
 	    -initrd "$dir/kernel/initrd" \
 	    -append "console=$console quiet panic=-1" </dev/null \
