@@ -65,7 +65,11 @@ graceclose_watch_wait(struct graceclose_watch *w, void **data, int timeout_ms)
 void
 graceclose_watch_name(pthread_t thread)
 {
+#ifdef __linux__
+	(void)pthread_setname_np(thread, "graceclose");
+#else
 	(void)thread;
+#endif
 }
 
 void
