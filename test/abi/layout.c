@@ -8,8 +8,10 @@
 #include <graceclose.h>
 
 /* An array of -1 elements does not compile, in C99 neither. */
+/* NOLINTNEXTLINE(bugprone-macro-parentheses): a declaration has none. */
 #define HOLDS(name, condition)	typedef char name[(condition) ? 1 : -1]
-#define HERE(lp64, ilp32)	(sizeof(void *) == 8 ? (lp64) : (ilp32))
+#define LP64			(sizeof(void *) == 8)
+#define HERE(lp64, ilp32)	(LP64 * (lp64) + !LP64 * (ilp32))
 #define SIZE(type, lp64, ilp32)						\
 	HOLDS(size_of_##type, sizeof(struct type) == HERE(lp64, ilp32))
 #define AT(type, member, lp64, ilp32)					\

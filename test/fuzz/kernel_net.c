@@ -51,7 +51,8 @@ die(int error)
 
 /*
  * A peer that has forgotten the connection answers our FIN so, as its FIN_WAIT2
- * has timed out, or its TIME_WAIT table is full.
+ * has timed out, or its TIME_WAIT table is full.  What a tardy layer still holds,
+ * or has lost without a word, nobody knows.
  */
 static void
 reset(void)
@@ -60,7 +61,7 @@ reset(void)
 		return;
 	kernel.answered = kernel.peer_fin && kernel.fin_left &&
 	    kernel.acked == kernel.written &&
-	    kernel.above + kernel.lost == 0;
+	    (kernel.tardy ? !kernel.torn : kernel.above + kernel.lost == 0);
 	die(kernel.state == TCP_CLOSE_WAIT ? EPIPE : ECONNRESET);
 }
 

@@ -350,7 +350,7 @@ srunner_ntests_failed(SRunner *sr)
 TestResult **
 srunner_failures(SRunner *sr)
 {
-	TestResult **list = need(malloc(sizeof(*list)));
+	TestResult **list = need(malloc(sizeof(void *)));
 
 	*list = &sr->first;
 	return list;
