@@ -83,7 +83,7 @@ main(int argc, char **argv)
 }
 EOC
 mkdir "$dir/stripped"
-cp "$build"/libgraceclose.so.*.* "$dir/stripped/libgraceclose.so.1" &&
+cp -L "$build/libgraceclose.so" "$dir/stripped/libgraceclose.so.1" &&
     strip "$dir/stripped/libgraceclose.so.1" || exit 1
 set -- -std=c11 -D_GNU_SOURCE -Iinclude "$dir/late.c"
 "$cc" "$@" -o "$dir/dynamic" -L"$build" -lgraceclose || exit 1
