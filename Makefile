@@ -202,7 +202,7 @@ SHARING	= $(if $(DARWIN),$(SHARING_DARWIN),-shared \
 SHARING_DARWIN = -dynamiclib -install_name $(LIBDIR)/$(SONAME) \
 	  -compatibility_version $(SOVERSION) -current_version $(VERSION) \
 	  $(foreach s,$(SYMBOLS),-Wl$(,)-exported_symbol$(,)_$(s))
-SYMBOLS = $(shell sed -n 's/^	\([a-z_]*\);$$/\1/p' $(MAP))
+SYMBOLS = $(shell test/install/map_nodes.sh | cut -d ' ' -f 2)
 , := ,
 
 $(BUILD)/$(SONAME): $(SHARED)

@@ -153,8 +153,11 @@ start_thread(struct graceclose_reaper *r)
 	(void)pthread_sigmask(SIG_SETMASK, &all, &before);
 	error = pthread_create(&r->thread, NULL, graceclose_reaper_thread, r);
 	(void)pthread_sigmask(SIG_SETMASK, &before, NULL);
+	/* POSIX has no names of threads, and each system a call of its own. */
+#ifdef __linux__
 	if (error == 0)
-		graceclose_watch_name(r->thread);
+		(void)pthread_setname_np(r->thread, "graceclose");
+#endif
 	return error;
 }
 

@@ -7,7 +7,6 @@
 #ifndef GRACECLOSE_WATCH_H
 #define GRACECLOSE_WATCH_H
 
-#include <pthread.h>
 #include <stdbool.h>
 
 #define GRACECLOSE_BATCH	64
@@ -36,9 +35,6 @@ void	graceclose_watch_remove(struct graceclose_watch *w, int fd);
 /* Waits; the data of at most GRACECLOSE_BATCH events, and their number. */
 int	graceclose_watch_wait(struct graceclose_watch *w, void **data,
 	    int timeout_ms);
-
-/* Names the thread for ps(1) and debuggers, where a thread can have a name. */
-void	graceclose_watch_name(pthread_t thread);
 
 /* Ends a wait, from any thread. */
 void	graceclose_watch_wake(struct graceclose_watch *w);

@@ -6,7 +6,6 @@
 #include <sys/eventfd.h>
 
 #include <errno.h>
-#include <pthread.h>
 #include <stddef.h>
 #include <unistd.h>
 
@@ -72,12 +71,6 @@ graceclose_watch_wait(struct graceclose_watch *w, void **data, int timeout_ms)
 		if (ev[i].data.ptr != NULL)
 			data[found++] = ev[i].data.ptr;
 	return found;
-}
-
-void
-graceclose_watch_name(pthread_t thread)
-{
-	(void)pthread_setname_np(thread, "graceclose");
 }
 
 void

@@ -6,7 +6,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
-#include <pthread.h>
 #include <stddef.h>
 #include <unistd.h>
 
@@ -59,17 +58,6 @@ graceclose_watch_wait(struct graceclose_watch *w, void **data, int timeout_ms)
 	else if (n == -1 && errno != EINTR)
 		graceclose_tcp_nap(timeout_ms);
 	return 0;
-}
-
-/* POSIX has no names of threads, and each system has a call of its own. */
-void
-graceclose_watch_name(pthread_t thread)
-{
-#ifdef __linux__
-	(void)pthread_setname_np(thread, "graceclose");
-#else
-	(void)thread;
-#endif
 }
 
 void

@@ -1,19 +1,29 @@
 #!/bin/bash
-# kernel.sh KERNEL DIR - a kernel of Debian, unpacked: DIR/vmlinuz, DIR/modules
-# and DIR/release.  Nothing is installed.  What is there already stays.
+# kernel.sh KERNEL DIR [ARCH] - a kernel of Debian, unpacked: DIR/vmlinuz,
+# DIR/modules and DIR/release.  Nothing is installed.  What is there stays.
 #
-# The machine's own apt is asked first.  Another suite of Debian has an apt
-# configuration of its own in DIR/apt, which leaves that of the machine alone.
-# Status 77, and the reason in DIR/skipped, where there is no such kernel.
+# ARCH is amd64, arm64 or s390x, as Debian names them; amd64 by default.  The
+# machine's own apt is asked first.  Another suite of Debian, or another ARCH,
+# has an apt configuration of its own in DIR/apt, which leaves that of the
+# machine alone.  Status 77, and the reason in DIR/skipped, where there is no
+# such kernel.
 set -u
-kernel=$1 dir=$(realpath "$2")
-meta=linux-image-cloud-amd64	# it names the package of today
+mkdir -p "$2" || exit 1
+kernel=$1 dir=$(realpath "$2") arch=${3-amd64}
 keyring=/usr/share/keyrings/debian-archive-keyring.gpg
 
 skip() {
 	echo "SKIP guest $kernel: $*" | tee "$dir/skipped"
 	exit 77
 }
+
+# The meta package names the package of today.
+case $arch in
+amd64 | arm64)	meta=linux-image-cloud-$arch ;;
+s390x)	meta=linux-image-$arch ;;
+*)	echo "kernel.sh: which package has a kernel for $arch?" >&2
+	exit 2 ;;
+esac
 
 # Which suite of Debian has it, and how its release begins.
 case $kernel in
@@ -28,8 +38,7 @@ experimental)
 esac
 
 [ ! -e "$dir/release" ] || exit 0
-[ "$(dpkg --print-architecture 2>/dev/null)" = amd64 ] ||
-    skip "not Debian on amd64"
+machine=$(dpkg --print-architecture 2>/dev/null) || skip "not Debian"
 
 # find_package: $package, what the meta package is today, by apt as it is.
 apt=()
@@ -65,21 +74,22 @@ own_apt() {
 	Dir::Cache "$own/cache";
 	Dir::Log "$own";
 	Acquire::Languages "none";
+	APT::Architecture "$arch";
 	#clear APT::Architectures;
-	APT::Architectures { "amd64"; };
+	APT::Architectures { "$arch"; };
 	#clear APT::Update::Pre-Invoke;
 	#clear APT::Update::Post-Invoke;
 	#clear APT::Update::Post-Invoke-Success;
 	END
 	apt=(-c "$own/apt.conf" -o "APT::Sandbox::User=$(id -un)")
-	echo "guest: apt-get update of $suite alone"
+	echo "guest: apt-get update of $suite for $arch alone"
 	apt-get -q "${apt[@]}" update >"$dir/download.log" 2>&1 || {
 		cat "$dir/download.log"
 		skip "no download of the list of $suite"
 	}
 }
 
-if [ -z "$begins" ] || ! find_package; then
+if [ -z "$begins" ] || [ "$machine" != "$arch" ] || ! find_package; then
 	own_apt
 	find_package || skip "$suite has ${package:-no $meta} today"
 fi

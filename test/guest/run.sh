@@ -24,6 +24,8 @@ skip() {
 	exit 77
 }
 
+[ "$(dpkg --print-architecture 2>/dev/null)" = amd64 ] ||
+    skip "not Debian on amd64"
 # Programs of Debian live in /usr/sbin, too, where a user does not look.
 PATH=$PATH:/usr/sbin:/sbin
 for tool in qemu-system-x86_64:qemu-system-x86 busybox:busybox-static \

@@ -40,12 +40,7 @@ EOF
     tr ';{}' '\n\n\n' |
     sed -nE "s/^[^(]*[ *]($names) *\(.*/\1/p" | sort >"$dir/header"
 
-# Node and symbol.
-awk '$2 == "{" { node = $1 }
-    /^global:/ { global = 1 }
-    /^local:/ || /^}/ { global = 0 }
-    global && /^[ \t]*[a-z_]+;$/ { sub(/;/, ""); print node, $1 }' \
-    lib/libgraceclose.map | sort >"$dir/nodes"
+test/install/map_nodes.sh >"$dir/nodes"
 nm -D --defined-only "$build/libgraceclose.so" | awk '$2 == "T" {
 	split($3, at, /@+/); print at[2], at[1] }' | sort >"$dir/nm -D"
 

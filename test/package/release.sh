@@ -86,10 +86,8 @@ is $log "$(value $log 's/^[^ ]* (\(.*\)-[^-]*) .*/\1/p')" "$version" \
     "add an entry for $version-0upstream1"
 symbols=debian/libgraceclose$soversion.symbols
 nodes() {	# symbol@node of the map, and the nodes themselves
-	awk '$2 == "{" { node = $1; print node "@" node }
-	    /^local:/ || /^}/ { node = "" }
-	    node != "" && /^[ \t]*[a-z_]+;$/ { sub(/;/, ""); print $1 "@" node }' \
-	    lib/libgraceclose.map | sort
+	test/install/map_nodes.sh |
+	    awk '{ print $2 "@" $1; print $1 "@" $1 }' | sort -u
 }
 if [ -e "$symbols" ]; then
 	is "$symbols" "$(value "$symbols" 's/^\(lib[^ ]*\) .*/\1/p')" \

@@ -160,7 +160,6 @@ library() {
 
 # On a kernel of that processor, which answers all questions.
 boot() {
-	local why
 	dir=$BUILD/platforms/$row
 	command -v "$qemu" >/dev/null || {
 		say "SKIP kernel: apt-get install $system"
@@ -170,8 +169,9 @@ boot() {
 		say "SKIP kernel: apt-get install cpio"
 		return 0
 	}
-	why=$("$here/kernel.sh" "${row/#i686/amd64}" "$dir/kernel") || {
-		say "SKIP kernel: ${why:-see $dir/kernel/download.log}"
+	"$here/../guest/kernel.sh" 6.1 "$dir/kernel" "${row/#i686/amd64}" \
+	    >"$dir/kernel.log" || {
+		say "SKIP kernel: $(tail -n 1 "$dir/kernel.log")"
 		return 0
 	}
 	mkdir -p "$dir/root"
@@ -183,7 +183,7 @@ boot() {
 	    -initrd "$dir/kernel/initrd" \
 	    -append "console=$console quiet panic=-1" </dev/null \
 	    >"$dir/smoke-kernel" 2>&1
-	say "smoke ($(cat "$dir/kernel/release"), emulated)" \
+	say "smoke (Linux $(cat "$dir/kernel/release"), emulated)" \
 	    "$(grep -a ' passed, ' "$dir/smoke-kernel" | tr -d "\\r")"
 	grep -a -q ' passed, 0 failed,' "$dir/smoke-kernel" && return
 	tail -n 40 "$dir/smoke-kernel" >&2

@@ -503,28 +503,22 @@ report_is(int line, int outcome, int error, int delivered, int finished)
 #define REPORT(outcome, error, delivered, finished)			\
 	report_is(__LINE__, outcome, error, delivered, finished)
 
+#define REFUSES(field, value) do {					\
+	defaults();							\
+	o.field = (value);						\
+	FAILS(graceclose(us, &o, &r), EINVAL);				\
+} while (0)
+
 static void
 bad_options(void)
 {
 	pair(IPV4);
-	defaults();
-	o.until = 3;
-	FAILS(graceclose(us, &o, &r), EINVAL);
-	defaults();
-	o.on_expiry = 2;
-	FAILS(graceclose(us, &o, &r), EINVAL);
-	defaults();
-	o.timeout_ms = -2;
-	FAILS(graceclose(us, &o, &r), EINVAL);
-	defaults();
-	o.idle_ms = -2;
-	FAILS(graceclose(us, &o, &r), EINVAL);
-	defaults();
-	o.flags = 2;
-	FAILS(graceclose(us, &o, &r), EINVAL);
-	defaults();
-	o.reserved = 1;
-	FAILS(graceclose(us, &o, &r), EINVAL);
+	REFUSES(until, 3);
+	REFUSES(on_expiry, 2);
+	REFUSES(timeout_ms, -2);
+	REFUSES(idle_ms, -2);
+	REFUSES(flags, 2);
+	REFUSES(reserved, 1);
 	IS(send(us, buf, 7, 0), 7);	/* nothing was done */
 	need(shutdown(peer, SHUT_WR) == 0, "shutdown");
 	defaults();
