@@ -17,11 +17,10 @@
 int
 abort_close(int fd)
 {
-	int cancel, error = 0, kind, saved = errno;
-	bool finished;
+	int cancel, error = 0, input, kind, saved = errno;
 
 	(void)pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel);
-	if ((kind = graceclose_tcp_kind(fd, &finished)) != -1)
+	if ((kind = graceclose_tcp_kind(fd, &input)) != -1)
 		graceclose_tcp_abort(fd, kind);
 	else if (errno != ENOTCONN)
 		error = errno;

@@ -18,12 +18,7 @@
 
 #define TIMEOUT_MS	30000
 #define IDLE_MS		5000
-#define NAP_MAX_MS	64
-#define LOOK_MIN_US	((int64_t)256000)
-#define LOOK_TICK_US	((int64_t)65536)
-#define SETTLED_MS	5		/* SETTLED times with nothing to send */
-#define SETTLED		4
-#define NEVER		INT64_MAX
+#define SETTLED		4		/* looks, with nothing to send */
 
 static bool
 valid(const struct graceclose_opts *o)
@@ -81,7 +76,8 @@ drain(struct graceclose *gc)
 	if ((gc->flags & FAILING) != 0 && graceclose_tcp_clock() < gc->wake)
 		return false;
 	/* After a step without progress the FIN is the likeliest news. */
-	if (gc->wake != 0 && graceclose_tcp_at_end(gc->fd, gc->kind)) {
+	if (gc->wake != 0 && gc->until != GRACECLOSE_DELIVERED &&
+	    graceclose_tcp_at_end(gc->fd, gc->kind)) {
 		gc->flags &= (unsigned char)~MORE;
 		gc->finished = 1;
 		return true;
@@ -93,14 +89,6 @@ drain(struct graceclose *gc)
 	}
 	heed(gc, n);
 	return left < STEP_MAX || gc->finished;
-}
-
-static int64_t
-earlier(int64_t a, int64_t since, int ms)
-{
-	int64_t b = ms == -1 ? NEVER : since + (int64_t)ms * 1000;
-
-	return a < b ? a : b;
 }
 
 /*
@@ -121,98 +109,6 @@ clear_notices(struct graceclose *gc, bool progress)
 			gc->flags |= MISSED | FAILING;
 	}
 	gc->flags |= STALLED;
-}
-
-/* When the first of the limits runs out. */
-static int64_t
-limit(const struct graceclose *gc)
-{
-	return earlier(earlier(NEVER, gc->started, gc->timeout_ms),
-	    gc->progressed, gc->idle_ms);
-}
-
-/* Whether something may come that causes no event of poll(2). */
-static bool
-unseen(const struct graceclose *gc)
-{
-	return !gc->delivered || (gc->flags & (DEAF | MISSED)) != 0;
-}
-
-/* A limit has run out.  For QUIET silence after delivery is an end in order. */
-static void
-expire(struct graceclose *gc)
-{
-	int64_t quiet = earlier(NEVER, gc->progressed, gc->idle_ms);
-
-	if (gc->until == GRACECLOSE_QUIET && gc->delivered &&
-	    quiet <= earlier(NEVER, gc->started, gc->timeout_ms))
-		graceclose_over(gc, GRACECLOSE_OK, 0);
-	else
-		graceclose_fail(gc, GRACECLOSE_EXPIRED, ETIMEDOUT);
-}
-
-/*
- * A loop that gets epoll's edges needs no naps.  But an acknowledgement that
- * leaves other bytes outstanding causes no edge, and idle_ms starts anew from
- * it; and the edge that comes with the last acknowledgement is undocumented.
- * So there are looks: further and further apart in the reaper, four in an
- * idle_ms in a loop of the program's.
- */
-static int64_t
-next_look(const struct graceclose *gc, int64_t now)
-{
-	int64_t look, due = limit(gc);
-
-	if (!unseen(gc))
-		return due;
-	if (gc->idle_ms != -1)
-		due = earlier(due, now, gc->idle_ms / 4 + 1);
-	if ((gc->options & GRACECLOSE_EDGES) != 0 && gc->idle_ms != -1)
-		return due;
-	look = now - gc->progressed;
-	if (look < LOOK_MIN_US)
-		look = LOOK_MIN_US;
-	/* A wake-up costs more than a look, so many closes look together. */
-	look = (now + look) | (LOOK_TICK_US - 1);
-	return look < due ? look : due;
-}
-
-/*
- * Naps are for loops without epoll's edges: an acknowledgement causes no event
- * of poll(2), and neither does a FIN behind our own SHUT_RD.  Nor does epoll
- * see what leaves a layer above TCP.
- */
-static int
-next_nap(struct graceclose *gc)
-{
-	gc->nap_ms = gc->nap_ms == 0 ? 1 : gc->nap_ms * 2;
-	if (gc->nap_ms > NAP_MAX_MS)
-		gc->nap_ms = NAP_MAX_MS;
-	return gc->flushed != 0 ? SETTLED_MS : gc->nap_ms;
-}
-
-/* Ends the close where a limit has run out, or says when the next look is. */
-static void
-schedule(struct graceclose *gc, bool progress)
-{
-	int64_t now = graceclose_tcp_clock();
-
-	if (gc->started == 0)
-		gc->started = gc->progressed = now;
-	if (progress) {
-		gc->progressed = now;
-		gc->nap_ms = 0;
-	}
-	gc->wake = limit(gc);
-	if (now >= gc->wake)
-		expire(gc);
-	else if ((gc->flags & MORE) != 0)
-		gc->wake = now;
-	else if ((gc->options & GRACECLOSE_EDGES) != 0 &&
-	    (gc->flags & (WITHHELD | MISSED)) == 0)
-		gc->wake = next_look(gc, now);
-	else if (unseen(gc))
-		gc->wake = earlier(gc->wake, now, next_nap(gc));
 }
 
 static void
@@ -271,7 +167,7 @@ settle(struct graceclose *gc)
 			graceclose_refused(gc, EPIPE);
 		else
 			gc->looks = (unsigned char)pushed;
-	} else if (now >= earlier(NEVER, gc->flushed, SETTLED_MS)) {
+	} else if (now - gc->flushed >= SETTLED_MS * 1000) {
 		gc->flushed = now;
 		gc->looks++;
 	}
@@ -289,8 +185,7 @@ graceclose_begin(struct graceclose *gc, int fd,
 {
 	static const struct graceclose_opts defaults;
 	const struct graceclose_opts *o = opts != NULL ? opts : &defaults;
-	int kind, saved = errno;
-	bool finished;
+	int input, kind, saved = errno;
 
 	if (gc != NULL)
 		memset(gc, 0, sizeof(*gc));
@@ -298,7 +193,7 @@ graceclose_begin(struct graceclose *gc, int fd,
 		errno = EINVAL;
 		return -1;
 	}
-	kind = graceclose_tcp_kind(fd, &finished);
+	kind = graceclose_tcp_kind(fd, &input);
 	if (kind == -1 && errno == EBADF)
 		return -1;
 	if (kind == -1) {
@@ -307,13 +202,17 @@ graceclose_begin(struct graceclose *gc, int fd,
 	} else {
 		gc->kind = (unsigned char)graceclose_tcp_kind_proper(fd, kind);
 		/* A layer may have taken the input from TCP. */
-		gc->finished = finished && gc->kind != GRACECLOSE_KIND_LAYERED;
+		gc->finished = input == GRACECLOSE_INPUT_ENDED &&
+		    gc->kind != GRACECLOSE_KIND_LAYERED;
+		if (input == GRACECLOSE_INPUT_UNKNOWN)
+			gc->flags |= MORE;
 		take(gc, fd, o);
-		if (graceclose_tcp_withholds(fd, gc->kind))
-			gc->flags = graceclose_tcp_fin_unacked(fd, gc->kind) ?
-			    WITHHELD | HALF_CLOSED : WITHHELD;
-		else
+		if (!graceclose_tcp_withholds(fd, gc->kind))
 			half_close(gc);
+		else if (graceclose_tcp_fin_unacked(fd, gc->kind))
+			gc->flags |= WITHHELD | HALF_CLOSED;
+		else
+			gc->flags |= WITHHELD;
 	}
 	errno = saved;
 	return 0;
@@ -336,22 +235,36 @@ gone(const struct graceclose *gc)
 	    graceclose_tcp_outq(gc->fd, gc->kind) != 0);
 }
 
+/*
+ * The first step, where begin found no input and an edge will tell of what
+ * comes: the peer's FIN is the next that counts, and most closes end with it.
+ */
+static bool
+awaits_edge(const struct graceclose *gc)
+{
+	return gc->wake == 0 && gc->kind == GRACECLOSE_KIND_TCP &&
+	    (gc->options & GRACECLOSE_EDGES) != 0 &&
+	    gc->until == GRACECLOSE_FINISHED && !gc->finished &&
+	    (gc->flags & MORE) == 0;
+}
+
 int
 graceclose_step(struct graceclose *gc)
 {
-	bool progress = false;
+	bool progress = false, early;
 	int saved = errno;
 
 	if (gc == NULL || gc->phase == IDLE) {
 		errno = EINVAL;
 		return -1;
 	}
-	if (gc->phase == GOING && !gc->finished)
+	early = awaits_edge(gc);
+	if (gc->phase == GOING && !gc->finished && !early)
 		progress = drain(gc);
 	if (gc->phase == GOING && (gc->flags & WITHHELD) != 0)
 		progress |= settle(gc);
 	else if (gc->phase == GOING && !gc->delivered)
-		progress |= graceclose_acknowledge(gc);
+		progress |= graceclose_acknowledge(gc, early);
 	if (gc->phase == GOING && graceclose_reached(gc))
 		graceclose_over(gc, GRACECLOSE_OK, 0);
 	if (gc->phase == GOING)
@@ -359,7 +272,7 @@ graceclose_step(struct graceclose *gc)
 	if (gc->phase == GOING && gone(gc))
 		graceclose_bury(gc);
 	if (gc->phase == GOING)
-		schedule(gc, progress);
+		graceclose_schedule(gc, progress);
 	return graceclose_verdict(gc, saved);
 }
 
@@ -370,30 +283,6 @@ graceclose_events(const struct graceclose *gc)
 	    (gc->flags & (DEAF | MISSED)) != 0)
 		return 0;
 	return POLLIN;
-}
-
-int
-graceclose_timeout(const struct graceclose *gc)
-{
-	int64_t ms;
-
-	if (gc == NULL || gc->phase == IDLE || gc->wake == 0)
-		return 0;
-	if (gc->wake == NEVER)
-		return -1;
-	ms = (gc->wake - graceclose_tcp_clock() + 999) / 1000;
-	return ms <= 0 ? 0 : (int)ms;	/* no limit is beyond INT_MAX */
-}
-
-int64_t
-graceclose_due(const struct graceclose *gc, bool edges)
-{
-	int64_t now;
-
-	if ((gc->flags & (MORE | WITHHELD | MISSED)) != 0)
-		return gc->wake;
-	now = graceclose_tcp_clock();
-	return edges ? next_look(gc, now) : earlier(gc->wake, now, NAP_MAX_MS);
 }
 
 /*

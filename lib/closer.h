@@ -1,7 +1,8 @@
 /*
  * closer.h - one close: what its parts share
  *
- * closer.c takes the steps, verdict.c decides how the close ends.
+ * closer.c takes the steps, schedule.c says when, verdict.c decides how the
+ * close ends.
  *
  *	IDLE --begin--> GOING --step--> OVER --end--> RELEASED
  */
@@ -34,6 +35,7 @@ enum {					/* phase */
 #define WITHHELD	64	/* bytes may wait above TCP */
 #define FAILING		128	/* recv failed twice in a row */
 
+#define SETTLED_MS	5	/* from look to look, with nothing to send */
 #define STEP_MAX	((size_t)1 << 20) /* bytes of input in a step */
 
 /*
@@ -55,8 +57,11 @@ void	graceclose_over(struct graceclose *gc, int outcome, int error);
  */
 int64_t	graceclose_count(struct graceclose *gc);
 
-/* Looks at what the peer's TCP has acknowledged; true where that is news. */
-bool	graceclose_acknowledge(struct graceclose *gc);
+/*
+ * Looks at what the peer's TCP has acknowledged; true where that is news.
+ * early: another look follows anyway, so what costs more calls can wait.
+ */
+bool	graceclose_acknowledge(struct graceclose *gc, bool early);
 
 /* The close fails, unless a last look shows that it has not. */
 void	graceclose_fail(struct graceclose *gc, int outcome, int error);
@@ -92,14 +97,20 @@ void	graceclose_no_close(struct graceclose_report *report, int error);
 ssize_t	graceclose_input(struct graceclose *gc, size_t max);
 
 /*
- * --- closer.c ---
+ * --- schedule.c ---
  */
 
 /*
- * When the next step is due, after one that returned 1, in a loop that keeps
- * timers: microseconds of graceclose_tcp_clock(), INT64_MAX: never.  edges: the
- * loop gets the events of GRACECLOSE_EPOLL.
+ * Ends the close where a limit has run out, or says when the next look is.
+ * progress: the step has found something new.
  */
-int64_t	graceclose_due(const struct graceclose *gc, bool edges);
+void	graceclose_schedule(struct graceclose *gc, bool progress);
+
+/*
+ * When the next step is due, after one that returned 1, in a loop that has
+ * timers and perhaps no events: microseconds of graceclose_tcp_clock(),
+ * INT64_MAX: never.
+ */
+int64_t	graceclose_due(const struct graceclose *gc);
 
 #endif /* GRACECLOSE_CLOSER_H */

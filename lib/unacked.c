@@ -15,13 +15,13 @@ int64_t
 graceclose_unacked(int fd)
 {
 	struct pollfd p = { fd, graceclose_tcp_events, 0 };
-	bool finished, gone, fin = false;
+	int input, kind, saved = errno;
+	bool gone, fin = false;
 	int64_t n;
-	int kind, saved = errno;
 
 	if (graceclose_tcp_poll(&p, 1) == -1 ||
 	    graceclose_tcp_state(fd, p.revents) == -1 ||
-	    (kind = graceclose_tcp_kind(fd, &finished)) == -1)
+	    (kind = graceclose_tcp_kind(fd, &input)) == -1)
 		return -1;
 	/* Nobody counts the bytes of AF_UNIX. */
 	if (kind == GRACECLOSE_KIND_LOCAL) {

@@ -105,7 +105,7 @@ in_doubt(struct graceclose *gc)
  * connect(AF_UNSPEC) started anew.
  */
 bool
-graceclose_acknowledge(struct graceclose *gc)
+graceclose_acknowledge(struct graceclose *gc, bool early)
 {
 	uint64_t before = gc->unacked;
 	bool fin = (gc->flags & HALF_CLOSED) != 0;
@@ -116,9 +116,9 @@ graceclose_acknowledge(struct graceclose *gc)
 		gc->unacked = 0;
 		return false;
 	}
-	if (outq == 0 && fin && !gc->finished) {
+	if (outq == 0 && fin && !gc->finished && (gc->flags & COUNTED) == 0) {
 		/* The state, then the count: the handshake may end between. */
-		if (graceclose_tcp_opening(gc->fd, gc->kind))
+		if (early || graceclose_tcp_opening(gc->fd, gc->kind))
 			return false;
 		outq = graceclose_tcp_outq(gc->fd, gc->kind);
 	}
@@ -144,7 +144,7 @@ graceclose_fail(struct graceclose *gc, int outcome, int error)
 {
 	if (!gc->delivered && (outcome != GRACECLOSE_WAS_RESET ||
 	    graceclose_tcp_remembers(gc->fd, gc->kind)))
-		(void)graceclose_acknowledge(gc);
+		(void)graceclose_acknowledge(gc, false);
 	if (gc->phase == OVER && outcome != GRACECLOSE_INVALID &&
 	    outcome != GRACECLOSE_ABORTED)	/* by what that look found */
 		return;

@@ -42,13 +42,19 @@ enum {
  * --- Questions: no call consumes data or an error, unless it says so. ---
  */
 
+/* What is known of the input before anything is read. */
+enum {
+	GRACECLOSE_INPUT_UNKNOWN,	/* bytes, or nobody can say */
+	GRACECLOSE_INPUT_NONE,		/* save behind a mark of urgent data */
+	GRACECLOSE_INPUT_ENDED		/* nothing unread, and the peer's FIN */
+};
+
 /*
- * The kind of a stream socket that is, or may be, connected: one system call
- * for TCP on Linux.  *finished: the peer's FIN is known to be here, with
- * nothing unread.  -1 with errno: EBADF; ENOTSOCK; EOPNOTSUPP, not a stream
- * that the library knows; ENOTCONN, a listening socket.
+ * The kind of a stream socket that is, or may be, connected, and its input: one
+ * system call for TCP on Linux.  -1 with errno: EBADF; ENOTSOCK; EOPNOTSUPP,
+ * not a stream that the library knows; ENOTCONN, a listening socket.
  */
-int	graceclose_tcp_kind(int fd, bool *finished);
+int	graceclose_tcp_kind(int fd, int *input);
 
 /*
  * The final kind, in one more call.  TCP may lie below a layer of the kernel.
@@ -204,15 +210,21 @@ int	graceclose_tcp_close(int fd);
 int64_t	graceclose_tcp_clock(void);	/* CLOCK_MONOTONIC, microseconds */
 
 /*
- * The epoll descriptor of a blocking wait, made at the first one, and the
- * program's cancel state, which holds while it waits.
+ * A blocking wait: the epoll descriptor, made where poll(2) will not do; the
+ * program's cancel state, which holds while it waits; whether input and the
+ * peer's FIN are all that is awaited; what the last poll(2) reported.
  */
 struct graceclose_waiter {
 	int	epfd;
 	int	cancel;
+	bool	input_only;
+	short	seen;
 };
 #define GRACECLOSE_WAITER_UNTRIED	(-1)
 #define GRACECLOSE_WAITER_REFUSED	(-2)
+
+/* Whether the wait sees what GRACECLOSE_EDGES promises, so far as is known. */
+bool	graceclose_tcp_has_edges(const struct graceclose_waiter *w, int kind);
 
 /*
  * Waits for an event of fd, a signal, or timeout_ms (-1: no limit), and need

@@ -95,15 +95,18 @@ graceclose_kind_by_protocol(int fd)
 }
 
 int
-graceclose_tcp_kind(int fd, bool *finished)
+graceclose_tcp_kind(int fd, int *input)
 {
 	uint32_t inq;
-	int look = graceclose_linux_look(fd, &inq);
 
-	*finished = look == EIO;
-	switch (look) {
+	*input = GRACECLOSE_INPUT_UNKNOWN;
+	switch (graceclose_linux_look(fd, &inq)) {
 	case EIO:
+		*input = GRACECLOSE_INPUT_ENDED;
+		return GRACECLOSE_KIND_TCP;
 	case 0:
+		if (inq == 0)
+			*input = GRACECLOSE_INPUT_NONE;
 		return GRACECLOSE_KIND_TCP;
 	case ENOTCONN:
 		errno = ENOTCONN;
@@ -342,16 +345,17 @@ graceclose_tcp_state_of_gone(int fd, int kind, bool error, bool seen)
 int
 graceclose_tcp_state(int fd, short revents)
 {
+	int input, kind;
 	bool finished;
-	int kind;
 
 	/* AF_UNIX looks like a datagram socket to poll, when it is quiet. */
 	if (revents == (POLLOUT | POLLWRBAND) &&
 	    graceclose_sockopt(fd, SOL_SOCKET, SO_TYPE) == SOCK_STREAM)
 		return GRACECLOSE_STATE_OPEN;
-	if ((kind = graceclose_tcp_kind(fd, &finished)) == -1)
+	if ((kind = graceclose_tcp_kind(fd, &input)) == -1)
 		return -1;
 	kind = graceclose_tcp_kind_proper(fd, kind);
+	finished = input == GRACECLOSE_INPUT_ENDED;
 	if (kind == GRACECLOSE_KIND_LOCAL) {
 		if ((revents & POLLERR) != 0 && (revents & POLLHUP) != 0)
 			return GRACECLOSE_STATE_DEAD;

@@ -7,6 +7,7 @@
 
 #include <linux/sockios.h>
 
+#include <poll.h>
 #include <stddef.h>
 
 #include "kernel/common.h"
@@ -42,7 +43,11 @@ graceclose_tcp_remembers(int fd, int kind)
 bool
 graceclose_tcp_anew(int fd, int kind)
 {
-	return graceclose_tcp_gone(fd, kind) && graceclose_linux_reopened(fd);
+	struct pollfd p = { fd, POLLRDHUP, 0 };
+
+	(void)kind;
+	return graceclose_tcp_poll(&p, 1) != -1 &&
+	    (p.revents & (POLLHUP | POLLRDHUP)) == POLLHUP;
 }
 
 /*

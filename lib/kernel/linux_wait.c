@@ -1,5 +1,5 @@
 /*
- * linux_wait.c - how a blocking close waits: an edge of epoll
+ * linux_wait.c - how a blocking close waits: poll(2), or an edge of epoll
  */
 #include <sys/types.h>
 #include <sys/epoll.h>
@@ -33,18 +33,41 @@ open_edge(struct graceclose_waiter *w, int fd)
 		w->epfd = GRACECLOSE_WAITER_REFUSED;
 }
 
+bool
+graceclose_tcp_has_edges(const struct graceclose_waiter *w, int kind)
+{
+	return kind == GRACECLOSE_KIND_TCP &&
+	    w->epfd != GRACECLOSE_WAITER_REFUSED;
+}
+
+/*
+ * poll(2) is one call, epoll four, with an event that is there at once.  But an
+ * error queue that is not empty makes every poll return.
+ */
+static bool
+poll_will_do(const struct graceclose_waiter *w)
+{
+	return w->epfd == GRACECLOSE_WAITER_REFUSED ||
+	    (w->epfd == GRACECLOSE_WAITER_UNTRIED && w->input_only &&
+	    (w->seen & ~POLLIN) == 0);
+}
+
 void
 graceclose_tcp_wait(struct graceclose_waiter *w, int fd, short events,
     int timeout_ms)
 {
 	struct epoll_event ev;
+	bool level = poll_will_do(w);
 
-	if (w->epfd == GRACECLOSE_WAITER_UNTRIED)
+	if (!level && w->epfd == GRACECLOSE_WAITER_UNTRIED) {
 		open_edge(w, fd);
+		if (w->epfd == GRACECLOSE_WAITER_REFUSED)
+			return;		/* the timeout was for edges */
+	}
 	(void)pthread_setcancelstate(w->cancel, NULL);
-	if (w->epfd == GRACECLOSE_WAITER_REFUSED ||
-	    (epoll_wait(w->epfd, &ev, 1, timeout_ms) == -1 && errno != EINTR))
-		graceclose_wait_poll(fd, events, timeout_ms);
+	if (level || (epoll_wait(w->epfd, &ev, 1, timeout_ms) == -1 &&
+	    errno != EINTR))
+		w->seen = graceclose_wait_poll(fd, events, timeout_ms);
 	(void)pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, NULL);
 }
 

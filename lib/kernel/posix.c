@@ -42,9 +42,9 @@ graceclose_kind_by_protocol(int fd)
 }
 
 int
-graceclose_tcp_kind(int fd, bool *finished)
+graceclose_tcp_kind(int fd, int *input)
 {
-	*finished = false;
+	*input = GRACECLOSE_INPUT_UNKNOWN;
 	return graceclose_kind_of_socket(fd);
 }
 
@@ -139,12 +139,12 @@ int
 graceclose_tcp_state(int fd, short revents)
 {
 	struct pollfd p = { fd, 0, 0 };
-	bool finished, gone;
+	int input, kind;
 	ssize_t n;
-	int kind;
+	bool gone;
 	char c;
 
-	if ((kind = graceclose_tcp_kind(fd, &finished)) == -1)
+	if ((kind = graceclose_tcp_kind(fd, &input)) == -1)
 		return -1;
 	gone = kind == GRACECLOSE_KIND_LOCAL ?
 	    (revents & POLLERR) != 0 && (revents & POLLHUP) != 0 :

@@ -9,12 +9,20 @@
 #include "kernel/common.h"
 #include "kernel/kernel.h"
 
+bool
+graceclose_tcp_has_edges(const struct graceclose_waiter *w, int kind)
+{
+	(void)w;
+	(void)kind;
+	return false;
+}
+
 void
 graceclose_tcp_wait(struct graceclose_waiter *w, int fd, short events,
     int timeout_ms)
 {
 	(void)pthread_setcancelstate(w->cancel, NULL);
-	graceclose_wait_poll(fd, events, timeout_ms);
+	w->seen = graceclose_wait_poll(fd, events, timeout_ms);
 	(void)pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, NULL);
 }
 

@@ -91,9 +91,19 @@ graceclose_reaper_now(void)
 int64_t
 graceclose_reaper_due(const struct graceclose_closing *c)
 {
-	int64_t us = graceclose_due(&c->gc, c->edges);
+	int64_t us = graceclose_due(&c->gc);
 
 	return us == INT64_MAX ? GRACECLOSE_NEVER : (us + 999) / 1000;
+}
+
+void
+graceclose_reaper_watched(struct graceclose_closing *c, int how)
+{
+	c->watched = (unsigned char)how;
+	if (how == GRACECLOSE_UNWATCHED) {
+		c->gc.options = 0;
+		c->gc.wake = 0;
+	}
 }
 
 /* The descriptor leaves the set before its number can be another's. */
@@ -103,7 +113,8 @@ graceclose_reaper_end(struct graceclose_reaper *r,
 {
 	struct graceclose_report report;
 
-	graceclose_watch_remove(&r->watch, c->fd);
+	if (c->watched == GRACECLOSE_ONCE || c->watched == GRACECLOSE_ALWAYS)
+		graceclose_watch_remove(&r->watch, c->fd);
 	(void)graceclose_end(&c->gc, &report);
 	c->fd = -1;
 	c->outcome = (unsigned char)report.outcome;

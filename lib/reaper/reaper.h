@@ -36,6 +36,13 @@ enum {					/* the state of a close */
 	GRACECLOSE_EVICTED		/* out of the queue, to be cut */
 };
 
+enum {					/* how a close is watched */
+	GRACECLOSE_UNWATCHED,		/* no event comes: it naps */
+	GRACECLOSE_ONCE,
+	GRACECLOSE_SPENT,		/* that event has come */
+	GRACECLOSE_ALWAYS
+};
+
 /*
  * A close under way.  The reaper's lock guards its state, links and timer; the
  * rest belongs to the thread, or to the caller that took the close out.
@@ -48,7 +55,7 @@ struct graceclose_closing {
 	int			fd;	/* -1: over */
 	unsigned char		outcome;
 	unsigned char		state;
-	bool			edges;	/* events come; else it naps */
+	unsigned char		watched;
 };
 
 #define GRACECLOSE_CLOSING(l, member)					\
@@ -82,6 +89,9 @@ int	graceclose_reaper_usable(const struct graceclose_reaper *r);
 
 int64_t	graceclose_reaper_now(void);		/* in ticks */
 int64_t	graceclose_reaper_due(const struct graceclose_closing *c);
+
+/* How the close is watched from now on; an unwatched one has naps. */
+void	graceclose_reaper_watched(struct graceclose_closing *c, int how);
 
 /* Ends the close; no event of it comes any more. */
 void	graceclose_reaper_end(struct graceclose_reaper *r,

@@ -138,12 +138,16 @@ closing(const struct graceclose *gc, int fd, void *cookie)
 static void
 enqueue(struct graceclose_reaper *r, struct graceclose_closing *c)
 {
+	bool acks = c->gc.until != GRACECLOSE_FINISHED;
 	struct graceclose_closing *oldest;
 	int64_t due;
 
 	(void)pthread_mutex_lock(&r->lock);
-	c->edges = graceclose_watch_add(&r->watch, c->fd, c,
-	    c->gc.until != GRACECLOSE_FINISHED) == 0;
+	if (graceclose_watch_add(&r->watch, c->fd, c, acks) == -1)
+		graceclose_reaper_watched(c, GRACECLOSE_UNWATCHED);
+	else
+		graceclose_reaper_watched(c,
+		    acks ? GRACECLOSE_ALWAYS : GRACECLOSE_ONCE);
 	due = graceclose_reaper_due(c);
 	r->begun--;
 	graceclose_link_append(&r->queue, &c->link);
@@ -179,7 +183,7 @@ submit(struct graceclose_reaper *r, int fd, const struct graceclose_opts *opts,
 		retreat(r);
 		return error;
 	}
-	gc.options = 0;			/* whether edges come is ours to say */
+	gc.options = GRACECLOSE_EDGES;
 	if (graceclose_step(&gc) == 1)
 		c = closing(&gc, fd, cookie);
 	if (c != NULL)

@@ -57,8 +57,11 @@ collect(struct graceclose_reaper *r, struct turn *t)
 	}
 	for (i = 0; i < t->nnews; i++) {
 		c = t->news[i];
-		if (c->state == GRACECLOSE_WAITING)
-			take(r, t, c);
+		if (c->state != GRACECLOSE_WAITING)
+			continue;
+		if (c->watched == GRACECLOSE_ONCE)
+			graceclose_reaper_watched(c, GRACECLOSE_SPENT);
+		take(r, t, c);
 	}
 	for (i = 0; i < BATCH; i++) {
 		if ((timer = graceclose_wheel_pop(&r->wheel, now)) == NULL)
@@ -74,6 +77,9 @@ step(struct graceclose_reaper *r, struct graceclose_closing *c)
 		graceclose_reaper_end(r, c);
 		return;
 	}
+	if (c->watched == GRACECLOSE_SPENT)
+		graceclose_reaper_watched(c, graceclose_watch_again(&r->watch,
+		    c->fd, c) == 0 ? GRACECLOSE_ALWAYS : GRACECLOSE_UNWATCHED);
 	c->timer.due = graceclose_reaper_due(c);
 }
 

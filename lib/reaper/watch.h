@@ -20,15 +20,18 @@ int	graceclose_watch_open(struct graceclose_watch *w);	/* -1: errno */
 void	graceclose_watch_close(struct graceclose_watch *w);
 
 /*
- * Events of fd give `data' from now on; acks: also one for the acknowledgement
- * of our FIN.  -1: no event will come.
+ * The next event of fd gives `data'.  acks: so do all that follow, and one is
+ * the acknowledgement of our FIN.  -1: no event will come.
  */
 int	graceclose_watch_add(struct graceclose_watch *w, int fd, void *data,
 	    bool acks);
 
+/* After that next event: all that follow.  -1: no event will come. */
+int	graceclose_watch_again(struct graceclose_watch *w, int fd, void *data);
+
 /*
- * To be called before the descriptor is closed: where a fork has left a
- * duplicate somewhere, close(2) does not end its events.
+ * To be called before the descriptor is closed, where events may still come:
+ * if a fork has left a duplicate somewhere, close(2) does not end them.
  */
 void	graceclose_watch_remove(struct graceclose_watch *w, int fd);
 

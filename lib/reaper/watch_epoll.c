@@ -13,12 +13,14 @@
 #include "kernel/kernel.h"
 #include "reaper/watch.h"
 
+#define NEWS	(EPOLLIN | EPOLLRDHUP | EPOLLET)
+
 static int
-add(struct graceclose_watch *w, int fd, void *data, uint32_t events)
+control(struct graceclose_watch *w, int op, int fd, void *data, uint32_t events)
 {
 	struct epoll_event ev = { .events = events, .data.ptr = data };
 
-	return epoll_ctl(w->set, EPOLL_CTL_ADD, fd, &ev);
+	return epoll_ctl(w->set, op, fd, &ev);
 }
 
 /* An edge of an eventfd comes with every write, so nobody need read it. */
@@ -31,7 +33,7 @@ graceclose_watch_open(struct graceclose_watch *w)
 		return -1;
 	w->alarm = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (w->alarm != -1 &&
-	    add(w, w->alarm, NULL, EPOLLIN | EPOLLET) == 0)
+	    control(w, EPOLL_CTL_ADD, w->alarm, NULL, EPOLLIN | EPOLLET) == 0)
 		return 0;
 	saved = errno;
 	graceclose_watch_close(w);
@@ -44,12 +46,26 @@ graceclose_watch_open(struct graceclose_watch *w)
  * does not wait for the peer's FIN; elsewhere it would be one event more for
  * each close.  After the peer's FIN that acknowledgement ends the connection,
  * and epoll reports EPOLLHUP, asked or not.
+ *
+ * The peer's FIN ends most closes.  If no event comes after it by itself, that
+ * saves EPOLL_CTL_DEL, for which the thread competes with those that submit.
+ * What is left then keeps its place in the set while a duplicate lives.
  */
 int
 graceclose_watch_add(struct graceclose_watch *w, int fd, void *data, bool acks)
 {
-	return add(w, fd, data, acks ? GRACECLOSE_EPOLL :
-	    EPOLLIN | EPOLLRDHUP | EPOLLET);
+	uint32_t events = acks ? GRACECLOSE_EPOLL : NEWS | EPOLLONESHOT;
+
+	if (control(w, EPOLL_CTL_ADD, fd, data, events) == 0)
+		return 0;
+	return errno == EEXIST ?
+	    control(w, EPOLL_CTL_MOD, fd, data, events) : -1;
+}
+
+int
+graceclose_watch_again(struct graceclose_watch *w, int fd, void *data)
+{
+	return control(w, EPOLL_CTL_MOD, fd, data, NEWS);
 }
 
 void

@@ -38,6 +38,12 @@ graceclose_watch_add(struct graceclose_watch *w, int fd, void *data, bool acks)
 	return -1;
 }
 
+int
+graceclose_watch_again(struct graceclose_watch *w, int fd, void *data)
+{
+	return graceclose_watch_add(w, fd, data, false);
+}
+
 void
 graceclose_watch_remove(struct graceclose_watch *w, int fd)
 {

@@ -27,17 +27,6 @@
 		t_skip("AddressSanitizer loses a cancelled thread's stack");\
 } while (0)
 
-/* What a close that has to wait is blocked in. */
-#if T_PORTABLE && defined(SYS_poll)
-#define WAITS_IN	SYS_poll
-#elif T_PORTABLE
-#define WAITS_IN	SYS_ppoll
-#elif defined(SYS_epoll_wait)
-#define WAITS_IN	SYS_epoll_wait
-#else
-#define WAITS_IN	SYS_epoll_pwait
-#endif
-
 /*
  * Closes
  */
@@ -220,7 +209,7 @@ cancel_in(const struct form *f, int family, int type)
 
 	sent = connection(&p, f, family);
 	start(&c, f->close, p.us, PTHREAD_CANCEL_ENABLE, type);
-	t_wait_blocked(&c.tid, WAITS_IN);
+	t_wait_blocked(&c.tid, T_WAIT);
 	ck_assert_int_eq(pthread_cancel(c.thread), 0);
 	ck_assert(join(&c));
 	ck_assert(!c.returned);
@@ -392,7 +381,7 @@ START_TEST(thread_that_cannot_be_cancelled_gets_its_verdict)
 	t_write(p.us, SENT);
 	start(&c, close_detaching, p.us, PTHREAD_CANCEL_DISABLE,
 	    PTHREAD_CANCEL_DEFERRED);
-	t_wait_blocked(&c.tid, WAITS_IN);
+	t_wait_blocked(&c.tid, T_WAIT);
 	ck_assert_int_eq(pthread_cancel(c.thread), 0);
 	t_saw(t_read_all(p.peer), SENT, 0);
 	t_close(p.peer);

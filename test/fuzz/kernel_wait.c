@@ -44,6 +44,12 @@ asked(int events)
 	return (short)(ready() & (events | POLLERR | POLLHUP | POLLNVAL));
 }
 
+bool
+kernel_wakes(bool edges)
+{
+	return edges ? kernel.edge : asked(POLLIN) != 0;
+}
+
 /* Until there is news, the time, or the end of it all. */
 static bool
 sleep_on(bool edges, int events, int timeout_ms)

@@ -21,4 +21,7 @@ int	kernel_nanosleep(const struct timespec *, struct timespec *);
 /* For the caller of the library, a loop: by edges, or by level (0: nothing). */
 void	kernel_wait(bool edges, short events, int timeout_ms);
 
+/* Whether such a wait, for input, ends at once. */
+bool	kernel_wakes(bool edges);
+
 #endif /* TEST_KERNEL_WAIT_H */

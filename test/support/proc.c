@@ -137,11 +137,26 @@ same_call(long now, long call)
 	if (call == SYS_futex && now == SYS_futex_time64)
 		return true;
 #endif
+	return now == call;
+}
+
+/* A close waits in poll(2), or by an edge of epoll. */
+static bool
+waits(long now)
+{
 #ifdef SYS_epoll_wait
-	if (call == SYS_epoll_wait && now == SYS_epoll_pwait)
+	if (now == SYS_epoll_wait)
 		return true;
 #endif
-	return now == call;
+#ifdef SYS_poll
+	if (now == SYS_poll)
+		return true;
+#endif
+#ifdef SYS_ppoll_time64
+	if (now == SYS_ppoll_time64)
+		return true;
+#endif
+	return now == SYS_epoll_pwait || now == SYS_ppoll;
 }
 
 void
@@ -154,7 +169,8 @@ t_wait_blocked(const pid_t *tid, long call)
 	long now;
 
 	end = t_now_ms() + T_LIMIT_MS;
-	for (now = -1; !same_call(now, call); t_pause(1)) {
+	for (now = -1; call == T_WAIT ? !waits(now) : !same_call(now, call);
+	    t_pause(1)) {
 		ck_assert_msg(t_now_ms() < end, "thread does not sleep");
 		who = __atomic_load_n(tid, __ATOMIC_ACQUIRE);
 		snprintf(path, sizeof(path), "/proc/self/task/%d/syscall",

@@ -15,6 +15,8 @@ uint64_t	 t_ticks(pid_t);	/* the CPU time that it used */
 
 void		 t_wait_asleep(pid_t, int);	/* slept so many ms unbroken */
 void		 t_wait_gone(pid_t);
-void		 t_wait_blocked(const pid_t *, long);	/* in SYS_recvfrom... */
+/* In SYS_recvfrom..., or T_WAIT: in what a close waits in. */
+#define T_WAIT	(-2L)
+void		 t_wait_blocked(const pid_t *, long);
 
 #endif /* TEST_PROC_H */
