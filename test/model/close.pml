@@ -524,7 +524,7 @@ inline judge() {
 /* What stands in one atomic is one system call and what follows from it. */
 proctype closer() {
 	bool half_closed, finished, delivered, counted, deaf, more, stepped;
-	bool capped, resets, passed;
+	bool capped, resets, passed, early;
 	byte unacked, discarded, q, failed, looks;
 	mtype:outcome outcome;
 	mtype:got r;
@@ -560,7 +560,8 @@ half:	/* half_close() */
 		fi;
 		if
 		:: finished -> goto look
-		:: else -> goto drain
+		:: !finished -> goto drain
+		:: !finished && edges && unread == 0 -> early = true; goto look
 		fi
 	};
 
@@ -628,9 +629,11 @@ look:	/* acknowledge(), reached() */
 	atomic {
 		r = 0;
 		if
-		:: !delivered -> acknowledge()
+		:: early && outq == 0
+		:: !delivered && !(early && outq == 0) -> acknowledge()
 		:: else
 		fi;
+		early = false;
 weigh:		if
 		:: reached -> outcome = OK; goto over
 		:: reached && !finished && !finished_too ->

@@ -254,7 +254,11 @@ rest:	atomic {
 		alarm = false;
 		for (each) {
 			if
-			:: c[i].watched -> news[i] = true
+			:: c[i].watched -> news[i] = true;
+				if
+				:: c[i].watched = false	/* EPOLLONESHOT */
+				:: true
+				fi
 			:: true
 			fi
 		}
@@ -263,7 +267,7 @@ rest:	atomic {
 	for (k : 0 .. CALLERS - 1) {
 		if
 		:: atomic { busy[k] -> end_close(k) }
-		:: atomic { busy[k] -> use(k) }
+		:: atomic { busy[k] -> use(k); c[k].watched = true }
 		:: atomic { !busy[k] }
 		fi
 	}
