@@ -256,7 +256,7 @@ FAULTS	= recv send read write getsockopt setsockopt getpeername getsockname \
 $(filter $(BUILD)/test/faults/%,$(SUITE_BIN)): private WRAP = \
     $(FAULTS:%=-Wl,--wrap=%)
 $(filter %/check_reaper_failures,$(SUITE_BIN)): private WRAP = \
-    -Wl,--wrap=epoll_ctl
+    -Wl,--wrap=epoll_ctl -Wl,--wrap=malloc -Wl,--wrap=calloc
 $(filter %_openssl,$(SUITE_BIN)): private SSL = $(SSL_LIBS)
 
 # A file with a header is a module; each program links those that it needs.

@@ -244,7 +244,8 @@ graceclose_tcp_at_end(int fd, int kind)
 struct tcp_counters {
 	char		state_and_times[120];
 	uint64_t	bytes_acked;
-	char		received_and_segments[16];
+	char		bytes_received_and_segs_out[12];
+	uint32_t	segs_in;
 	uint32_t	notsent_bytes;	/* a FIN counts as one; Linux 4.6 */
 	char		other_counters[52];
 	uint64_t	bytes_sent;	/* of payload; Linux 4.19 */
@@ -273,6 +274,27 @@ fin_never_left(int fd)
 
 	return tcp_info(fd, &c, sizeof(c)) == sizeof(c) &&
 	    c.bytes_acked == c.bytes_sent - c.bytes_retrans;
+}
+
+/*
+ * MPTCP that fell back remembers little.  Where data came right before the
+ * peer's FIN it may never show that FIN (Linux 7.2, mptcp_check_data_fin()).
+ * But an end in order starts the counters of its TCP socket anew, and a reset,
+ * which leaves an error, does so rarely (__mptcp_close_ssk()).  Another
+ * holder's connect(AF_UNSPEC) does so, too, and makes it native MPTCP again;
+ * that is asked last, as connect(2) may come in between.
+ */
+static int
+end_of_fallback(int fd, bool seen)
+{
+	struct tcp_counters c;
+	bool anew = graceclose_linux_reopened(fd);
+
+	if (anew && (!seen || tcp_info(fd, &c, sizeof(c)) <
+	    offsetof(struct tcp_counters, notsent_bytes) || c.segs_in != 0))
+		return GRACECLOSE_STATE_DEAD;
+	return graceclose_mptcp_token(fd) == -1 ?
+	    GRACECLOSE_STATE_ENDED : GRACECLOSE_STATE_DEAD;
 }
 
 /*
@@ -312,7 +334,6 @@ end_of_local(int fd)
 /*
  * An error, or output that was never acknowledged, says that the connection did
  * not end in order.  Where neither is left, it did if the peer's FIN ever came.
- * MPTCP that fell back remembers nothing more.
  */
 int
 graceclose_tcp_state_of_gone(int fd, int kind, bool error, bool seen)
@@ -326,7 +347,8 @@ graceclose_tcp_state_of_gone(int fd, int kind, bool error, bool seen)
 	/* Of MPTCP that fell back SIOCOUTQ alone knows what nobody took. */
 	left = graceclose_tcp_outq(fd, kind == GRACECLOSE_KIND_FALLBACK ?
 	    GRACECLOSE_KIND_TCP : kind);
-	if (error || left > 0 || graceclose_linux_reopened(fd))
+	if (error || left > 0 || (kind != GRACECLOSE_KIND_FALLBACK &&
+	    graceclose_linux_reopened(fd)))
 		return GRACECLOSE_STATE_DEAD;
 	switch (kind) {
 	case GRACECLOSE_KIND_TCP:
@@ -336,10 +358,10 @@ graceclose_tcp_state_of_gone(int fd, int kind, bool error, bool seen)
 	case GRACECLOSE_KIND_MPTCP:
 		return graceclose_mptcp_token(fd) == 0 ?
 		    GRACECLOSE_STATE_DEAD : GRACECLOSE_STATE_ENDED;
-	case GRACECLOSE_KIND_LOCAL:
-		return end_of_local(fd);
+	case GRACECLOSE_KIND_FALLBACK:
+		return end_of_fallback(fd, seen);
 	}
-	return GRACECLOSE_STATE_ENDED;
+	return end_of_local(fd);
 }
 
 int

@@ -263,6 +263,75 @@ START_TEST(abort_by_another_holder_while_we_wait_is_econnreset)
 }
 END_TEST
 
+/* A close under way, whose peer has everything and may still send. */
+static void
+begin_delivered(struct graceclose *gc, struct t_pair *p)
+{
+	int64_t end = t_now_ms() + T_LIMIT_MS;
+
+	t_need_kernel(T_MPTCP);
+	pair(p, FELL_BACK);
+	t_write(p->us, 1000);
+	given(GRACECLOSE_FINISHED, 5000);
+	t_ok(graceclose_begin(gc, p->us, &o));
+	while (!gc->delivered) {
+		ck_assert_int_lt(t_now_ms(), end);
+		t_returns(graceclose_step(gc), 1);
+	}
+}
+
+static void
+ends_as_reset(struct graceclose *gc, const struct t_pair *p)
+{
+	t_fails(graceclose_end(gc, &r), ECONNRESET);
+	t_released(p->us);
+	t_report_is(&r, GRACECLOSE_WAS_RESET, ECONNRESET, 1, 0);
+}
+
+/* Nothing is left of the reset then but what TCP_INFO counts. */
+START_TEST(reset_whose_error_another_holder_took_is_econnreset)
+{
+	struct graceclose gc;
+	struct t_pair p;
+
+	begin_delivered(&gc, &p);
+	t_reset(p.peer);
+	t_wait_reset(p.us);
+	t_error_is(t_pending_error(p.us), ECONNRESET);
+	t_fails(graceclose_step(&gc), ECONNRESET);
+	ends_as_reset(&gc, &p);
+}
+END_TEST
+
+/*
+ * connect(AF_UNSPEC) leaves no error, nothing unacknowledged, and counters at
+ * 0, as an end in order does.  Index: whether poll(2) fails.
+ */
+START_TEST(abort_by_another_holder_after_delivery_is_econnreset)
+{
+	const struct sockaddr unspec = { .sa_family = AF_UNSPEC };
+	struct rlimit low, old;
+	struct graceclose gc;
+	struct t_pair p;
+	int error, result;
+
+	begin_delivered(&gc, &p);
+	t_ok(connect(p.us, &unspec, sizeof(unspec)));
+	ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &old), 0);
+	low = old;
+	if (_i == 1)
+		low.rlim_cur = 0;
+	ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &low), 0);
+	result = graceclose_step(&gc);
+	error = errno;
+	ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &old), 0);
+	ck_assert_int_eq(result, -1);
+	t_error_is(error, ECONNRESET);
+	ends_as_reset(&gc, &p);
+	t_close(p.peer);
+}
+END_TEST
+
 /*
  * Our own SHUT_RD makes recv(2) return 0, as the peer's FIN does.  On a busy
  * host MPTCP may need seconds for its FIN, so the test does not require
@@ -358,6 +427,10 @@ main(void)
 	    0, 4);
 	tcase_add_loop_test(tc,
 	    abort_by_another_holder_while_we_wait_is_econnreset, 0, T_RESETS);
+	tcase_add_test(tc,
+	    reset_whose_error_another_holder_took_is_econnreset);
+	tcase_add_loop_test(tc,
+	    abort_by_another_holder_after_delivery_is_econnreset, 0, 2);
 
 	tc = t_case(s, "own SHUT_RD");
 	tcase_add_loop_test(tc, own_shut_rd_is_not_taken_for_the_peers_fin, 0,

@@ -242,6 +242,69 @@ START_TEST(mptcp_that_fell_back_forgets_its_peer_in_last_ack)
 }
 END_TEST
 
+/* tcpi_segs_in, which glibc's struct tcp_info does not have. */
+static uint32_t
+segments_in(int fd)
+{
+	struct {
+		char		before[140];
+		uint32_t	segs_in;
+	} info;
+	socklen_t len = sizeof(info);
+
+	ck_assert_int_eq(getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &len),
+	    0);
+	ck_assert_uint_eq(len, sizeof(info));
+	return info.segs_in;
+}
+
+/*
+ * An end in order starts the counters of the TCP socket anew, as
+ * __mptcp_close_ssk() disconnects it.  A reset leaves them, and an error.
+ * connect(AF_UNSPEC) leaves no error, but ends the fallback: mptcp_disconnect().
+ * Index: the end.
+ */
+START_TEST(mptcp_that_fell_back_shows_how_it_ended)
+{
+	const struct sockaddr unspec = { .sa_family = AF_UNSPEC };
+	int64_t end = t_now_ms() + T_LIMIT_MS;
+	uint32_t token = 1;
+	struct t_pair p;
+
+	t_need_kernel(T_MPTCP);
+	fallback_pair(&p, 0);
+	ck_assert_uint_gt(segments_in(p.us), 0);
+	t_fin(p.us);
+	t_wait_state(p.us, TCP_FIN_WAIT2);
+	switch (_i) {
+	case 0:
+		t_fin(p.peer);
+		while (segments_in(p.us) != 0)
+			ck_assert_int_lt(t_now_ms(), end);
+		ck_assert_int_ne(mptcp_token(p.us, &token), 0);
+		t_error_is(t_pending_error(p.us), 0);
+		break;
+	case 1:
+		t_reset(p.peer);
+		p.peer = -1;
+		t_wait_dead(p.us);
+		ck_assert_uint_gt(segments_in(p.us), 0);
+		ck_assert_int_ne(mptcp_token(p.us, &token), 0);
+		t_error_is(t_pending_error(p.us), ECONNRESET);
+		break;
+	default:
+		t_ok(connect(p.us, &unspec, sizeof(unspec)));
+		ck_assert_uint_eq(segments_in(p.us), 0);
+		ck_assert_int_eq(mptcp_token(p.us, &token), 0);
+		ck_assert_uint_eq(token, 0);
+		t_error_is(t_pending_error(p.us), 0);
+	}
+	t_close(p.us);
+	if (p.peer != -1)
+		t_close(p.peer);
+}
+END_TEST
+
 int
 main(void)
 {
@@ -257,5 +320,6 @@ main(void)
 	tcase_add_test(tc,
 	    mptcp_that_fell_back_counts_what_is_unacknowledged_twice);
 	tcase_add_test(tc, mptcp_that_fell_back_forgets_its_peer_in_last_ack);
+	tcase_add_loop_test(tc, mptcp_that_fell_back_shows_how_it_ended, 0, 3);
 	return t_main(s);
 }

@@ -409,12 +409,13 @@ try_steps(void)
 /*
  * What a look that consumes nothing cannot tell: POLLERR may be a notice of the
  * error queue, or ICMP's, and after the end it says reset; a page of input
- * hides that no FIN came behind it, once the error is taken.
+ * hides that no FIN came behind it, once the error is taken.  Nor does a FIN
+ * show that the kernel itself does not see.
  */
 static bool
 blurred(void)
 {
-	return (kernel.ended &&
+	return (kernel.unmarked && kernel.peer_fin) || (kernel.ended &&
 	    (kernel.notices > 0 || kernel.muddled || kernel.torn)) ||
 	    judge_forgotten() ||
 	    (kernel.dead && kernel.error_taken &&

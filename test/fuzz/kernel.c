@@ -172,6 +172,7 @@ draw_traits(void)
 		kernel.layer = KERNEL_TLS;
 	else if (tcp && (traits & 0xf0) == 0xb0)
 		kernel.layer = traits & 8 ? KERNEL_TLS_RX : KERNEL_ULP;
+	kernel.unmarked = kernel.kind == KERNEL_FALLBACK && (traits & 4) != 0;
 	kernel.stuck = tcp && (traits & 0xf8) == 0x98;
 	kernel.sockmap = tcp && (traits & 0xf8) == 0x90;
 	kernel.no_diag = (traits & 0xc) == 0xc;

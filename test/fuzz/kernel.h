@@ -110,6 +110,7 @@ struct kernel {
 	bool		narrow;		/* the peer's window keeps our FIN */
 	bool		sockmap;	/* with a stream verdict: SK_PASS */
 	bool		tardy;		/* the layer takes its time */
+	bool		unmarked;	/* MPTCP never shows the peer's FIN */
 	bool		stuck;		/* recv fails where input is unread */
 	bool		liar;		/* answers are arbitrary */
 	bool		endless;	/* the caller sets no limits */

@@ -39,6 +39,13 @@
 
 #define JUMP		65537	/* connect(AF_UNSPEC) adds it to write_seq */
 
+/* What connect(AF_UNSPEC) makes of MPTCP that fell back: mptcp_disconnect(). */
+static bool
+native_again(void)
+{
+	return kernel.kind == KERNEL_FALLBACK && kernel.cut;
+}
+
 /* tcp_zerocopy_receive(); what MPTCP has is not in its TCP socket's queue. */
 static int
 zerocopy(uint32_t *in, socklen_t len)
@@ -48,7 +55,7 @@ zerocopy(uint32_t *in, socklen_t len)
 	bool fin = kernel.peer_fin && !kernel.cut;
 
 	kernel_must(len >= 5 * sizeof(*in));
-	if (!kernel_is_tcp())
+	if (!kernel_is_tcp() || native_again())
 		return EOPNOTSUPP;
 	if (kernel.old)
 		return ENOPROTOOPT;
@@ -75,7 +82,8 @@ struct info {
 		struct {
 			uint8_t		before[120];
 			uint64_t	bytes_acked;	/* SYN and FIN, too */
-			uint8_t		segments[16];
+			uint64_t	bytes_received;
+			uint32_t	segs_out, segs_in;
 			uint32_t	notsent_bytes;	/* the FIN is one */
 			uint8_t		counters[52];
 			uint64_t	bytes_sent;	/* of payload */
@@ -86,7 +94,10 @@ struct info {
 #define INFO_BEFORE	offsetof(struct info, bytes_sent)
 #define INFO_SIZE	(offsetof(struct info, bytes_retrans) + 8)
 
-/* On MPTCP this is a subflow's, which knows nothing of our FIN. */
+/*
+ * On MPTCP this is a subflow's, which knows nothing of our FIN.  Of MPTCP that
+ * fell back the counters begin anew at the end in order: __mptcp_close_ssk().
+ */
 static int
 get_info(void *value, socklen_t *len)
 {
@@ -105,6 +116,8 @@ get_info(void *value, socklen_t *len)
 	info.head.tcpi_rcv_space = kernel.kind < KERNEL_STREAMS ? 14600 : 0;
 	info.bytes_acked = (uint64_t)kernel.acked + kernel.fin_acked +
 	    kernel.connecting;
+	info.segs_in = kernel.cut ||
+	    (kernel.kind == KERNEL_FALLBACK && kernel.ended) ? 0 : 2;
 	info.bytes_sent = (uint64_t)kernel.written;
 	info.notsent_bytes = kernel.fin && !kernel.fin_left;
 	*len = *len < size ? *len : (socklen_t)size;
@@ -116,10 +129,10 @@ get_info(void *value, socklen_t *len)
 static int
 get_token(struct mptcp_info *info)
 {
-	if (kernel.kind != KERNEL_MPTCP)
+	if (kernel.kind != KERNEL_MPTCP && !native_again())
 		return EOPNOTSUPP;
 	memset(info, 0, sizeof(*info));
-	info->mptcpi_token = kernel.dead ? 0 : 0xabcdef01;
+	info->mptcpi_token = kernel.dead || kernel.cut ? 0 : 0xabcdef01;
 	return 0;
 }
 
@@ -163,7 +176,7 @@ kernel_getsockopt(int fd, int level, int name, void *value, socklen_t *len)
 	else if (level == IPPROTO_TCP && name == TCP_INFO)
 		error = get_info(value, len);
 	else if (level == IPPROTO_TCP && name == TCP_TIMESTAMP)
-		error = kernel_is_tcp() ? 0 : EOPNOTSUPP;
+		error = kernel_is_tcp() && !native_again() ? 0 : EOPNOTSUPP;
 	else if (level == IPPROTO_TCP && name == TCP_ULP)
 		error = kernel_get_ulp(value, len);
 	else if (level == SOL_TLS)
@@ -177,7 +190,7 @@ kernel_getsockopt(int fd, int level, int name, void *value, socklen_t *len)
 
 /*
  * inet_getname() knows no peer in CLOSE and SYN_SENT; MPTCP that fell back
- * loses its own state already in LAST_ACK.
+ * loses its own state already in LAST_ACK, if it has seen the peer's FIN.
  */
 static bool
 nameless(void)
@@ -185,7 +198,8 @@ nameless(void)
 	if (kernel.kind == KERNEL_LOCAL && !kernel.liar)
 		return false;
 	return kernel.kind >= KERNEL_STREAMS || kernel.state == TCP_CLOSE ||
-	    (kernel.kind == KERNEL_FALLBACK && kernel.state == TCP_LAST_ACK);
+	    (kernel.kind == KERNEL_FALLBACK && !kernel.unmarked &&
+	    kernel.state == TCP_LAST_ACK);
 }
 
 static int
@@ -270,7 +284,8 @@ inq(void)
 {
 	if (kernel.unread == 0 && (kernel.kind == KERNEL_MPTCP ||
 	    kernel.kind == KERNEL_FALLBACK))
-		return (kernel.shut & KERNEL_RD) != 0;
+		return (kernel.shut & KERNEL_RD) != 0 ||
+		    kernel.state == TCP_CLOSE;
 	return kernel_tcp_unread();
 }
 

@@ -31,7 +31,7 @@ static void
 done(int error)
 {
 	kernel.state = TCP_CLOSE;
-	kernel.shut = KERNEL_RD | KERNEL_WR;
+	kernel.shut |= kernel.unmarked ? KERNEL_WR : KERNEL_RD | KERNEL_WR;
 	if (error != 0)
 		set_error(error, false);
 	kernel.muddled |= kernel.icmp;
@@ -148,7 +148,8 @@ peer_fin(void)
 	    kernel.peer_fin)
 		return;
 	kernel.peer_fin = true;
-	kernel.shut |= KERNEL_RD;
+	if (!kernel.unmarked)
+		kernel.shut |= KERNEL_RD;
 	switch (kernel.state) {
 	case TCP_ESTABLISHED:
 		kernel.state = TCP_CLOSE_WAIT;
@@ -164,7 +165,10 @@ peer_fin(void)
 	wake();
 }
 
-/* Another holder's connect(AF_UNSPEC), or our own: tcp_disconnect(). */
+/*
+ * Another holder's connect(AF_UNSPEC), or our own: tcp_disconnect();
+ * mptcp_disconnect() leaves no error.
+ */
 void
 kernel_disconnect(void)
 {
@@ -173,7 +177,8 @@ kernel_disconnect(void)
 	if (state != TCP_CLOSE && state != TCP_LISTEN)
 		kernel.dead = true;
 	if (state != TCP_CLOSE && state != TCP_LISTEN &&
-	    state != TCP_LAST_ACK && state != TCP_CLOSING)
+	    state != TCP_LAST_ACK && state != TCP_CLOSING &&
+	    kernel.kind != KERNEL_FALLBACK)
 		set_error(ECONNRESET, false);
 	kernel.state = TCP_CLOSE;
 	kernel.cut = true;
@@ -313,8 +318,7 @@ happen_to_tcp(unsigned event)
 		notice();
 		break;
 	case KERNEL_CUT:
-		if (kernel.kind == KERNEL_TCP &&
-		    kernel.layer == KERNEL_NO_LAYER)
+		if (kernel_is_tcp() && kernel.layer == KERNEL_NO_LAYER)
 			kernel_disconnect();
 		break;
 	case KERNEL_ICMP:

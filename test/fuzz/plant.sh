@@ -90,6 +90,8 @@ edges_nap	closer.c	s/else if ((gc->options & GRACECLOSE_EDGES) != 0 \&\&/else if
 edges_sleep_though_recv_failed	closer.c	s/(gc->flags & (WITHHELD | MISSED)) == 0)/(gc->flags \& WITHHELD) == 0)/
 local_is_delivered_at_once	kernel/linux_queue.c	s/^	int n = 0;/	if (kind == GRACECLOSE_KIND_LOCAL)\n		return 0;\n&/
 local_error_unseen	verdict.c	s/gc->kind != GRACECLOSE_KIND_LOCAL)$/true)/
+fallback_fin_unseen	kernel/linux.c	s/if (anew \&\& (!seen ||/if (anew \&\& (true ||/
+fallback_made_native	kernel/linux.c	s/return graceclose_mptcp_token(fd) == -1 ?/return true ?/
 no_cause	verdict.c	s/^		gc->cause = error;/		(void)error;/
 EOF
 echo "$missed not found"

@@ -130,15 +130,14 @@ START_TEST(reaper_without_a_thread_is_not_made)
 }
 END_TEST
 
-/*
- * malloc fails after so many more allocations; -1: never.  A sanitizer has its
- * own malloc.
- */
+/* malloc fails after so many more allocations of the library; -1: never. */
 static int memory_left = -1;
 
-#if !T_SANITIZED
-void	*__libc_malloc(size_t);
-void	*__libc_calloc(size_t, size_t);
+/* The linker leads the library here: malloc(3) itself cannot be another. */
+void	*__real_malloc(size_t);
+void	*__real_calloc(size_t, size_t);
+void	*__wrap_malloc(size_t);
+void	*__wrap_calloc(size_t, size_t);
 
 static int
 starved(void)
@@ -156,17 +155,16 @@ starved(void)
 }
 
 void *
-malloc(size_t n)
+__wrap_malloc(size_t n)
 {
-	return starved() ? NULL : __libc_malloc(n);
+	return starved() ? NULL : __real_malloc(n);
 }
 
 void *
-calloc(size_t n, size_t size)
+__wrap_calloc(size_t n, size_t size)
 {
-	return starved() ? NULL : __libc_calloc(n, size);
+	return starved() ? NULL : __real_calloc(n, size);
 }
-#endif
 
 static void
 starve(int after)
