@@ -292,7 +292,7 @@ ends_as_reset(struct graceclose *gc, const struct t_pair *p)
 START_TEST(reset_whose_error_another_holder_took_is_econnreset)
 {
 	struct graceclose gc;
-	struct t_pair p;
+	struct t_pair p = { -1, -1 };
 
 	begin_delivered(&gc, &p);
 	t_reset(p.peer);
@@ -312,7 +312,7 @@ START_TEST(abort_by_another_holder_after_delivery_is_econnreset)
 	const struct sockaddr unspec = { .sa_family = AF_UNSPEC };
 	struct rlimit low, old;
 	struct graceclose gc;
-	struct t_pair p;
+	struct t_pair p = { -1, -1 };
 	int error, result;
 
 	begin_delivered(&gc, &p);

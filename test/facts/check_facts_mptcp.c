@@ -261,7 +261,7 @@ segments_in(int fd)
 /*
  * An end in order starts the counters of the TCP socket anew, as
  * __mptcp_close_ssk() disconnects it.  A reset leaves them, and an error.
- * connect(AF_UNSPEC) leaves no error, but ends the fallback: mptcp_disconnect().
+ * connect(AF_UNSPEC) leaves no error, but mptcp_disconnect() ends the fallback.
  * Index: the end.
  */
 START_TEST(mptcp_that_fell_back_shows_how_it_ended)

@@ -58,8 +58,8 @@ judge_forgotten(void)
 /*
  * The opposite, an end in order that looks like a reset: it came before the
  * close, and is not told from a reset whose error somebody has taken; or there
- * is an error, and nobody says that it is ICMP's; or the peer's FIN never shows,
- * and recv(2) has failed.
+ * is an error, and nobody says that it is ICMP's; or the peer's FIN never
+ * shows, and recv(2) has failed.
  */
 bool
 judge_blamed(void)
