@@ -87,7 +87,9 @@ SCRIPTS	= $(filter-out $(UNDER_VALGRIND),$(call files,test,check_*.sh))
 EXAMPLE_BIN = $(EXAMPLES:%=$(BUILD)/examples/%)
 TOOL_BIN = $(TOOLS:%=$(BUILD)/tools/%)
 RECIPE_BIN = $(RECIPES:%=$(BUILD)/%)
-BENCH_BIN = $(BENCHES:%=$(BUILD)/bench/%)
+# `make scale' runs this one alone: it takes a minute, and all descriptors.
+SCALE	= $(BUILD)/bench/bench_scale
+BENCH_BIN = $(filter-out $(SCALE),$(BENCHES:%=$(BUILD)/bench/%))
 SUITE_BIN = $(CHECKS:%=$(BUILD)/%)
 # Where JOBS run at once the longest ones begin; at the end each would be alone.
 LONGEST	= check_matrix check_quiet check_edges check_sandbox check_support \
@@ -108,7 +110,7 @@ STATIC_OBJ = $(LIB_SRC:%.c=$(BUILD)/static/%.o)
 SHARED_OBJ = $(LIB_SRC:%.c=$(BUILD)/shared/%.o)
 PROGRAM_OBJ = $(PROGRAM_SRC:%.c=$(BUILD)/obj/%.o)
 
-.PHONY: all lib tools examples tests benches demo picture bench
+.PHONY: all lib tools examples tests benches demo picture bench scale
 .PHONY: check check-programs check-scripts asan tsan valgrind coverage
 .PHONY: matrix soak fuzz plant model lint guest
 .PHONY: abi abi-dump compilers
@@ -125,6 +127,7 @@ help:
 	@echo 'make check      every test (CK_FORK=no: each suite in one process)'
 	@echo 'make bench      what the library costs, as ratios'
 	@echo 'make matrix     each close against each kind of peer, as a table'
+	@echo 'make scale      whether a close costs more with many at once'
 	@echo 'make soak       random closes for SECONDS=60, judged by their segments'
 	@echo 'make fuzz       fuzzing of the close and of the capture reader, SECONDS=60'
 	@echo 'make plant      whether the fuzzer finds planted mistakes'
@@ -242,6 +245,7 @@ $(BUILD)/obj/examples/%.o: private FOLDER = $(EXAMPLE_INC) $(BSD_CFLAGS) \
 $(BUILD)/obj/test/%.o: private FOLDER = $(TEST_INC) $(CHECK_CFLAGS) \
     $(PCAP_CFLAGS) $(SSL_CFLAGS)
 $(BUILD)/obj/tools/%.o: private FOLDER = $(TOOL_INC) $(PCAP_CFLAGS)
+$(BUILD)/obj/bench/wheel_alone.o: private FOLDER = $(LIB_INC)
 
 $(BUILD)/obj/%.o: %.c Makefile $(FLAGS)
 	@mkdir -p $(@D)
@@ -300,6 +304,10 @@ tools: $(TOOL_BIN)
 examples: $(EXAMPLE_BIN) $(RECIPE_BIN)
 benches: $(BENCH_BIN)
 tests: $(SUITE_BIN) $(SOAK)
+
+benches: $(SCALE)
+scale: $(SCALE)
+	@$<
 
 demo: $(TOOL_BIN) $(EXAMPLE_BIN)
 	@for e in $(EXAMPLES); do \
