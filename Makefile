@@ -1,6 +1,6 @@
 # libgraceclose: the whole build.  `make help` lists the targets.
 
-VERSION	= 1.2.1
+VERSION	= 1.2.2
 SOVERSION = 1
 
 PREFIX	?= /usr/local

@@ -23,10 +23,10 @@ extern "C" {
 /* The version of this header, to compare with #if; and of what is linked. */
 #define GRACECLOSE_VERSION_MAJOR	1
 #define GRACECLOSE_VERSION_MINOR	2
-#define GRACECLOSE_VERSION_PATCH	1
+#define GRACECLOSE_VERSION_PATCH	2
 #define GRACECLOSE_VERSION	((GRACECLOSE_VERSION_MAJOR << 16) |	\
 	    (GRACECLOSE_VERSION_MINOR << 8) | GRACECLOSE_VERSION_PATCH)
-const char *graceclose_version(void);		/* "1.2.1" */
+const char *graceclose_version(void);		/* "1.2.2" */
 
 /*
  * The four verbs.  The three that close return 0, or -1 with errno.  They

@@ -154,6 +154,48 @@ START_TEST(timeout_is_no_nap_while_nothing_happens)
 }
 END_TEST
 
+struct blocked {
+	pid_t	tid;
+	int	fd;
+	int	result;
+	int	error;
+};
+
+static void *
+close_it(void *arg)
+{
+	struct blocked *b = arg;
+
+	__atomic_store_n(&b->tid, gettid(), __ATOMIC_RELEASE);
+	b->result = graceclose(b->fd, &o, NULL);
+	b->error = errno;
+	return NULL;
+}
+
+/* Index: which silence, and until: a graceful_close, or a linger_close. */
+START_TEST(blocking_close_sleeps_while_nothing_happens)
+{
+	struct blocked b = { .tid = 0 };
+	pthread_t thread;
+	struct t_pair p;
+
+	t_not_portable(T_NO_EDGE);
+	t_pair_small(&p, T_IPV4);
+	silences[_i / 2](&p);
+	given(_i % 2, -1, _i % 2 == 0 ? 0 : -1);
+	o.flags = 0;
+	b.fd = p.us;
+	ck_assert_int_eq(pthread_create(&thread, NULL, close_it, &b), 0);
+	t_wait_blocked(&b.tid, T_WAIT);
+	t_wait_asleep(b.tid, 2 * NAP_MS);
+	t_reset(p.peer);
+	ck_assert_int_eq(pthread_join(thread, NULL), 0);
+	ck_assert_int_eq(b.result, -1);
+	ck_assert_int_eq(b.error, ECONNRESET);
+	t_released(p.us);
+}
+END_TEST
+
 /* The clock runs faster for the library alone, and so do the waits here. */
 #define SPEED		25
 
@@ -673,6 +715,9 @@ main(void)
 	    SILENCES * T_FAMILIES);
 	tcase_add_loop_test(tc,
 	    looks_are_four_at_most_however_long_the_silence, 0, IDLES);
+	/* What is delivered already is no wait of a linger_close. */
+	tcase_add_loop_test(tc, blocking_close_sleeps_while_nothing_happens,
+	    0, 2 * SILENCES - 1);
 	tcase_add_loop_test(tc, without_idle_the_timeout_is_no_nap_either, 0,
 	    SILENCES * T_FAMILIES);
 	tcase_add_loop_test(tc, needless_steps_do_not_shorten_the_timeout, 0,

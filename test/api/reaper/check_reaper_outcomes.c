@@ -518,6 +518,39 @@ START_TEST(more_than_discard_max_is_a_flood)
 }
 END_TEST
 
+/*
+ * One event ended the first close, and a duplicate kept the connection: epoll
+ * still has it under this number.  A close without events would nap.
+ */
+START_TEST(connection_that_comes_back_is_watched_again)
+{
+	struct t_pair p;
+	int other;
+
+	t_not_portable(T_NO_EDGE);
+	start();
+	t_pair_any(&p, _i);
+	ck_assert_int_ne(other = dup(p.us), -1);
+	unlimited();
+	opts.discard_max = 1999;
+	submit(&verdicts[0], p.us);
+	send_5000(p.peer);
+	flush();
+	t_verdict_is(&verdicts[0], GRACECLOSE_FLOODED, EMSGSIZE,
+	    verdicts[0].report.delivered, 0);
+	ck_assert_int_eq(dup2(other, p.us), p.us);
+	t_close(other);
+	unlimited();
+	submit(&verdicts[1], p.us);
+	t_wait_asleep(t_named(T_REAPER), 200);
+	t_fin(p.peer);
+	flush();
+	t_verdict_is(&verdicts[1], GRACECLOSE_OK, 0, 1, 1);
+	t_close(p.peer);
+	stop();
+}
+END_TEST
+
 static void
 the_ends(Suite *s)
 {
@@ -561,6 +594,8 @@ the_ends(Suite *s)
 	    T_ANY_PLAIN);
 	tcase_add_loop_test(tc, more_than_discard_max_is_a_flood, 0,
 	    2 * T_ANY);
+	tcase_add_loop_test(tc, connection_that_comes_back_is_watched_again,
+	    0, T_PLAIN);
 }
 
 int
