@@ -167,7 +167,7 @@ settle(struct graceclose *gc)
 			graceclose_refused(gc, EPIPE);
 		else
 			gc->looks = (unsigned char)pushed;
-	} else if (now - gc->flushed >= SETTLED_MS * 1000) {
+	} else if (now - gc->flushed >= SETTLED_MS * INT64_C(1000)) {
 		gc->flushed = now;
 		gc->looks++;
 	}

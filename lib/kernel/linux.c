@@ -97,7 +97,7 @@ graceclose_kind_by_protocol(int fd)
 int
 graceclose_tcp_kind(int fd, int *input)
 {
-	uint32_t inq;
+	uint32_t inq = 0;
 
 	*input = GRACECLOSE_INPUT_UNKNOWN;
 	switch (graceclose_linux_look(fd, &inq)) {
