@@ -76,7 +76,7 @@ drain(struct graceclose *gc)
 	if ((gc->flags & FAILING) != 0 && graceclose_tcp_clock() < gc->wake)
 		return false;
 	/* After a step without progress the FIN is the likeliest news. */
-	if (gc->wake != 0 && gc->until != GRACECLOSE_DELIVERED &&
+	if ((gc->flags & STALLED) != 0 && gc->until != GRACECLOSE_DELIVERED &&
 	    graceclose_tcp_at_end(gc->fd, gc->kind)) {
 		gc->flags &= (unsigned char)~MORE;
 		gc->finished = 1;
