@@ -187,7 +187,7 @@ START_TEST(reaper_takes_65536_at_most)
 {
 	rlim_t soft = (rlim_t)t_files((size_t)4 * MOST);
 
-	if (T_SLOW)
+	if (T_SLOW || t_emulated())
 		t_skip("takes too long here");
 	if (soft < 2 * MOST + 100)
 		t_skip("RLIMIT_NOFILE is too low");
