@@ -16,7 +16,8 @@
 # does not have is a SKIP that names the package.  Status 77: nothing but SKIPs.
 #
 # GUEST=6.1 runs the suites of i686 in a virtual machine with that kernel, where
-# this one runs none: some ten minutes.
+# this one runs none.  That takes half an hour or more: TIME [1800] is its limit
+# in seconds.
 #
 # JOBS [4] suites run at once.  SUITES= runs none of them, and SUITES="check_a
 # check_b" these.  BOOT= boots no kernel.
