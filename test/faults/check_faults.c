@@ -173,9 +173,9 @@ applies(const struct setting *s, const struct failure *x)
 }
 
 /*
- * Without epoll, or its own alarm in it, a reaper cannot be had.  TCP_INFO alone
- * tells how MPTCP that fell back has ended where the peer's FIN never shows, as
- * on Linux 7.2.
+ * Without epoll, or its own alarm in it, a reaper cannot be had.  TCP_INFO
+ * alone tells how MPTCP that fell back has ended where the peer's FIN never
+ * shows, as on Linux 7.2.
  */
 static int
 demand(const struct setting *s, const struct fault *f, int demanded)
