@@ -419,7 +419,7 @@ blurred(void)
 	    (kernel.notices > 0 || kernel.muddled || kernel.torn)) ||
 	    judge_forgotten() ||
 	    (kernel.dead && kernel.error_taken &&
-	    kernel.unread >= KERNEL_PAGE) ||
+	    kernel_tcp_unread() >= KERNEL_PAGE) ||
 	    (kernel.no_diag && kernel.kind == KERNEL_MPTCP);
 }
 
