@@ -78,7 +78,7 @@ EXAMPLES = $(WIRED) threads_server epoll_server pool_sweep every_ending
 # closewatch asks Linux.
 TOOLS	= $(if $(findstring linux,$(SYSTEM)),closewatch)
 RECIPES	= $(basename $(wildcard examples/recipes/*.c))
-BENCHES	= $(patsubst bench/bench_%.c,bench_%,$(wildcard bench/bench_*.c))
+BENCHES	= bench
 CHECKS	= $(basename $(call files,test,check_*.c))
 # `make check' does without valgrind; `make valgrind' runs this script.
 UNDER_VALGRIND = test/install/check_valgrind.sh
@@ -268,7 +268,8 @@ modules	= $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard $(patsubst %.h,%.c,\
 	  $(call files,$(1),*.h))))
 $(BUILD)/obj/tools.a: $(call modules,tools)
 $(BUILD)/obj/examples.a: $(call modules,examples)
-$(BUILD)/obj/bench.a: $(call modules,bench)
+$(BUILD)/obj/bench.a: $(patsubst %.c,$(BUILD)/obj/%.o,\
+    $(filter-out $(BENCHES:%=bench/%.c),$(wildcard bench/*.c bench/peers/*.c)))
 $(BUILD)/obj/test.a: $(call modules,test)
 $(BUILD)/obj/%.a:
 	@rm -f $@
@@ -292,7 +293,7 @@ $(BUILD)/examples/recipes/%: examples/recipes/%.c $(HEADER) $(STATIC) Makefile
 
 $(BUILD)/bench/%: $(BUILD)/obj/bench/%.o $(BUILD)/obj/bench.a $(STATIC)
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(BSD_LIBS)
+	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(BSD_LIBS) $(PEER_LIBS)
 
 $(BUILD)/test/%: $(BUILD)/obj/test/%.o $(BUILD)/obj/test.a \
     $(BUILD)/obj/tools.a $(STATIC)

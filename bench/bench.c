@@ -1,243 +1,278 @@
 /*
- * bench.c - see bench.h
+ * bench.c - this library beside the other ways to close, on the same work
  */
 #include <sys/types.h>
-#include <sys/resource.h>
-#include <sys/socket.h>
-
-#include <netinet/in.h>
+#include <sys/utsname.h>
 
 #include <bsd/stdlib.h>
 
 #include <err.h>
-#include <stdint.h>
-#include <stdio.h>
+#include <getopt.h>
+#include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "bench.h"
+#include "ends.h"
+#include "figures.h"
 
-/* Well within the ephemeral ports that one address has. */
-#define CONNECTIONS_AN_ADDRESS	8192
-#define ADDRESSES		250
+#define ROUNDS	5
 
-/* TIME_WAIT takes 60 s on Linux. */
-#define TIME_WAIT_LIMIT_S	90
+static const struct work {
+	const char	*name, *what;
+	void		(*run)(struct bench *);
+} works[] = {
+	{ "mass", "many connections closed at once", work_mass },
+};
+#define WORKS	((int)(sizeof(works) / sizeof(works[0])))
+
+const struct peer *const peers[] = {
+	&peer_close, &peer_shutdown, &peer_so_linger, &peer_by_hand,
+	&peer_graceful_close,
+	&peer_linger_close, &peer_step, &peer_reaper, &peer_reaper_done
+};
+const int npeers = (int)(sizeof(peers) / sizeof(peers[0]));
+
+static const char *plot_dir;
+static const char *json_path;
+
+bool
+bench_ours(const char *name)
+{
+	int i;
+
+	for (i = 0; i < npeers; i++)
+		if (strcmp(peers[i]->name, name) == 0)
+			return peers[i]->ours;
+	return false;
+}
+
+int
+bench_turn(int k, int n, int round)
+{
+	return round % 2 == 0 ? k : n - 1 - k;
+}
+
+/* On a terminal the line is written again, elsewhere a dot is enough. */
+void
+bench_progress(struct bench *b, const char *work, int round, const char *peer)
+{
+	if (b->quick)
+		return;
+	if (isatty(STDERR_FILENO))
+		fprintf(stderr, "\r%-10s round %d of %d: %-24s", work,
+		    round + 1, b->rounds, peer);
+	else
+		fputc('.', stderr);
+}
+
+void
+bench_failed(struct bench *b, const char *work, const char *peer)
+{
+	printf("FAILED: %s: %s\n", work, peer);
+	b->failed = true;
+}
+
+FILE *
+bench_plot(const char *name)
+{
+	char path[4096];
+	FILE *f;
+
+	if (plot_dir == NULL)
+		return NULL;
+	(void)snprintf(path, sizeof(path), "%s/%s", plot_dir, name);
+	if ((f = fopen(path, "w")) == NULL)
+		err(1, "%s", path);
+	return f;
+}
 
 static void
-usage(const char *what, int preset)
+usage(void)
 {
-	printf("usage: %s [--help] [turns]\n%s\n"
-	    "  turns  how often A and B alternate, 1 to %d (%d)\n",
-	    getprogname(), what, BENCH_TURNS_MAX, preset);
+	int i;
+
+	printf("usage: %s [--rounds N] [--work NAME] [--quick] [--json FILE]\n"
+	    "       [--plot DIR] [--help]\n"
+	    "Measures what ways to close cost and what they lose, in turn on "
+	    "the same work.\n"
+	    "  --rounds N   1 to %d (%d)\n"
+	    "  --work NAME  one of these, not all:\n", getprogname(),
+	    ROUNDS_MAX, ROUNDS);
+	for (i = 0; i < WORKS; i++)
+		printf("                 %-10s%s\n", works[i].name,
+		    works[i].what);
+	printf("  --quick      one round of small works: do they run?\n"
+	    "  --json FILE  writes all figures\n"
+	    "  --plot DIR   writes what plot.gp draws\n");
 	exit(0);
 }
 
-int
-bench_turns(int argc, char **argv, const char *what, int preset)
+static int
+number(const char *text)
 {
 	const char *e = NULL;
-	int turns = preset;
+	int n = (int)strtonum(text, 1, ROUNDS_MAX, &e);
 
-	if (argc > 1 && strcmp(argv[1], "--help") == 0)
-		usage(what, preset);
-	if (argc > 2)
-		errx(2, "unexpected argument: %s", argv[2]);
-	if (argc == 2 && strncmp(argv[1], "--", 2) == 0)
-		errx(2, "unrecognized option '%s'", argv[1]);
-	if (argc == 2)
-		turns = (int)strtonum(argv[1], 1, BENCH_TURNS_MAX, &e);
 	if (e != NULL)
-		errx(2, "turns %s: %s, expected 1 to %d", argv[1], e,
-		    BENCH_TURNS_MAX);
-	return turns;
-}
-
-/* The number behind `key' in a file of /proc; -1: the kernel does not say. */
-static long
-number_in(const char *file, const char *key)
-{
-	char line[256], *at;
-	long n = -1;
-	FILE *f = fopen(file, "r");
-
-	if (f == NULL)
-		return -1;
-	while (n == -1 && fgets(line, sizeof(line), f) != NULL)
-		if ((at = strstr(line, key)) != NULL)
-			n = strtol(at + strlen(key), NULL, 10);
-	fclose(f);
+		errx(2, "--rounds %s: %s, expected 1 to %d", text, e,
+		    ROUNDS_MAX);
 	return n;
 }
 
-/* How many connections are in TIME_WAIT. */
-static long
-time_waits(void)
+static const struct work *
+work_named(const char *name)
 {
-	return number_in("/proc/net/sockstat", " tw ");
+	int i;
+
+	for (i = 0; i < WORKS; i++)
+		if (strcmp(works[i].name, name) == 0)
+			return &works[i];
+	errx(2, "--work %s: no such work, see --help", name);
 }
 
-/* How many connections the kernel keeps in TIME_WAIT. */
-static long
-time_waits_max(void)
+/* The one work to run, or NULL: all. */
+static const struct work *
+parse(int argc, char **argv, struct bench *b)
 {
-	return number_in("/proc/sys/net/ipv4/tcp_max_tw_buckets", "");
+	static const struct option options[] = {
+		{ "help", no_argument, NULL, 'h' },
+		{ "rounds", required_argument, NULL, 'r' },
+		{ "work", required_argument, NULL, 'w' },
+		{ "quick", no_argument, NULL, 'q' },
+		{ "json", required_argument, NULL, 'j' },
+		{ "plot", required_argument, NULL, 'p' },
+		{ NULL, 0, NULL, 0 }
+	};
+	const struct work *only = NULL;
+	int c;
+
+	while ((c = getopt_long(argc, argv, "", options, NULL)) != -1)
+		if (c == 'h')
+			usage();
+		else if (c == 'r')
+			b->rounds = number(optarg);
+		else if (c == 'w')
+			only = work_named(optarg);
+		else if (c == 'q')
+			b->quick = true;
+		else if (c == 'j')
+			json_path = optarg;
+		else if (c == 'p')
+			plot_dir = optarg;
+		else
+			exit(2);
+	if (optind < argc)
+		errx(2, "unexpected argument: %s", argv[optind]);
+	if (b->quick)
+		b->rounds = 1;
+	return only;
 }
 
-/*
- * Where the table of TIME_WAIT is full, Linux forgets a connection that its
- * program has closed as soon as the FIN is acknowledged (tcp_time_wait()), and
- * answers the other end's FIN with RST.
- */
-void
-bench_await_time_wait(int closes)
+/* --- what the run says of itself --- */
+
+struct about {
+	struct utsname	 system;
+	char		 cpu[128], date[32], command[512];
+	double		 before[3], after[3];	/* load averages */
+};
+
+static void
+processor(char *cpu, size_t size)
 {
-	const struct timespec second = { .tv_sec = 1 };
-	const long max = time_waits_max();
-	long now;
-	int waited;
+	char line[256], *at;
+	FILE *f = fopen("/proc/cpuinfo", "r");
 
-	/* A smaller table never has room for them all: it must be empty. */
-	if (max < closes)
-		closes = (int)max;
-	for (waited = 0; max != -1 && (now = time_waits()) != -1 &&
-	    now + closes > max; waited++) {
-		if (waited == 0)
-			warnx("the TIME_WAIT table has %ld of %ld entries, no "
-			    "room for %d closes: waiting up to %d s", now, max,
-			    closes, TIME_WAIT_LIMIT_S);
-		if (waited == TIME_WAIT_LIMIT_S)
-			errx(1, "the TIME_WAIT table still has no room");
-		(void)nanosleep(&second, NULL);
-	}
-}
-
-int
-bench_listen(struct sockaddr_in *address, int backlog)
-{
-	socklen_t len = sizeof(*address);
-	int fd;
-
-	memset(address, 0, sizeof(*address));
-	address->sin_family = AF_INET;
-	address->sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-	if ((fd = socket(AF_INET, SOCK_STREAM, 0)) == -1 ||
-	    bind(fd, (struct sockaddr *)address, len) == -1 ||
-	    listen(fd, backlog) == -1 ||
-	    getsockname(fd, (struct sockaddr *)address, &len) == -1)
-		err(1, "listening socket");
-	return fd;
-}
-
-/* From 127.0.0.1, 127.0.0.2 and so on: one address has too few ports. */
-int
-bench_connect(const struct sockaddr_in *to)
-{
-	static uint32_t made;
-	struct sockaddr_in from = { .sin_family = AF_INET };
-	int fd, one = 1;
-
-	from.sin_addr.s_addr = htonl(INADDR_LOOPBACK +
-	    made++ / CONNECTIONS_AN_ADDRESS % ADDRESSES);
-	if ((fd = socket(AF_INET, SOCK_STREAM, 0)) == -1 ||
-	    setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &one,
-	    sizeof(one)) == -1 ||
-	    bind(fd, (struct sockaddr *)&from, sizeof(from)) == -1 ||
-	    connect(fd, (const struct sockaddr *)to, sizeof(*to)) == -1)
-		err(1, "connection");
-	return fd;
-}
-
-struct bench_pair
-bench_connected(void)
-{
-	static struct sockaddr_in address;
-	static int listener = -1;
-	struct bench_pair p;
-
-	if (listener == -1)
-		listener = bench_listen(&address, 16);
-	p.peer = bench_connect(&address);
-	if ((p.us = accept(listener, NULL, NULL)) == -1)
-		err(1, "accept");
-	return p;
-}
-
-int
-bench_descriptors(int wanted)
-{
-	const struct rlimit more = { (rlim_t)wanted, (rlim_t)wanted };
-	struct rlimit have;
-
-	if (getrlimit(RLIMIT_NOFILE, &have) == -1)
-		err(1, "getrlimit");
-	if (have.rlim_cur >= more.rlim_cur ||
-	    setrlimit(RLIMIT_NOFILE, &more) == 0)
-		return wanted;
-	have.rlim_cur = have.rlim_max;
-	if (setrlimit(RLIMIT_NOFILE, &have) == -1)
-		err(1, "setrlimit");
-	return (int)have.rlim_cur;
-}
-
-double
-bench_ns(clockid_t clock)
-{
-	struct timespec ts;
-
-	if (clock_gettime(clock, &ts) == -1)
-		err(1, "clock_gettime");
-	return (double)ts.tv_sec * 1e9 + (double)ts.tv_nsec;
-}
-
-static int
-by_value(const void *a, const void *b)
-{
-	double x = *(const double *)a, y = *(const double *)b;
-
-	return (x > y) - (x < y);
-}
-
-void
-bench_sort(double *values, int n)
-{
-	qsort(values, (size_t)n, sizeof(*values), by_value);
-}
-
-double
-bench_quantile(const double *sorted, int n, double q)
-{
-	return sorted[(int)(q * (n - 1) + 0.5)];
+	(void)snprintf(cpu, size, "unknown processor");
+	while (f != NULL && fgets(line, sizeof(line), f) != NULL)
+		if (strncmp(line, "model name", 10) == 0 &&
+		    (at = strchr(line, ':')) != NULL) {
+			(void)snprintf(cpu, size, "%s", at + 2);
+			cpu[strcspn(cpu, "\n\"\\")] = '\0';
+			break;
+		}
+	if (f != NULL)
+		fclose(f);
 }
 
 static void
-print_median(const struct bench_side *side, int n, double unit,
-    const char *unit_name)
+about_make(struct about *a, int argc, char **argv)
 {
-	struct bench_side sorted = *side;
-
-	bench_sort(sorted.turn, n);
-	printf("%-34s %9.1f %s\n", side->name,
-	    bench_quantile(sorted.turn, n, 0.5) / unit, unit_name);
-}
-
-void
-bench_ratio(const struct bench_side *a, const struct bench_side *b, int n,
-    double unit, const char *unit_name, double target)
-{
-	double ratio[BENCH_TURNS_MAX] = { 0 };
+	const time_t now = time(NULL);
+	struct tm tm;
 	int i;
 
-	for (i = 0; i < n; i++)
-		ratio[i] = a->turn[i] / b->turn[i];
-	bench_sort(ratio, n);
-	print_median(a, n, unit, unit_name);
-	print_median(b, n, unit, unit_name);
-	printf("  ratio %.2f  (quartiles %.2f to %.2f, %d turns; ",
-	    bench_quantile(ratio, n, 0.5), bench_quantile(ratio, n, 0.25),
-	    bench_quantile(ratio, n, 0.75), n);
-	if (target > BENCH_NO_TARGET)
-		printf("target at most %.2f)\n\n", target);
-	else
-		printf("for orientation)\n\n");
+	memset(a, 0, sizeof(*a));
+	(void)uname(&a->system);
+	processor(a->cpu, sizeof(a->cpu));
+	(void)strftime(a->date, sizeof(a->date), "%Y-%m-%d %H:%M UTC",
+	    gmtime_r(&now, &tm));
+	for (i = 0; i < argc; i++) {
+		size_t n = strlen(a->command);
+
+		(void)snprintf(a->command + n, sizeof(a->command) - n, "%s%s",
+		    i == 0 ? "" : " ", argv[i]);
+	}
+	(void)getloadavg(a->before, 3);
+}
+
+static void
+about_print(const struct about *a)
+{
+	const char *why = ends_refused();
+
+	printf("%s, %ld processors, %s %s, %s\nload average %.2f, up to %d "
+	    "connections at once%s%s\n", a->cpu,
+	    sysconf(_SC_NPROCESSORS_ONLN), a->system.sysname,
+	    a->system.release, a->date, a->before[0], ends_room(),
+	    why == NULL ? ", a network namespace for each measurement" :
+	    ",\nno network namespace: ", why == NULL ? "" : why);
+}
+
+static void
+json(const struct about *a, const struct bench *b)
+{
+	FILE *f = fopen(json_path, "w");
+
+	if (f == NULL)
+		err(1, "%s", json_path);
+	fprintf(f, "{\n  \"processor\": \"%s\",\n  \"processors\": %ld,\n"
+	    "  \"kernel\": \"%s %s\",\n  \"date\": \"%s\",\n"
+	    "  \"command\": \"%s\",\n", a->cpu,
+	    sysconf(_SC_NPROCESSORS_ONLN), a->system.sysname,
+	    a->system.release, a->date, a->command);
+	fprintf(f, "  \"namespace\": %s,\n  \"connections\": %d,\n"
+	    "  \"load\": [%.2f, %.2f],\n  \"rounds\": %d,\n"
+	    "  \"failed\": %s,\n", ends_refused() == NULL ? "true" : "false",
+	    ends_room(), a->before[0], a->after[0], b->rounds,
+	    b->failed ? "true" : "false");
+	figures_json(f);
+	fprintf(f, "}\n");
+	if (fclose(f) == EOF)
+		err(1, "%s", json_path);
+}
+
+int
+main(int argc, char **argv)
+{
+	struct bench b = { .rounds = ROUNDS };
+	const struct work *only = parse(argc, argv, &b);
+	struct about a;
+	int i;
+
+	(void)setvbuf(stdout, NULL, _IOLBF, 0);
+	about_make(&a, argc, argv);
+	ends_prepare();
+	about_print(&a);
+	peer_make_reply();
+	for (i = 0; i < WORKS; i++)
+		if (only == NULL || only == &works[i])
+			works[i].run(&b);
+	figures_targets();
+	(void)getloadavg(a.after, 3);
+	printf("load average at the end %.2f\n", a.after[0]);
+	if (json_path != NULL)
+		json(&a, &b);
+	return b.failed;
 }

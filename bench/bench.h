@@ -1,57 +1,46 @@
 /*
- * bench.h - what the benches share: a clock, connections, and ratios
- *
- * A and B take turns in one run, so that other load on the machine disturbs
- * both.  Each turn has its ratio; the bench prints the median and the quartiles
- * of the ratios.  Absolute figures are for orientation only.
+ * bench.h - the works of the bench, and what main() tells them
  */
 #ifndef BENCH_H
 #define BENCH_H
 
-#include <netinet/in.h>
+#include <stdbool.h>
+#include <stdio.h>
 
-#include <time.h>
+#include "peers/peer.h"
 
-#define BENCH_TURNS_MAX	200
-#define BENCH_NO_TARGET	0.0	/* a ratio without a bound */
-
-/*
- * The number of turns that the command line names, or the default; --help and
- * wrong arguments end the program.  what: a sentence on what it prints.
- */
-int		 bench_turns(int, char **, const char *, int);
-
-/* Connections over loopback; an error ends the program. */
-struct bench_pair {
-	int	us;
-	int	peer;
+struct bench {
+	int	rounds;
+	bool	quick;		/* small works: do they run at all? */
+	bool	failed;		/* a measurement has failed */
 };
 
-int		 bench_listen(struct sockaddr_in *, int);
-int		 bench_connect(const struct sockaddr_in *);
-struct bench_pair bench_connected(void);
+/* Each work measures, and prints its table; work_early.c and so on. */
+void	work_early(struct bench *);
+void	work_mass(struct bench *);
+void	work_truth(struct bench *);
+void	work_deadline(struct bench *);
+void	work_finished(struct bench *);
+void	work_probe(struct bench *);
+void	work_drain(struct bench *);
 
-/* Waits until so many closes find room in the kernel's TIME_WAIT table. */
-void		 bench_await_time_wait(int);
+/* All peers, in the order of the tables. */
+extern const struct peer *const	 peers[];
+extern const int		 npeers;
 
-/* Allows the program as many descriptors as wanted; returns how many it got. */
-int		 bench_descriptors(int);
+/* Whether a name is that of a form of this library. */
+bool	bench_ours(const char *);
 
-double		 bench_ns(clockid_t);
+/* One line on standard error, so that a long run shows where it is. */
+void	bench_progress(struct bench *, const char *, int, const char *);
 
-/* Statistics; bench_quantile takes sorted values. */
-void		 bench_sort(double *, int);
-double		 bench_quantile(const double *, int, double);
+/* Says which measurement failed. */
+void	bench_failed(struct bench *, const char *, const char *);
 
-/* One side of a comparison: a figure for each turn. */
-struct bench_side {
-	const char	*name;
-	double		 turn[BENCH_TURNS_MAX];
-};
+/* The peer of turn k in a round: each second round goes backwards. */
+int	bench_turn(int, int, int);
 
-/* Prints the ratio of the first to the second: turns, unit, target. */
-void		 bench_ratio(const struct bench_side *,
-		    const struct bench_side *, int, double, const char *,
-		    double);
+/* The next file to plot from; NULL: none is wanted. */
+FILE	*bench_plot(const char *);
 
 #endif /* BENCH_H */

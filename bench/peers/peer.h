@@ -1,0 +1,74 @@
+/*
+ * peer.h - what the bench asks of each way to close
+ *
+ * One file here is one way to close, written as its own documentation says.
+ * A measurement runs in two processes: the server, which calls these functions,
+ * and its clients.  Each measurement has new processes, so a peer may keep what
+ * it likes in static variables.
+ */
+#ifndef PEER_H
+#define PEER_H
+
+#include <sys/types.h>
+
+#include <stdbool.h>
+
+#define PEER_REPLY	((size_t)256 * 1024)
+#define PEER_LIMIT_MS	30000
+
+struct peer {
+	const char	*name;
+	const char	*missing;	/* NULL, or what to install */
+	bool		 ours;
+	bool		 plain;		/* has no limit of its own: the kernel's */
+
+	/*
+	 * Before the measurement: what a server makes once.  Given is the
+	 * listening socket of serve(), or the descriptors of close_all().
+	 * Returns the process to measure; NULL: this one.
+	 */
+	pid_t		(*start)(int, const int *, int);
+
+	/*
+	 * Accepts so many connections, sends peer_reply to each at once, reads
+	 * nothing before, and closes.  Returns when all are closed.
+	 */
+	void		(*serve)(int, int);
+
+	/*
+	 * Closes all these connections, each within limit_ms.  Returns how many
+	 * closes reported success.
+	 */
+	int		(*close_all)(const int *, int, int);
+	/* The clients of this one may wait for all FINs before they close. */
+	bool		 at_once;
+
+	/* Waits until the bytes are acknowledged, not for the peer's FIN. */
+	int		(*linger)(int, int);
+
+	void		(*stop)(void);
+};
+
+extern const struct peer	 peer_close, peer_shutdown, peer_so_linger;
+extern const struct peer	 peer_by_hand, peer_nginx_way;
+extern const struct peer	 peer_libuv, peer_libevent, peer_go, peer_nginx;
+extern const struct peer	 peer_graceful_close, peer_linger_close;
+extern const struct peer	 peer_reaper, peer_reaper_done, peer_step;
+
+/* What each server sends: a header of HTTP, and bytes. */
+extern const char		*peer_reply;
+
+/* Fills peer_reply. */
+void	peer_make_reply(void);
+
+/* The next connection, with the reply in its send queue. */
+int	peer_accept(int, int);
+
+/* serve() of those that close in turn, and in a thread each. */
+void	peer_serve_in_turn(int, int, int (*)(int, int));
+void	peer_serve_in_threads(int, int, int (*)(int, int));
+
+/* close_all() of those that close in turn. */
+int	peer_close_in_turn(const int *, int, int, int (*)(int, int));
+
+#endif /* PEER_H */
