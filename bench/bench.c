@@ -24,6 +24,9 @@ static const struct work {
 	void		(*run)(struct bench *);
 } works[] = {
 	{ "mass", "many connections closed at once", work_mass },
+	{ "deadline", "waiting, and a limit of 250 ms", work_deadline },
+	{ "finished", "a close after the peer's FIN", work_finished },
+	{ "drain", "1 GiB of late input", work_drain },
 };
 #define WORKS	((int)(sizeof(works) / sizeof(works[0])))
 
