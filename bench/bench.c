@@ -23,9 +23,12 @@ static const struct work {
 	const char	*name, *what;
 	void		(*run)(struct bench *);
 } works[] = {
+	{ "early", "an early reply to clients that upload", work_early },
 	{ "mass", "many connections closed at once", work_mass },
+	{ "truth", "what a report of success is worth", work_truth },
 	{ "deadline", "waiting, and a limit of 250 ms", work_deadline },
 	{ "finished", "a close after the peer's FIN", work_finished },
+	{ "probe", "has the peer closed?", work_probe },
 	{ "drain", "1 GiB of late input", work_drain },
 };
 #define WORKS	((int)(sizeof(works) / sizeof(works[0])))

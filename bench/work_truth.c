@@ -1,0 +1,331 @@
+/*
+ * work_truth.c - of the closes that reported success, how many had lost data
+ *
+ * Each connection has its own two processes, and all are under way together.
+ * What the client's program has read is the truth.
+ */
+#include <sys/types.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+
+#include <err.h>
+#include <signal.h>
+#include <stdint.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "bench.h"
+#include "ends.h"
+#include "figures.h"
+
+#define REPEATS		10
+#define KINDS		((int)(sizeof(kinds) / sizeof(kinds[0])))
+#define ENDS_MAX	(16 * REPEATS)
+#define CLOSE_MS	20		/* from the reply to the close */
+#define AFTER_MS	100		/* the close has begun */
+#define LIMIT_MS	1000
+#define SILENT_MS	1600		/* the limit is over */
+#define PART		((size_t)64 * 1024)
+#define LIMIT_S		30
+
+/* --- the clients; each returns how much its program has read --- */
+
+static size_t
+take(int fd, size_t most)
+{
+	static char block[PEER_REPLY];
+	size_t got = 0;
+	ssize_t n = 1;
+
+	while (got < most && n > 0) {
+		n = recv(fd, block, most - got, 0);
+		if (n > 0)
+			got += (size_t)n;
+	}
+	return got;
+}
+
+/* To EOF, or to an RST. */
+static size_t
+take_all(int fd)
+{
+	size_t got = take(fd, PEER_REPLY);
+	char c;
+
+	(void)recv(fd, &c, 1, 0);
+	return got;
+}
+
+static void
+upload(int fd, size_t n)
+{
+	static char block[1 << 20];
+
+	while (n > 0) {
+		ssize_t w = send(fd, block, n < sizeof(block) ? n :
+		    sizeof(block), MSG_NOSIGNAL);
+
+		if (w == -1)
+			break;
+		n -= (size_t)w;
+	}
+}
+
+static void
+reset(int fd)
+{
+	const struct linger l = { 1, 0 };
+
+	(void)setsockopt(fd, SOL_SOCKET, SO_LINGER, &l, sizeof(l));
+}
+
+static size_t
+reads_all(int fd)
+{
+	return take_all(fd);
+}
+
+static size_t
+reads_slowly(int fd)
+{
+	size_t got = 0, n;
+
+	while ((n = take(fd, PART / 2)) > 0) {
+		got += n;
+		nap_ms(5);
+	}
+	return got;
+}
+
+static size_t
+half_closes_reads(int fd)
+{
+	(void)shutdown(fd, SHUT_WR);
+	nap_ms(AFTER_MS);
+	return take_all(fd);
+}
+
+static size_t
+half_closes_part(int fd)
+{
+	(void)shutdown(fd, SHUT_WR);
+	nap_ms(AFTER_MS);
+	return take(fd, PART);
+}
+
+static size_t
+closes_unread(int fd)
+{
+	(void)fd;
+	nap_ms(AFTER_MS);
+	return 0;
+}
+
+static size_t
+closes_part(int fd)
+{
+	nap_ms(AFTER_MS);
+	return take(fd, PART);
+}
+
+static size_t
+resets_part(int fd)
+{
+	nap_ms(AFTER_MS);
+	reset(fd);
+	return take(fd, PART);
+}
+
+static size_t
+resets_all(int fd)
+{
+	size_t got = take_all(fd);
+
+	reset(fd);
+	return got;
+}
+
+/* Closes without a segment, where that is allowed. */
+static size_t
+vanishes(int fd)
+{
+	size_t got = take(fd, PART);
+	const int on = 1;
+
+	if (setsockopt(fd, IPPROTO_TCP, TCP_REPAIR, &on, sizeof(on)) == -1)
+		nap_ms(SILENT_MS);
+	return got;
+}
+
+static size_t
+stops_reading(int fd)
+{
+	size_t got = take(fd, PART);
+
+	nap_ms(SILENT_MS);
+	return got;
+}
+
+static size_t
+uploads_first(int fd)
+{
+	upload(fd, (size_t)1000000);
+	return take_all(fd);
+}
+
+static size_t
+sends_late(int fd)
+{
+	nap_ms(AFTER_MS);
+	upload(fd, PART);
+	nap_ms(CLOSE_MS);
+	return take_all(fd);
+}
+
+static size_t (*const kinds[])(int) = {
+	reads_all, reads_slowly, half_closes_reads, half_closes_part,
+	closes_unread, closes_part, resets_part, resets_all, vanishes,
+	stops_reading, uploads_first, sends_late
+};
+
+/* --- two processes for each connection --- */
+
+struct truth {
+	const struct peer *peer;
+	int		 n;
+	uint16_t	 port[ENDS_MAX];
+	int		 listener[ENDS_MAX];
+	int		 ok[ENDS_MAX];
+	size_t		 got[ENDS_MAX];
+};
+
+static void
+each(struct truth *t, void (*run)(struct truth *, int))
+{
+	int i;
+	pid_t pid;
+
+	for (i = 0; i < t->n; i++) {
+		if ((pid = fork()) == -1)
+			err(1, "fork");
+		if (pid == 0) {
+			(void)alarm(LIMIT_S);
+			run(t, i);
+			_exit(0);
+		}
+	}
+	while (wait(NULL) != -1)
+		continue;
+}
+
+static void
+close_one(struct truth *t, int i)
+{
+	const struct peer *p = t->peer;
+	int fd = peer_accept(t->listener[i], 0);
+
+	if (p->start != NULL)
+		(void)p->start(-1, &fd, 1);
+	nap_ms(CLOSE_MS);
+	t->ok[i] = p->linger != NULL ? p->linger(fd, LIMIT_MS) == 0 :
+	    p->close_all(&fd, 1, LIMIT_MS);
+	/* A close that goes on in the background has its time. */
+	if (p->stop != NULL)
+		p->stop();
+}
+
+static void
+be_client(struct truth *t, int i)
+{
+	int fd = ends_connect_one(t->port[i]);
+
+	t->got[i] = kinds[i % KINDS](fd);
+	close(fd);
+}
+
+static void
+server(void *shared, int other)
+{
+	struct truth *t = shared;
+	const int size = 2 * (int)PEER_REPLY;
+	int i;
+
+	for (i = 0; i < t->n; i++) {
+		t->listener[i] = ends_listen(&t->port[i], 1);
+		if (setsockopt(t->listener[i], SOL_SOCKET, SO_SNDBUF, &size,
+		    sizeof(size)) == -1)
+			err(1, "SO_SNDBUF");
+	}
+	ends_sync(other);
+	each(t, close_one);
+	ends_sync(other);
+}
+
+static void
+clients(void *shared, int other)
+{
+	ends_sync(other);
+	each(shared, be_client);
+	ends_sync(other);
+}
+
+/* --- the work --- */
+
+static const char *const columns[] = { "closes", "success", "of these lost",
+    "failure, all arrived" };
+
+static void
+add(const struct truth *t)
+{
+	int i, ok = 0, lost = 0, wary = 0;
+
+	for (i = 0; i < t->n; i++) {
+		ok += t->ok[i] == 1;
+		lost += t->ok[i] == 1 && t->got[i] < PEER_REPLY;
+		wary += t->ok[i] != 1 && t->got[i] == PEER_REPLY;
+	}
+	figures_add("truth", t->peer->name, columns[0], "", t->n);
+	figures_add("truth", t->peer->name, columns[1], "", ok);
+	figures_add("truth", t->peer->name, columns[2], "", lost);
+	figures_add("truth", t->peer->name, columns[3], "", wary);
+}
+
+static bool
+takes_part(const struct peer *p)
+{
+	if (p->close_all == NULL)
+		return false;
+	if (p->missing == NULL)
+		return true;
+	figures_missing("truth", p->name, p->missing);
+	return false;
+}
+
+/* One round is enough: nothing here is a measure of time. */
+void
+work_truth(struct bench *b)
+{
+	struct truth *t = ends_shared(sizeof(*t));
+	int k;
+
+	for (k = 0; k < npeers; k++) {
+		if (!takes_part(peers[k]))
+			continue;
+		bench_progress(b, "truth", b->rounds - 1, peers[k]->name);
+		memset(t, 0, sizeof(*t));
+		t->peer = peers[k];
+		t->n = KINDS * (b->quick ? 1 : REPEATS);
+		if (ends_run(server, clients, t, LIMIT_S) == -1)
+			bench_failed(b, "truth", peers[k]->name);
+		else
+			add(t);
+	}
+	ends_free(t, sizeof(*t));
+	figures_table("truth", "Truth: closes with 12 kinds of peer, reports "
+	    "of success, and how many of these had lost data", columns, 4);
+	figures_bound("graceful_close: success with data lost", "truth",
+	    columns[2], "graceful_close", 0.5);
+}
