@@ -40,6 +40,13 @@ PCAP_LIBS := $(shell $(PKG_CONFIG) --libs libpcap 2>/dev/null)
 SSL_CFLAGS := $(shell $(PKG_CONFIG) --exists openssl 2>/dev/null && \
 	  echo -DHAVE_OPENSSL && $(PKG_CONFIG) --cflags openssl)
 SSL_LIBS := $(shell $(PKG_CONFIG) --libs openssl 2>/dev/null)
+# Without libuv, libevent or go the bench says that it does without.
+peer	= $(shell $(PKG_CONFIG) --exists $(1) 2>/dev/null && echo $(2) && \
+	  $(PKG_CONFIG) $(3) $(1))
+PEER_CFLAGS := $(call peer,libuv,-DHAVE_LIBUV,--cflags) \
+	  $(call peer,libevent_core,-DHAVE_LIBEVENT,--cflags)
+PEER_LIBS := $(call peer,libuv,,--libs) $(call peer,libevent_core,,--libs)
+GO	:= $(shell command -v go 2>/dev/null)
 
 # $(call files,folders,pattern): the files of that name, however deep.
 files	= $(sort $(shell find $(1) -name '$(2)'))
@@ -125,7 +132,7 @@ help:
 	@echo 'make            the library: shared and static'
 	@echo 'make demo       the examples, run one after another'
 	@echo 'make check      every test (CK_FORK=no: each suite in one process)'
-	@echo 'make bench      what the library costs, as ratios'
+	@echo 'make bench      the library beside other ways to close; ROUNDS=5 WORK=mass'
 	@echo 'make matrix     each close against each kind of peer, as a table'
 	@echo 'make scale      whether a close costs more with many at once'
 	@echo 'make soak       random closes for SECONDS=60, judged by their segments'
@@ -239,7 +246,7 @@ $(filter $(BUILD)/obj/test/%,$(PROGRAM_OBJ)): | need-check
 
 # What each folder is compiled with on top of BASE.  The tools need nothing but
 # libc, and libpcap where there is one.
-$(BUILD)/obj/bench/%.o: private FOLDER = $(BSD_CFLAGS)
+$(BUILD)/obj/bench/%.o: private FOLDER = $(BSD_CFLAGS) $(PEER_CFLAGS)
 $(BUILD)/obj/examples/%.o: private FOLDER = $(EXAMPLE_INC) $(BSD_CFLAGS) \
     $(PCAP_CFLAGS)
 $(BUILD)/obj/test/%.o: private FOLDER = $(TEST_INC) $(CHECK_CFLAGS) \
@@ -301,9 +308,14 @@ $(BUILD)/test/%: $(BUILD)/obj/test/%.o $(BUILD)/obj/test.a \
 	$(CC) $(CFLAGS) $(LDFLAGS) $(WRAP) -o $@ $^ $(CHECK_LIBS) $(PCAP_LIBS) \
 	    $(SSL)
 
+$(BUILD)/bench/go_server: bench/peers/go_server.go
+	@mkdir -p $(@D)
+	GOCACHE='$(abspath $(BUILD))/go' GO111MODULE=off CGO_ENABLED=0 \
+	    $(GO) build -o $@ $<
+
 tools: $(TOOL_BIN)
 examples: $(EXAMPLE_BIN) $(RECIPE_BIN)
-benches: $(BENCH_BIN)
+benches: $(BENCH_BIN) $(if $(GO),$(BUILD)/bench/go_server)
 tests: $(SUITE_BIN) $(SOAK)
 
 benches: $(SCALE)
@@ -326,8 +338,14 @@ picture: $(BUILD)/examples/one_way_loss
 	    { tail -n 3 $(BUILD)/picture.log; exit 1; }
 	@echo $(PICTURE)
 
-bench: $(BENCH_BIN)
-	@for b in $(BENCH_BIN); do $$b || exit 1; done
+# ROUNDS=9 WORK=mass: more rounds, one work.  All works together make the files
+# anew that README shows.
+bench: benches
+	@$(BUILD)/bench/bench $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(WORK),\
+	    --work $(WORK),--json bench/results.json --plot $(BUILD)/bench)
+	@$(if $(WORK),:,command -v gnuplot >/dev/null || \
+	    { echo 'no figures: apt-get install gnuplot-nox'; exit 0; }; \
+	    gnuplot -e "from='$(BUILD)/bench'; to='bench'" bench/plot.gp)
 
 # --- tests ---------------------------------------------------------------
 

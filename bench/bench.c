@@ -35,8 +35,8 @@ static const struct work {
 
 const struct peer *const peers[] = {
 	&peer_close, &peer_shutdown, &peer_so_linger, &peer_by_hand,
-	&peer_graceful_close,
-	&peer_linger_close, &peer_step, &peer_reaper, &peer_reaper_done
+	&peer_nginx_way, &peer_libuv, &peer_libevent, &peer_go, &peer_nginx,
+	&peer_graceful_close, &peer_linger_close, &peer_step, &peer_reaper, &peer_reaper_done
 };
 const int npeers = (int)(sizeof(peers) / sizeof(peers[0]));
 
@@ -52,6 +52,16 @@ bench_ours(const char *name)
 		if (strcmp(peers[i]->name, name) == 0)
 			return peers[i]->ours;
 	return false;
+}
+
+bool
+bench_there(const char *work, const struct peer *p)
+{
+	const char *missing = peer_missing(p);
+
+	if (missing != NULL)
+		figures_missing(work, p->name, missing);
+	return missing == NULL;
 }
 
 int

@@ -185,34 +185,48 @@ figures_table(const char *work, const char *title, const char *const *columns,
 			print_row(work, series[i].peer, columns, n);
 }
 
+static bool
+counts(const struct series *s, const char *work, const char *what)
+{
+	return strcmp(s->work, work) == 0 && strcmp(s->what, what) == 0 &&
+	    s->n > 0;
+}
+
+static double
+median_of(const struct series *s)
+{
+	return quartiles_of(s->value, s->n).median;
+}
+
+static const struct series *
+best_of(const char *work, const char *what, bool (*ours)(const char *))
+{
+	const struct series *best = NULL, *s;
+
+	for (s = series; s < series + nseries; s++)
+		if (counts(s, work, what) && ours(s->peer) &&
+		    (best == NULL || median_of(s) < median_of(best)))
+			best = s;
+	return best;
+}
+
 void
 figures_ahead(const char *work, const char *what, bool (*ours)(const char *))
 {
-	const struct series *best = NULL, *s;
-	double least = 0, m;
-	int i;
+	const struct series *best = best_of(work, what, ours), *s;
+	const char *comma = " ";
 
-	for (i = 0; i < nseries; i++) {
-		s = &series[i];
-		if (strcmp(s->work, work) != 0 || strcmp(s->what, what) != 0 ||
-		    s->n == 0 || !ours(s->peer))
-			continue;
-		m = quartiles_of(s->value, s->n).median;
-		if (best == NULL || m < least) {
-			best = s;
-			least = m;
+	if (best == NULL)
+		return;
+	printf("  %s, ahead of our first, %s:", what, best->peer);
+	for (s = series; s < series + nseries; s++)
+		if (counts(s, work, what) && !ours(s->peer) &&
+		    median_of(s) < median_of(best)) {
+			printf("%s%s (%.2f)", comma, s->peer, median_of(s) /
+			    median_of(best));
+			comma = "; ";
 		}
-	}
-	for (i = 0; best != NULL && i < nseries; i++) {
-		s = &series[i];
-		if (strcmp(s->work, work) != 0 || strcmp(s->what, what) != 0 ||
-		    s->n == 0 || ours(s->peer))
-			continue;
-		m = quartiles_of(s->value, s->n).median;
-		if (m < least)
-			printf("  %s: %s is ahead of %s, by %.2f\n", what,
-			    s->peer, best->peer, m == 0 ? 0 : least / m);
-	}
+	printf("%s\n", *comma == ' ' ? " none" : "");
 }
 
 /* --- targets --- */

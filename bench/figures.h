@@ -11,7 +11,7 @@
 #include <stdio.h>
 
 #define ROUNDS_MAX	99
-#define NO_TARGET	0.0
+#define NO_TARGET	(-1.0)
 
 struct quartiles {
 	double	q1, median, q3;
@@ -36,7 +36,7 @@ void	figures_table(const char *work, const char *title,
 void	figures_ratio(const char *text, const char *work, const char *what,
 	    const char *a, const char *b, double target);
 
-/* The rows of a peer where something takes less than what is ours. */
+/* Says which peers take less of it than the best of ours. */
 void	figures_ahead(const char *work, const char *what,
 	    bool (*ours)(const char *));
 

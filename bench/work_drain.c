@@ -201,10 +201,7 @@ takes_part(const struct peer *p, int column)
 		return false;
 	if (p->close_all == NULL || p->plain || p->linger != NULL)
 		return false;
-	if (p->missing == NULL)
-		return true;
-	figures_missing("drain", p->name, p->missing);
-	return false;
+	return bench_there("drain", p);
 }
 
 static void

@@ -155,10 +155,7 @@ takes_part(const struct peer *p)
 {
 	if (p->serve == NULL)
 		return false;
-	if (p->missing == NULL)
-		return true;
-	figures_missing("early", p->name, p->missing);
-	return false;
+	return bench_there("early", p);
 }
 
 /* What gnuplot draws: a line a peer. */

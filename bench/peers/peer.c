@@ -12,11 +12,55 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "peer.h"
 
 static char reply[PEER_REPLY];
 const char *peer_reply = reply;
+
+/* The folder of this program, with a colon behind. */
+static void
+own_folder(char *text, size_t size)
+{
+	ssize_t n = readlink("/proc/self/exe", text, size - 2);
+
+	while (n > 0 && text[n - 1] != '/')
+		n--;
+	if (n > 0)
+		text[n++] = ':';
+	text[n > 0 ? n : 0] = '\0';
+}
+
+bool
+peer_find(const char *name, char *path, size_t size)
+{
+	const char *rest = getenv("PATH");
+	char all[8192], *folder, *save = NULL;
+	size_t n;
+
+	own_folder(all, sizeof(all) / 2);
+	n = strlen(all);
+	(void)snprintf(all + n, sizeof(all) - n, "/usr/sbin:%s",
+	    rest != NULL ? rest : "");
+	for (folder = strtok_r(all, ":", &save); folder != NULL;
+	    folder = strtok_r(NULL, ":", &save)) {
+		(void)snprintf(path, size, "%s/%s", folder, name);
+		if (access(path, X_OK) == 0)
+			return true;
+	}
+	return false;
+}
+
+const char *
+peer_missing(const struct peer *p)
+{
+	char path[4096];
+
+	if (p->program != NULL && peer_find(p->program, path, sizeof(path)))
+		return NULL;
+	return p->missing;
+}
 
 void
 peer_make_reply(void)

@@ -19,6 +19,7 @@
 struct peer {
 	const char	*name;
 	const char	*missing;	/* NULL, or what to install */
+	const char	*program;	/* missing only without this one */
 	bool		 ours;
 	bool		 plain;		/* has no limit of its own: the kernel's */
 
@@ -57,6 +58,12 @@ extern const struct peer	 peer_reaper, peer_reaper_done, peer_step;
 
 /* What each server sends: a header of HTTP, and bytes. */
 extern const char		*peer_reply;
+
+/* NULL: the peer can be measured; or what to install. */
+const char	*peer_missing(const struct peer *);
+
+/* Where a program is: beside this one, in sbin, in PATH. */
+bool	peer_find(const char *, char *, size_t);
 
 /* Fills peer_reply. */
 void	peer_make_reply(void);
