@@ -6,8 +6,6 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
-#include <linux/ptrace.h>
-
 #include <err.h>
 #include <signal.h>
 #include <stdbool.h>

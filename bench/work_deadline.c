@@ -101,7 +101,7 @@ static void
 clients(void *shared, int other)
 {
 	struct wait *w = shared;
-	int fds[CONNS], i, wire;
+	int fds[CONNS] = { 0 }, i, wire;
 
 	ends_sync(other);
 	for (i = 0; i < w->n; i++)

@@ -8,6 +8,7 @@
 #include <err.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 #include "peer.h"
@@ -21,11 +22,11 @@ static FILE *to, *from;
 static int
 answer(void)
 {
-	int n;
+	char line[32];
 
-	if (fscanf(from, "%d", &n) != 1)
+	if (fgets(line, sizeof(line), from) == NULL)
 		errx(1, "go_server does not answer");
-	return n;
+	return (int)strtol(line, NULL, 10);
 }
 
 static int

@@ -122,7 +122,7 @@ static int
 close_all(const int *fds, int n, int limit_ms)
 {
 	const struct timeval limit = {
-		limit_ms / 1000, limit_ms % 1000 * 1000
+		limit_ms / 1000, limit_ms % 1000 * 1000L
 	};
 	int i, before = ok;
 

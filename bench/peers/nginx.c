@@ -30,7 +30,7 @@ static char folder[] = "/tmp/bench_nginx.XXXXXX";
 static uint16_t
 port_of(int listener)
 {
-	struct sockaddr_in sin;
+	struct sockaddr_in sin = { 0 };
 	socklen_t len = sizeof(sin);
 
 	if (getsockname(listener, (struct sockaddr *)&sin, &len) == -1)

@@ -21,7 +21,7 @@ struct peer {
 	const char	*missing;	/* NULL, or what to install */
 	const char	*program;	/* missing only without this one */
 	bool		 ours;
-	bool		 plain;		/* has no limit of its own: the kernel's */
+	bool		 plain;		/* returns at once: waits for nothing */
 
 	/*
 	 * Before the measurement: what a server makes once.  Given is the
