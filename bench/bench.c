@@ -33,11 +33,12 @@ static const struct work {
 };
 #define WORKS	((int)(sizeof(works) / sizeof(works[0])))
 
+/* Those that are compared most closely stand side by side. */
 const struct peer *const peers[] = {
-	&peer_close, &peer_shutdown, &peer_so_linger, &peer_by_hand,
-	&peer_nginx_way, &peer_libuv, &peer_libevent, &peer_go, &peer_nginx,
-	&peer_graceful_close, &peer_linger_close, &peer_step, &peer_reaper,
-	&peer_reaper_done
+	&peer_close, &peer_shutdown, &peer_so_linger, &peer_nginx_way,
+	&peer_libuv, &peer_libevent, &peer_go, &peer_nginx, &peer_by_hand,
+	&peer_step, &peer_reaper, &peer_reaper_done, &peer_graceful_close,
+	&peer_linger_close
 };
 const int npeers = (int)(sizeof(peers) / sizeof(peers[0]));
 

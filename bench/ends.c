@@ -29,6 +29,7 @@
 #define ROOM_MAX	19000		/* leave others some ports */
 #define SPARE		200		/* descriptors for all else */
 #define CHUNK		512		/* below net.core.somaxconn */
+#define AN_ADDRESS	8192		/* connections from one address */
 
 static bool separate;
 static const char *refused;
@@ -329,27 +330,44 @@ ends_accept(int listener, int *fds, int n, int other)
 	}
 }
 
-int
-ends_connect_one(uint16_t port)
+static int
+connect_from(uint32_t from, uint16_t port)
 {
 	const struct sockaddr_in to = { .sin_family = AF_INET,
 	    .sin_port = htons(port),
 	    .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	const struct sockaddr_in self = { .sin_family = AF_INET,
+	    .sin_addr.s_addr = htonl(from) };
+	const int on = 1;
 	int fd;
 
 	if ((fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) == -1 ||
+	    setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on,
+	    sizeof(on)) == -1 ||
+	    bind(fd, (const struct sockaddr *)&self, sizeof(self)) == -1 ||
 	    connect(fd, (const struct sockaddr *)&to, sizeof(to)) == -1)
 		err(1, "connect");
 	return fd;
 }
 
+int
+ends_connect_one(uint16_t port)
+{
+	return connect_from(INADDR_LOOPBACK, port);
+}
+
+/*
+ * From 127.0.0.1, 127.0.0.2 and so on: where half of an address's ports are
+ * taken, Linux looks at each of them before it finds a free one.
+ */
 void
 ends_connect(uint16_t port, int *fds, int n, int other)
 {
 	int i;
 
 	for (i = 0; i < n; i++) {
-		fds[i] = ends_connect_one(port);
+		fds[i] = connect_from(INADDR_LOOPBACK +
+		    (uint32_t)(i / AN_ADDRESS), port);
 		if ((i + 1) % CHUNK == 0 || i == n - 1)
 			ends_sync(other);
 	}
