@@ -25,6 +25,7 @@ static const struct work {
 } works[] = {
 	{ "early", "an early reply to clients that upload", work_early },
 	{ "mass", "many connections closed at once", work_mass },
+	{ "background", "the reaper with closes under way", work_background },
 	{ "truth", "what a report of success is worth", work_truth },
 	{ "deadline", "waiting, and a limit of 250 ms", work_deadline },
 	{ "finished", "a close after the peer's FIN", work_finished },

@@ -18,6 +18,7 @@ struct bench {
 /* Each work measures, and prints its table; work_early.c and so on. */
 void	work_early(struct bench *);
 void	work_mass(struct bench *);
+void	work_background(struct bench *);
 void	work_truth(struct bench *);
 void	work_deadline(struct bench *);
 void	work_finished(struct bench *);
