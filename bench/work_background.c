@@ -69,15 +69,17 @@ allocated(void)
 	return (double)(m.uordblks + m.hblkhd);
 }
 
+/* Of all threads but this one, in a second. */
 static double
 idle_cpu(void)
 {
 	double t;
 
 	nap_ms(IDLE_MS);
-	t = cpu_seconds(getpid());
+	t = cpu_seconds(getpid()) - seconds(CLOCK_THREAD_CPUTIME_ID);
 	nap_ms(IDLE_MS);
-	return (cpu_seconds(getpid()) - t) * 1000 / IDLE_MS;
+	return (cpu_seconds(getpid()) - seconds(CLOCK_THREAD_CPUTIME_ID) - t) *
+	    1000 / IDLE_MS;
 }
 
 static void

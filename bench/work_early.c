@@ -171,8 +171,8 @@ plot(void)
 	for (k = 0; k < npeers; k++)
 		if (figures_get("early", peers[k]->name, columns[0], &lost) &&
 		    figures_get("early", peers[k]->name, columns[2], &cpu))
-			fprintf(f, "\"%s\" %g %g\n", peers[k]->name,
-			    cpu.median, lost.median);
+			fprintf(f, "%g %g \"%s\"\n", cpu.median,
+			    lost.median, peers[k]->name);
 	fclose(f);
 }
 

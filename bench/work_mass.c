@@ -215,6 +215,7 @@ plot(void)
 {
 	struct quartiles q;
 	FILE *f = bench_plot("mass_close.dat");
+	const char *between = "";
 	int i, k;
 
 	if (f == NULL)
@@ -222,12 +223,12 @@ plot(void)
 	for (k = 0; k < npeers; k++) {
 		if (!figures_get("mass", peers[k]->name, columns[0], &q))
 			continue;
-		fprintf(f, "\"%s\"\n", peers[k]->name);
+		fprintf(f, "%s\"%s\"\n", between, peers[k]->name);
+		between = "\n\n";
 		for (i = 0; i < SIZES; i++)
 			if (figures_get("mass", peers[k]->name, columns[i], &q))
 				fprintf(f, "%d %g %g %g\n", sizes[i], q.median,
 				    q.q1, q.q3);
-		fprintf(f, "\n\n");
 	}
 	fclose(f);
 }

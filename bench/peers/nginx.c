@@ -64,9 +64,11 @@ write_files(uint16_t port)
 	(void)fwrite(peer_reply, 1, PEER_REPLY, f);
 	fclose(f);
 	f = create("nginx.conf");
-	fprintf(f, "daemon off;\nmaster_process off;\npid %s/pid;\n"
+	/* nginx takes root for a reason to change the owner of its folders. */
+	fprintf(f, "%sdaemon off;\nmaster_process off;\npid %s/pid;\n"
 	    "error_log %s/log crit;\nevents { worker_connections 512; }\n"
-	    "http {\n\taccess_log off;\n\tsendfile on;\n", folder, folder);
+	    "http {\n\taccess_log off;\n\tsendfile on;\n", geteuid() == 0 ?
+	    "user root root;\n" : "", folder, folder);
 	for (i = 0; i < sizeof(stores) / sizeof(stores[0]); i++)
 		fprintf(f, "\t%s_temp_path %s/temp;\n", stores[i], folder);
 	fprintf(f, "\tserver {\n\t\tlisten 127.0.0.1:%u;\n\t\troot %s;\n"
