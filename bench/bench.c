@@ -58,10 +58,13 @@ bench_ours(const char *name)
 }
 
 bool
-bench_there(const char *work, const struct peer *p)
+bench_there(const char *work, const struct peer *p, bool can)
 {
 	const char *missing = peer_missing(p);
 
+	/* Without its library a peer can do nothing. */
+	if (!can && (missing == NULL || p->program != NULL))
+		return false;
 	if (missing != NULL)
 		figures_missing(work, p->name, missing);
 	return missing == NULL;

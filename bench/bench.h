@@ -32,8 +32,11 @@ extern const int		 npeers;
 /* Whether a name is that of a form of this library. */
 bool	bench_ours(const char *);
 
-/* Whether the peer can be measured; else its row says what to install. */
-bool	bench_there(const char *, const struct peer *);
+/*
+ * Whether a peer takes part in a work: it can, as far as it is built, and it is
+ * there; else its row says what to install.
+ */
+bool	bench_there(const char *, const struct peer *, bool);
 
 /* One line on standard error, so that a long run shows where it is. */
 void	bench_progress(struct bench *, const char *, int, const char *);

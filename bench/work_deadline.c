@@ -168,9 +168,7 @@ measure(struct bench *b, const struct peer *p, bool reads)
 static bool
 takes_part(const struct peer *p)
 {
-	if (p->plain || (p->close_all == NULL && p->linger == NULL))
-		return false;
-	return bench_there("deadline", p);
+	return !p->plain && bench_there("deadline", p, p->close_all != NULL);
 }
 
 static void

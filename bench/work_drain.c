@@ -199,9 +199,9 @@ takes_part(const struct peer *p, int column)
 	if (column == 1 && !p->ours && p != &peer_by_hand && p != &readers[0] &&
 	    p != &readers[1])
 		return false;
-	if (p->close_all == NULL || p->plain || p->linger != NULL)
+	if (p->plain || p->linger != NULL)
 		return false;
-	return bench_there("drain", p);
+	return bench_there("drain", p, p->close_all != NULL);
 }
 
 static void

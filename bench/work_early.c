@@ -150,14 +150,6 @@ measure(struct bench *b, struct early *e)
 	    quantile(e->latency, e->requests, 0.99) * 1e3);
 }
 
-static bool
-takes_part(const struct peer *p)
-{
-	if (p->serve == NULL)
-		return false;
-	return bench_there("early", p);
-}
-
 /* What gnuplot draws: a line a peer. */
 static void
 plot(void)
@@ -203,7 +195,7 @@ work_early(struct bench *b)
 	for (round = 0; round < b->rounds; round++)
 		for (k = 0; k < npeers; k++) {
 			p = peers[bench_turn(k, npeers, round)];
-			if (!takes_part(p))
+			if (!bench_there("early", p, p->serve != NULL))
 				continue;
 			bench_progress(b, "early", round, p->name);
 			memset(e, 0, sizeof(*e));

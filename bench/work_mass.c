@@ -183,9 +183,7 @@ mass_calls(struct bench *b, const struct peer *p)
 static bool
 takes_part(const struct peer *p)
 {
-	if (p->close_all == NULL || !p->at_once)
-		return false;
-	return bench_there("mass", p);
+	return p->at_once && bench_there("mass", p, p->close_all != NULL);
 }
 
 static void

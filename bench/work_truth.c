@@ -295,14 +295,6 @@ add(const struct truth *t)
 	figures_add("truth", t->peer->name, columns[3], "", wary);
 }
 
-static bool
-takes_part(const struct peer *p)
-{
-	if (p->close_all == NULL)
-		return false;
-	return bench_there("truth", p);
-}
-
 /* One round is enough: nothing here is a measure of time. */
 void
 work_truth(struct bench *b)
@@ -313,7 +305,8 @@ work_truth(struct bench *b)
 	if (b->quick)
 		limit_ms = QUICK_MS;
 	for (k = 0; k < npeers; k++) {
-		if (!takes_part(peers[k]))
+		if (!bench_there("truth", peers[k],
+		    peers[k]->close_all != NULL))
 			continue;
 		bench_progress(b, "truth", b->rounds - 1, peers[k]->name);
 		memset(t, 0, sizeof(*t));
