@@ -16,7 +16,8 @@ set grid ytics lc rgb '#dddddd'
 stats mass using 1 nooutput
 array name[STATS_blocks]
 do for [i=1:STATS_blocks] {
-	name[i] = system(sprintf("awk -v RS= 'NR == %d { sub(/\\n.*/, \"\"); gsub(/\"/, \"\"); print }' '%s'", i, mass))
+	name[i] = system(sprintf("grep '\"' '%s' | sed -n '%d{s/\"//g;p}'", \
+	    mass, i))
 }
 
 set output to . '/mass_close.svg'

@@ -13,6 +13,8 @@
 
 #include <err.h>
 #include <signal.h>
+#include <stdatomic.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
 #include <unistd.h>
@@ -24,14 +26,35 @@
 #define REPEATS		10
 #define KINDS		((int)(sizeof(kinds) / sizeof(kinds[0])))
 #define ENDS_MAX	(16 * REPEATS)
-#define CLOSE_MS	20		/* from the reply to the close */
-#define AFTER_MS	100		/* the close has begun */
+#define A_WHILE_MS	20		/* the other end comes as far as it can */
 #define LIMIT_MS	1000
 #define QUICK_MS	200
 #define PART		((size_t)64 * 1024)
 #define LIMIT_S		30
 
+struct truth {
+	const struct peer *peer;
+	int		 n;
+	uint16_t	 port[ENDS_MAX];
+	int		 listener[ENDS_MAX];
+	atomic_bool	 ready[ENDS_MAX], closing[ENDS_MAX];
+	int		 ok[ENDS_MAX];
+	size_t		 got[ENDS_MAX];
+};
+
 static int limit_ms = LIMIT_MS;
+
+/* Each end of a connection waits for the other, however busy the machine is. */
+static void
+await(atomic_bool *flag)
+{
+	while (!atomic_load(flag))
+		nap_ms(1);
+	nap_ms(A_WHILE_MS);
+}
+
+/* What this process is a client of: it is to act after the close has begun. */
+static atomic_bool *closing;
 
 /* --- the clients; each returns how much its program has read --- */
 
@@ -105,38 +128,29 @@ reads_slowly(int fd)
 static size_t
 half_closes_reads(int fd)
 {
-	(void)shutdown(fd, SHUT_WR);
-	nap_ms(AFTER_MS);
+	await(closing);
 	return take_all(fd);
-}
-
-static size_t
-half_closes_part(int fd)
-{
-	(void)shutdown(fd, SHUT_WR);
-	nap_ms(AFTER_MS);
-	return take(fd, PART);
 }
 
 static size_t
 closes_unread(int fd)
 {
 	(void)fd;
-	nap_ms(AFTER_MS);
+	await(closing);
 	return 0;
 }
 
 static size_t
 closes_part(int fd)
 {
-	nap_ms(AFTER_MS);
+	await(closing);
 	return take(fd, PART);
 }
 
 static size_t
 resets_part(int fd)
 {
-	nap_ms(AFTER_MS);
+	await(closing);
 	reset(fd);
 	return take(fd, PART);
 }
@@ -154,9 +168,11 @@ resets_all(int fd)
 static size_t
 vanishes(int fd)
 {
-	size_t got = take(fd, PART);
 	const int on = 1;
+	size_t got;
 
+	await(closing);
+	got = take(fd, PART);
 	if (setsockopt(fd, IPPROTO_TCP, TCP_REPAIR, &on, sizeof(on)) == -1)
 		nap_ms(limit_ms * 3 / 2);
 	return got;
@@ -165,8 +181,10 @@ vanishes(int fd)
 static size_t
 stops_reading(int fd)
 {
-	size_t got = take(fd, PART);
+	size_t got;
 
+	await(closing);
+	got = take(fd, PART);
 	nap_ms(limit_ms * 3 / 2);
 	return got;
 }
@@ -181,28 +199,25 @@ uploads_first(int fd)
 static size_t
 sends_late(int fd)
 {
-	nap_ms(AFTER_MS);
+	await(closing);
 	upload(fd, PART);
-	nap_ms(CLOSE_MS);
+	nap_ms(A_WHILE_MS);
 	return take_all(fd);
 }
 
-static size_t (*const kinds[])(int) = {
-	reads_all, reads_slowly, half_closes_reads, half_closes_part,
-	closes_unread, closes_part, resets_part, resets_all, vanishes,
-	stops_reading, uploads_first, sends_late
+static const struct kind {
+	size_t	(*run)(int);
+	bool	 half_closes;		/* before our close */
+} kinds[] = {
+	{ reads_all, false }, { reads_slowly, false },
+	{ half_closes_reads, true }, { closes_part, true },
+	{ closes_unread, false }, { closes_part, false },
+	{ resets_part, false }, { resets_all, false }, { vanishes, false },
+	{ stops_reading, false }, { uploads_first, false },
+	{ sends_late, false }
 };
 
 /* --- two processes for each connection --- */
-
-struct truth {
-	const struct peer *peer;
-	int		 n;
-	uint16_t	 port[ENDS_MAX];
-	int		 listener[ENDS_MAX];
-	int		 ok[ENDS_MAX];
-	size_t		 got[ENDS_MAX];
-};
 
 static void
 each(struct truth *t, void (*run)(struct truth *, int))
@@ -231,10 +246,10 @@ close_one(struct truth *t, int i)
 
 	if (p->start != NULL)
 		(void)p->start(-1, &fd, 1);
-	nap_ms(CLOSE_MS);
+	await(&t->ready[i]);
+	atomic_store(&t->closing[i], true);
 	t->ok[i] = p->linger != NULL ? p->linger(fd, limit_ms) == 0 :
 	    p->close_all(&fd, 1, limit_ms);
-	/* A close that goes on in the background has its time. */
 	if (p->stop != NULL)
 		p->stop();
 }
@@ -244,7 +259,11 @@ be_client(struct truth *t, int i)
 {
 	int fd = ends_connect_one(t->port[i]);
 
-	t->got[i] = kinds[i % KINDS](fd);
+	if (kinds[i % KINDS].half_closes)
+		(void)shutdown(fd, SHUT_WR);
+	closing = &t->closing[i];
+	atomic_store(&t->ready[i], true);
+	t->got[i] = kinds[i % KINDS].run(fd);
 	close(fd);
 }
 
