@@ -2,8 +2,9 @@
  * work_mass.c - many connections are closed at once, and their peers finish
  *
  * The clients close when the FINs of all have arrived.  So all closes are under
- * way at one time.  No end has sent data.  The CPU time is that of the server's
- * process, all its threads included.
+ * way at one time.  In one more measurement each client closes as soon as its
+ * own FIN has arrived.  No end has sent data.  The CPU time is that of the
+ * server's process, all its threads included, and once that of both ends.
  */
 #include <sys/types.h>
 #include <sys/epoll.h>
@@ -31,8 +32,9 @@ struct mass {
 	const struct peer *peer;
 	int		 n;
 	uint16_t	 port;
-	int		 traced;
-	double		 cpu, wall, bytes;
+	bool		 traced;
+	bool		 each;		/* client closes at its own FIN */
+	double		 cpu, cpu_clients, bytes;
 	int		 ok;
 };
 
@@ -53,13 +55,11 @@ measure(struct mass *m, const int *fds, pid_t pid, int other)
 	peak_forget(pid);
 	m->bytes = peak_bytes(pid);
 	m->cpu = cpu_seconds(pid);
-	m->wall = seconds(CLOCK_MONOTONIC);
 	if (m->traced)
 		calls_mark();
 	m->ok = m->peer->close_all(fds, m->n, PEER_LIMIT_MS);
 	if (m->traced)
 		calls_mark();
-	m->wall = seconds(CLOCK_MONOTONIC) - m->wall;
 	m->cpu = cpu_seconds(pid) - m->cpu;
 	m->bytes = peak_bytes(pid) - m->bytes;
 }
@@ -101,12 +101,30 @@ register_all(int epfd, const int *fds, int n)
 	}
 }
 
+/* Waits for n FINs.  each: closes at once. */
+static void
+await_fins(int epfd, int n, bool each)
+{
+	struct epoll_event ev[BATCH];
+	int i, r;
+
+	while (n > 0) {
+		if ((r = epoll_wait(epfd, ev, BATCH, -1)) == -1) {
+			if (errno != EINTR)
+				err(1, "epoll_wait");
+			r = 0;
+		}
+		for (i = 0; each && i < r; i++)
+			close(ev[i].data.fd);
+		n -= r;
+	}
+}
+
 static void
 clients(void *shared, int other)
 {
-	struct epoll_event ev[BATCH];
 	struct mass *m = shared;
-	int i, r, epfd, *fds = descriptors(m->n);
+	int i, epfd, *fds = descriptors(m->n);
 
 	ends_sync(other);
 	ends_connect(m->port, fds, m->n, other);
@@ -114,51 +132,49 @@ clients(void *shared, int other)
 		err(1, "epoll_create1");
 	register_all(epfd, fds, m->n);
 	ends_sync(other);
-	for (i = 0; i < m->n; i += r)
-		if ((r = epoll_wait(epfd, ev, BATCH, -1)) == -1) {
-			if (errno != EINTR)
-				err(1, "epoll_wait");
-			r = 0;
-		}
-	for (i = 0; i < m->n; i++)
+	m->cpu_clients = cpu_seconds(getpid());
+	await_fins(epfd, m->n, m->each);
+	for (i = 0; !m->each && i < m->n; i++)
 		close(fds[i]);
+	m->cpu_clients = cpu_seconds(getpid()) - m->cpu_clients;
 	ends_sync(other);
 }
 
-#define SIZES	3
-static const char *const columns[] = { "1,000", "7,000", "most", "bytes",
-    "calls" };
-static int sizes[SIZES] = { 1000, 7000, 0 };
-static const char *const text[][SIZES] = {
-	{ "reaper over the loop by hand, 1,000",
-	    "reaper over the loop by hand, 7,000",
-	    "reaper over the loop by hand, most" },
-	{ "reaper with done over the loop by hand, 1,000",
-	    "reaper with done over the loop by hand, 7,000",
-	    "reaper with done over the loop by hand, most" },
-	{ "begin, step, end over the loop by hand, 1,000",
-	    "begin, step, end over the loop by hand, 7,000",
-	    "begin, step, end over the loop by hand, most" }
-};
+enum { SMALL, MIDDLE, MOST, EACH, BOTH, BYTES, CALLS, COLUMNS };
+
+static const char *const columns[COLUMNS] = { "1,000", "7,000", "most",
+    "each", "both", "bytes", "calls" };
+static int sizes[] = { 1000, 7000, 0, 7000 };
+#define SIZES	((int)(sizeof(sizes) / sizeof(sizes[0])))
+
+static void
+add(const struct mass *m, int i)
+{
+	const char *name = m->peer->name;
+
+	figures_add("mass", name, columns[i], "us of CPU a close",
+	    m->cpu / m->n * 1e6);
+	if (i == MIDDLE)
+		figures_add("mass", name, columns[BYTES], "bytes a close",
+		    m->bytes / m->n);
+	if (i == EACH)
+		figures_add("mass", name, columns[BOTH], "us of CPU a close",
+		    (m->cpu + m->cpu_clients) / m->n * 1e6);
+}
 
 static void
 mass_one(struct bench *b, const struct peer *p, int i)
 {
 	struct mass *m = ends_shared(sizeof(*m));
-	int n = sizes[i];
 
 	m->peer = p;
-	m->n = n;
-	if (ends_run(server, clients, m, LIMIT_S) == -1 || m->ok != n) {
-		if (m->ok != n)
-			warnx("%s: %d of %d closes", p->name, m->ok, n);
-		bench_failed(b, "mass", p->name);
+	m->n = sizes[i];
+	m->each = i == EACH;
+	if (ends_run(server, clients, m, LIMIT_S) == 0 && m->ok == m->n) {
+		add(m, i);
 	} else {
-		figures_add("mass", p->name, columns[i], "us of CPU a close",
-		    m->cpu / n * 1e6);
-		if (i == 1)
-			figures_add("mass", p->name, "bytes", "bytes a close",
-			    m->bytes / n);
+		warnx("%s: %d of %d closes", p->name, m->ok, m->n);
+		bench_failed(b, "mass", p->name);
 	}
 	ends_free(m, sizeof(*m));
 }
@@ -171,11 +187,11 @@ mass_calls(struct bench *b, const struct peer *p)
 
 	m->peer = p;
 	m->n = b->quick ? QUICK : TRACED;
-	m->traced = 1;
+	m->traced = true;
 	if ((calls = ends_calls(server, clients, m, LIMIT_S)) == -1)
 		bench_failed(b, "mass, calls", p->name);
 	else
-		figures_add("mass", p->name, "calls", "system calls a close",
+		figures_add("mass", p->name, columns[CALLS], "system calls a close",
 		    (double)calls / m->n);
 	ends_free(m, sizeof(*m));
 }
@@ -189,22 +205,41 @@ takes_part(const struct peer *p)
 static void
 print(void)
 {
-	static const char *const hand = "epoll by hand";
-	int i;
+	static const struct {
+		const char *peer, *text[BOTH + 1];
+		double target;
+	} rows[] = {
+		{ "reaper", { "reaper over the loop by hand, 1,000",
+		    "reaper over the loop by hand, 7,000",
+		    "reaper over the loop by hand, most",
+		    "reaper over the loop by hand, each",
+		    "reaper over the loop by hand, both" }, 1.05 },
+		{ "reaper with done", {
+		    "reaper with done over the loop by hand, 1,000",
+		    "reaper with done over the loop by hand, 7,000",
+		    "reaper with done over the loop by hand, most",
+		    "reaper with done over the loop by hand, each",
+		    "reaper with done over the loop by hand, both" }, 1.1 },
+		{ "begin, step, end", {
+		    "begin, step, end over the loop by hand, 1,000",
+		    "begin, step, end over the loop by hand, 7,000",
+		    "begin, step, end over the loop by hand, most",
+		    "begin, step, end over the loop by hand, each",
+		    "begin, step, end over the loop by hand, both" }, 1.2 }
+	};
+	int i, k;
 
 	figures_table("mass", "Mass close: us of CPU a close, with 1,000, "
-	    "7,000 and the most at once;\n  peak memory; system calls, counted "
-	    "under ptrace(2) in a run of their own", columns, SIZES + 2);
-	for (i = 0; i < SIZES; i++)
+	    "7,000 and the most at once; 7,000 where\n  each client closes at "
+	    "its own FIN, and both ends of these; peak memory; system calls,\n"
+	    "  counted under ptrace(2) in a run of their own", columns,
+	    COLUMNS);
+	for (i = 0; i <= BOTH; i++)
 		figures_ahead("mass", columns[i], bench_ours);
-	for (i = 0; i < SIZES; i++) {
-		figures_ratio(text[0][i], "mass", columns[i], "reaper", hand,
-		    1.05);
-		figures_ratio(text[1][i], "mass", columns[i],
-		    "reaper with done", hand, 1.1);
-		figures_ratio(text[2][i], "mass", columns[i],
-		    "begin, step, end", hand, 1.2);
-	}
+	for (k = 0; k < (int)(sizeof(rows) / sizeof(rows[0])); k++)
+		for (i = 0; i <= BOTH; i++)
+			figures_ratio(rows[k].text[i], "mass", columns[i],
+			    rows[k].peer, "epoll by hand", rows[k].target);
 }
 
 /* What gnuplot draws: closes at once, then each peer's CPU; a block a peer. */
@@ -223,7 +258,7 @@ plot(void)
 			continue;
 		fprintf(f, "%s\"%s\"\n", between, peers[k]->name);
 		between = "\n\n";
-		for (i = 0; i < SIZES; i++)
+		for (i = 0; i <= MOST; i++)
 			if (figures_get("mass", peers[k]->name, columns[i], &q))
 				fprintf(f, "%d %g %g %g\n", sizes[i], q.median,
 				    q.q1, q.q3);
@@ -237,9 +272,9 @@ work_mass(struct bench *b)
 	const struct peer *p;
 	int round, i, k;
 
-	sizes[SIZES - 1] = ends_room();
+	sizes[MOST] = ends_room();
 	if (b->quick)
-		sizes[0] = QUICK;
+		sizes[SMALL] = QUICK;
 	for (round = 0; round < b->rounds; round++)
 		for (i = 0; i < (b->quick ? 1 : SIZES); i++)
 			for (k = 0; k < npeers; k++) {
