@@ -223,6 +223,7 @@ about_make(struct about *a, int argc, char **argv)
 {
 	const time_t now = time(NULL);
 	struct tm tm;
+	char *at;
 	int i;
 
 	memset(a, 0, sizeof(*a));
@@ -236,6 +237,10 @@ about_make(struct about *a, int argc, char **argv)
 		(void)snprintf(a->command + n, sizeof(a->command) - n, "%s%s",
 		    i == 0 ? "" : " ", argv[i]);
 	}
+	/* JSON would need an escape. */
+	for (at = a->command; *at != '\0'; at++)
+		if (*at == '"' || *at == '\\' || (unsigned char)*at < ' ')
+			*at = '_';
 	(void)getloadavg(a->before, 3);
 }
 
