@@ -123,7 +123,7 @@ usage(void)
 	    "  --work NAME  one of these, not all:\n", getprogname(),
 	    ROUNDS_MAX, ROUNDS);
 	for (i = 0; i < WORKS; i++)
-		printf("                 %-10s%s\n", works[i].name,
+		printf("                 %-12s%s\n", works[i].name,
 		    works[i].what);
 	printf("  --quick      one round of small works: do they run?\n"
 	    "  --json FILE  writes all figures\n"
