@@ -39,13 +39,19 @@ by_value(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
+/* Between two values it takes what lies in proportion between them. */
 double
 quantile(double *values, int n, double q)
 {
+	double at = q * (n - 1);
+	int low = (int)at;
+
 	if (n == 0)
 		return 0;
 	qsort(values, (size_t)n, sizeof(*values), by_value);
-	return values[(int)(q * (n - 1) + 0.5)];
+	if (low >= n - 1)
+		return values[n - 1];
+	return values[low] + (at - low) * (values[low + 1] - values[low]);
 }
 
 static struct quartiles
