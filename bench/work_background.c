@@ -78,8 +78,9 @@ idle_cpu(void)
 	nap_ms(IDLE_MS);
 	t = cpu_seconds(getpid()) - seconds(CLOCK_THREAD_CPUTIME_ID);
 	nap_ms(IDLE_MS);
-	return (cpu_seconds(getpid()) - seconds(CLOCK_THREAD_CPUTIME_ID) - t) *
-	    1000 / IDLE_MS;
+	t = cpu_seconds(getpid()) - seconds(CLOCK_THREAD_CPUTIME_ID) - t;
+	/* The two clocks are not read at one time. */
+	return t > 0 ? t * 1000 / IDLE_MS : 0;
 }
 
 static void
