@@ -269,7 +269,7 @@ begin_delivered(struct graceclose *gc, struct t_pair *p)
 {
 	int64_t end = t_now_ms() + T_LIMIT_MS;
 
-	t_need_kernel(T_MPTCP);
+	t_need(T_MPTCP);
 	pair(p, FELL_BACK);
 	t_write(p->us, 1000);
 	given(GRACECLOSE_FINISHED, 5000);
