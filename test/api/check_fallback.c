@@ -269,7 +269,6 @@ begin_delivered(struct graceclose *gc, struct t_pair *p)
 {
 	int64_t end = t_now_ms() + T_LIMIT_MS;
 
-	t_need(T_MPTCP);
 	pair(p, FELL_BACK);
 	t_write(p->us, 1000);
 	given(GRACECLOSE_FINISHED, 5000);
@@ -294,6 +293,7 @@ START_TEST(reset_whose_error_another_holder_took_is_econnreset)
 	struct graceclose gc;
 	struct t_pair p = { -1, -1 };
 
+	t_need(T_MPTCP);
 	begin_delivered(&gc, &p);
 	t_reset(p.peer);
 	t_wait_reset(p.us);
@@ -315,6 +315,7 @@ START_TEST(abort_by_another_holder_after_delivery_is_econnreset)
 	struct t_pair p = { -1, -1 };
 	int error, result;
 
+	t_need(T_MPTCP);
 	begin_delivered(&gc, &p);
 	t_ok(connect(p.us, &unspec, sizeof(unspec)));
 	ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &old), 0);
