@@ -13,6 +13,13 @@
 #include "kernel/common.h"
 #include "kernel/kernel.h"
 
+static void
+refuse_edge(struct graceclose_waiter *w)
+{
+	graceclose_tcp_wait_end(w);
+	w->epfd = GRACECLOSE_WAITER_REFUSED;
+}
+
 /*
  * Level-triggered poll cannot wait for an acknowledgement: after SHUT_WR
  * POLLOUT is always ready.  An edge of epoll comes exactly when the FIN is
@@ -26,11 +33,9 @@ open_edge(struct graceclose_waiter *w, int fd)
 	w->epfd = epoll_create1(EPOLL_CLOEXEC);
 	memset(&ev, 0, sizeof(ev));
 	ev.events = GRACECLOSE_EPOLL;
-	if (w->epfd != -1 &&
+	if (w->epfd == -1 ||
 	    epoll_ctl(w->epfd, EPOLL_CTL_ADD, fd, &ev) == -1)
-		graceclose_tcp_wait_end(w);
-	if (w->epfd == -1)
-		w->epfd = GRACECLOSE_WAITER_REFUSED;
+		refuse_edge(w);
 }
 
 bool
@@ -65,9 +70,11 @@ graceclose_tcp_wait(struct graceclose_waiter *w, int fd, short events,
 			return;		/* the timeout was for edges */
 	}
 	(void)pthread_setcancelstate(w->cancel, NULL);
-	if (level || (epoll_wait(w->epfd, &ev, 1, timeout_ms) == -1 &&
-	    errno != EINTR))
+	if (level)
 		w->seen = graceclose_wait_poll(fd, events, timeout_ms);
+	else if (epoll_wait(w->epfd, &ev, 1, timeout_ms) == -1 &&
+	    errno != EINTR)
+		refuse_edge(w);
 	(void)pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, NULL);
 }
 

@@ -212,6 +212,43 @@ START_TEST(late_input_is_discarded_by_way_of_a_buffer)
 END_TEST
 
 /*
+ * An epoll(7) that fails.  The looks of a close that has edges would be minutes
+ * apart here; without edges it naps.
+ */
+
+static size_t behind_the_window;
+
+static void
+read_it_all(int peer)
+{
+	t_read(peer, behind_the_window);
+}
+
+START_TEST(acknowledgement_is_seen_soon_where_epoll_fails)
+{
+	static const int calls[] = { FAULT_EPOLL_CREATE, FAULT_EPOLL_ADD,
+	    FAULT_EPOLL_WAIT };
+	const struct fault f = { calls[_i], EPERM, 1, FAULT_ALWAYS };
+	struct graceclose_opts o = t_opts(GRACECLOSE_DELIVERED,
+	    GRACECLOSE_DETACH, -1, 20 * T_LIMIT_MS);
+	struct t_later later;
+	struct run r;
+
+	behind_the_window = t_pair_full(&r.p, T_IPV4);
+	fault_plan(r.p.us, &f, 1);
+	t_later(&later, 100, read_it_all, r.p.peer);
+	CALL(&r, graceclose(r.p.us, &o, &r.report));
+	t_later_join(&later);
+	ck_assert_uint_gt(fault_met(), 0);
+	fault_plan(-1, NULL, 0);
+	ck_assert_int_eq(r.result, 0);
+	ck_assert_int_eq(r.report.delivered, 1);
+	t_released(r.p.us);
+	t_close(r.p.peer);
+}
+END_TEST
+
+/*
  * connect(AF_UNSPEC) that is EBUSY while a thread reads (Linux 5.10.262, 6.4 to
  * 6.6): a moment after SHUT_RD has woken it, connect succeeds.
  */
@@ -426,6 +463,10 @@ main(void)
 	    DRIVEN * WAYS);
 	tcase_add_loop_test(tc, late_input_is_discarded_by_way_of_a_buffer, 0,
 	    DRIVEN * WAYS);
+
+	tc = t_case(s, "epoll");
+	tcase_add_loop_test(tc,
+	    acknowledgement_is_seen_soon_where_epoll_fails, 0, 3);
 
 	tc = t_case(s, "abort");
 	tcase_add_loop_test(tc, abort_tries_again_where_connect_is_busy, 0,
