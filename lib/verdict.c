@@ -131,7 +131,7 @@ graceclose_acknowledge(struct graceclose *gc, bool early)
 	if (outq < 0 || ((gc->flags & COUNTED) != 0 &&
 	    (uint64_t)outq >= before))
 		return gc->delivered;
-	if (outq > 0 && graceclose_tcp_anew(gc->fd, gc->kind))
+	if (outq > 0 && graceclose_tcp_anew(gc->fd))
 		return false;
 	gc->flags |= COUNTED;
 	gc->unacked = (uint64_t)outq;

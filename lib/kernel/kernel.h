@@ -139,7 +139,7 @@ bool	graceclose_tcp_remembers(int fd, int kind);
  * Whether another holder of the descriptor ended the connection by
  * connect(AF_UNSPEC), which starts the count anew.
  */
-bool	graceclose_tcp_anew(int fd, int kind);
+bool	graceclose_tcp_anew(int fd);
 
 /*
  * Whether the count may be lost already, of MPTCP that fell back.  Ask after

@@ -40,12 +40,12 @@ graceclose_tcp_remembers(int fd, int kind)
 	    kind != GRACECLOSE_KIND_FALLBACK && !graceclose_linux_reopened(fd);
 }
 
+/* CLOSE, and both directions open: a reset, or an end, shuts both. */
 bool
-graceclose_tcp_anew(int fd, int kind)
+graceclose_tcp_anew(int fd)
 {
 	struct pollfd p = { fd, POLLRDHUP, 0 };
 
-	(void)kind;
 	return graceclose_tcp_poll(&p, 1) != -1 &&
 	    (p.revents & (POLLHUP | POLLRDHUP)) == POLLHUP;
 }

@@ -194,10 +194,9 @@ graceclose_tcp_remembers(int fd, int kind)
 }
 
 bool
-graceclose_tcp_anew(int fd, int kind)
+graceclose_tcp_anew(int fd)
 {
 	(void)fd;
-	(void)kind;
 	return false;
 }
 
