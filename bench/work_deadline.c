@@ -43,15 +43,11 @@ struct wait {
 static void
 close_one(struct wait *w, int i, const int *fd, pid_t pid)
 {
-	const struct peer *p = w->peer;
 	const int limit = w->reads || i == 0 ? LIMIT_MS : w->wait_ms;
 
 	w->cpu[i] = cpu_seconds(pid);
 	w->wall[i] = seconds(CLOCK_MONOTONIC);
-	if (p->linger != NULL)
-		(void)p->linger(*fd, limit);
-	else
-		(void)p->close_all(fd, 1, limit);
+	(void)peer_close_all(w->peer, fd, 1, limit);
 	w->returned[i] = seconds(CLOCK_REALTIME);
 	w->wall[i] = seconds(CLOCK_MONOTONIC) - w->wall[i];
 	w->cpu[i] = cpu_seconds(pid) - w->cpu[i];
@@ -61,10 +57,9 @@ static void
 server(void *shared, int other)
 {
 	struct wait *w = shared;
-	const struct peer *p = w->peer;
 	const int size = 2 * (int)PEER_REPLY;
 	int listener = ends_listen(&w->port, CONNS), fds[CONNS], i;
-	pid_t pid = getpid();
+	pid_t pid;
 
 	/* So the whole reply fits into the send queue. */
 	if (setsockopt(listener, SOL_SOCKET, SO_SNDBUF, &size, sizeof(size))
@@ -73,15 +68,13 @@ server(void *shared, int other)
 	ends_sync(other);
 	for (i = 0; i < w->n; i++)
 		fds[i] = peer_accept(listener, 0);
-	if (p->start != NULL)
-		pid = p->start(-1, fds, w->n);
+	pid = peer_start(w->peer, -1, fds, w->n);
 	for (i = 0; i < w->n; i++) {
 		ends_sync(other);
 		close_one(w, i, &fds[i], pid);
 		ends_sync(other);
 	}
-	if (p->stop != NULL)
-		p->stop();
+	peer_stop(w->peer);
 }
 
 /* Each segment is acknowledged at once. */
@@ -131,7 +124,7 @@ add(const struct wait *w)
 	int i, n = 0;
 
 	for (i = 1; i < w->n; i++) {
-		since = w->peer->linger != NULL ? w->ack[i] : w->fin[i];
+		since = w->peer->lingers ? w->ack[i] : w->fin[i];
 		cpu[i - 1] = w->cpu[i] * 1e6;
 		over[i - 1] = w->wall[i] * 1e3 - w->wait_ms;
 		if (since != 0)
@@ -168,7 +161,7 @@ measure(struct bench *b, const struct peer *p, bool reads)
 static bool
 takes_part(const struct peer *p)
 {
-	return !p->plain && bench_there("deadline", p, p->close_all != NULL);
+	return !p->plain && bench_there("deadline", p, peer_closes(p));
 }
 
 static void

@@ -79,28 +79,10 @@ splice_loop(int fd, int limit_ms)
 	return n == -1 ? -1 : close(fd);
 }
 
-static int
-trunc_all(const int *fds, int n, int limit_ms)
-{
-	return peer_close_in_turn(fds, n, limit_ms, trunc_loop);
-}
-
-static int
-copy_all(const int *fds, int n, int limit_ms)
-{
-	return peer_close_in_turn(fds, n, limit_ms, copy_loop);
-}
-
-static int
-splice_all(const int *fds, int n, int limit_ms)
-{
-	return peer_close_in_turn(fds, n, limit_ms, splice_loop);
-}
-
 static const struct peer readers[] = {
-	{ .name = "MSG_TRUNC, blocking", .close_all = trunc_all },
-	{ .name = "splice(2)", .close_all = splice_all },
-	{ .name = "recv of 4 KiB", .close_all = copy_all }
+	{ .name = "MSG_TRUNC, blocking", .close = trunc_loop },
+	{ .name = "splice(2)", .close = splice_loop },
+	{ .name = "recv of 4 KiB", .close = copy_loop }
 };
 #define READERS	((int)(sizeof(readers) / sizeof(readers[0])))
 
@@ -111,20 +93,18 @@ server(void *shared, int other)
 {
 	struct drain *d = shared;
 	int listener = ends_listen(&d->port, 1), fd;
-	pid_t pid = getpid();
+	pid_t pid;
 
 	ends_sync(other);
 	if ((fd = accept(listener, NULL, NULL)) == -1)
 		err(1, "accept");
-	if (d->peer->start != NULL)
-		pid = d->peer->start(-1, &fd, 1);
+	pid = peer_start(d->peer, -1, &fd, 1);
 	ends_sync(other);
 	d->cpu = cpu_seconds(pid);
-	d->ok = d->peer->close_all(&fd, 1, DRAIN_MS);
+	d->ok = peer_close_all(d->peer, &fd, 1, DRAIN_MS);
 	d->cpu = cpu_seconds(pid) - d->cpu;
 	ends_sync(other);
-	if (d->peer->stop != NULL)
-		d->peer->stop();
+	peer_stop(d->peer);
 }
 
 static void
@@ -200,9 +180,9 @@ takes_part(const struct peer *p, int column)
 	if (column == 1 && !p->ours && p != &peer_by_hand && p != &readers[0] &&
 	    p != &readers[1])
 		return false;
-	if (p->plain || p->linger != NULL)
+	if (p->plain || p->lingers)
 		return false;
-	return bench_there("drain", p, p->close_all != NULL);
+	return bench_there("drain", p, peer_closes(p));
 }
 
 static void

@@ -44,20 +44,18 @@ server(void *shared, int other)
 	struct early *e = shared;
 	const int size = 2 * (int)PEER_REPLY;
 	int listener = ends_listen(&e->port, 64);
-	pid_t pid = getpid();
+	pid_t pid;
 
 	if (setsockopt(listener, SOL_SOCKET, SO_SNDBUF, &size, sizeof(size))
 	    == -1)
 		err(1, "SO_SNDBUF");
-	if (e->peer->start != NULL)
-		pid = e->peer->start(listener, NULL, 0);
+	pid = peer_start(e->peer, listener, NULL, 0);
 	e->cpu = cpu_seconds(pid);
 	ends_sync(other);
-	e->peer->serve(listener, e->requests);
+	peer_serve(e->peer, listener, e->requests);
 	ends_sync(other);
 	e->cpu = cpu_seconds(pid) - e->cpu;
-	if (e->peer->stop != NULL)
-		e->peer->stop();
+	peer_stop(e->peer);
 }
 
 /* True: an RST came. */
@@ -195,7 +193,7 @@ work_early(struct bench *b)
 	for (round = 0; round < b->rounds; round++)
 		for (k = 0; k < npeers; k++) {
 			p = peers[bench_turn(k, npeers, round)];
-			if (!bench_there("early", p, p->serve != NULL))
+			if (!bench_there("early", p, peer_serves(p)))
 				continue;
 			bench_progress(b, "early", round, p->name);
 			memset(e, 0, sizeof(*e));

@@ -46,8 +46,8 @@ server(void *shared, int other)
 	for (i = 0; i < f->closes; i++)
 		for (k = 0; k < WAYS; k++) {
 			t = seconds(CLOCK_MONOTONIC);
-			if (ways[k]->close_all(&fds[i * WAYS + k], 1,
-			    PEER_LIMIT_MS) != 1)
+			if (ways[k]->close(fds[i * WAYS + k],
+			    PEER_LIMIT_MS) != 0)
 				err(1, "%s", ways[k]->name);
 			ns[k][i] = (seconds(CLOCK_MONOTONIC) - t) * 1e9;
 		}

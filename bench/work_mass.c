@@ -57,7 +57,7 @@ measure(struct mass *m, const int *fds, pid_t pid, int other)
 	m->cpu = cpu_seconds(pid);
 	if (m->traced)
 		calls_mark();
-	m->ok = m->peer->close_all(fds, m->n, PEER_LIMIT_MS);
+	m->ok = peer_close_all(m->peer, fds, m->n, PEER_LIMIT_MS);
 	if (m->traced)
 		calls_mark();
 	m->cpu = cpu_seconds(pid) - m->cpu;
@@ -68,21 +68,18 @@ static void
 server(void *shared, int other)
 {
 	struct mass *m = shared;
-	const struct peer *p = m->peer;
 	int *fds = descriptors(m->n);
 	int listener = ends_listen(&m->port, QUEUE);
-	pid_t pid = getpid();
+	pid_t pid;
 
 	if (m->traced)
 		calls_begin();
 	ends_sync(other);
 	ends_accept(listener, fds, m->n, other);
 	close(listener);
-	if (p->start != NULL)
-		pid = p->start(-1, fds, m->n);
+	pid = peer_start(m->peer, -1, fds, m->n);
 	measure(m, fds, pid, other);
-	if (p->stop != NULL)
-		p->stop();
+	peer_stop(m->peer);
 	ends_sync(other);
 }
 
@@ -199,7 +196,7 @@ mass_calls(struct bench *b, const struct peer *p)
 static bool
 takes_part(const struct peer *p)
 {
-	return p->at_once && bench_there("mass", p, p->close_all != NULL);
+	return p->at_once && bench_there("mass", p, peer_closes(p));
 }
 
 static void

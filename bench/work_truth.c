@@ -241,17 +241,13 @@ each(struct truth *t, void (*run)(struct truth *, int))
 static void
 close_one(struct truth *t, int i)
 {
-	const struct peer *p = t->peer;
 	int fd = peer_accept(t->listener[i], 0);
 
-	if (p->start != NULL)
-		(void)p->start(-1, &fd, 1);
+	(void)peer_start(t->peer, -1, &fd, 1);
 	await(&t->ready[i]);
 	atomic_store(&t->closing[i], true);
-	t->ok[i] = p->linger != NULL ? p->linger(fd, limit_ms) == 0 :
-	    p->close_all(&fd, 1, limit_ms);
-	if (p->stop != NULL)
-		p->stop();
+	t->ok[i] = peer_close_all(t->peer, &fd, 1, limit_ms);
+	peer_stop(t->peer);
 }
 
 static void
@@ -324,8 +320,7 @@ work_truth(struct bench *b)
 	if (b->quick)
 		limit_ms = QUICK_MS;
 	for (k = 0; k < npeers; k++) {
-		if (!bench_there("truth", peers[k],
-		    peers[k]->close_all != NULL))
+		if (!bench_there("truth", peers[k], peer_closes(peers[k])))
 			continue;
 		bench_progress(b, "truth", b->rounds - 1, peers[k]->name);
 		memset(t, 0, sizeof(*t));

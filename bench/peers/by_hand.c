@@ -22,9 +22,10 @@
 #define RECV_MAX	((size_t)1 << 20)
 
 static int
-begin(void *state, int fd)
+begin(void *state, int fd, int limit_ms)
 {
 	(void)state;
+	(void)limit_ms;
 	return shutdown(fd, SHUT_WR);
 }
 
@@ -59,31 +60,8 @@ static const struct loop_peer by_hand = {
 	.end = end
 };
 
-static pid_t
-start(int listener, const int *fds, int n)
-{
-	(void)listener;
-	if (fds != NULL)
-		loop_start(&by_hand, n);
-	return getpid();
-}
-
-static void
-serve(int listener, int requests)
-{
-	loop_serve(&by_hand, listener, requests);
-}
-
-static int
-close_all(const int *fds, int n, int limit_ms)
-{
-	return loop_close_all(&by_hand, fds, n, limit_ms);
-}
-
 const struct peer peer_by_hand = {
 	.name = "epoll by hand",
-	.start = start,
-	.serve = serve,
-	.close_all = close_all,
+	.loop = &by_hand,
 	.at_once = true
 };

@@ -78,14 +78,14 @@ step(const struct loop_peer *p, struct slot *s)
 }
 
 static void
-take(const struct loop_peer *p, int fd)
+take(const struct loop_peer *p, int fd, int limit_ms)
 {
 	struct slot *s = slot_at(taken++);
 	struct epoll_event ev = { .events = p->events, .data.ptr = s };
 
 	s->fd = fd;
 	left++;
-	if (p->begin(s->state, fd) == -1)
+	if (p->begin(s->state, fd, limit_ms) == -1)
 		over(p, s, -1);
 	else if (epoll_ctl(epfd, EPOLL_CTL_ADD, fd, &ev) == -1)
 		err(1, "epoll_ctl");
@@ -157,7 +157,7 @@ loop_serve(const struct loop_peer *p, int listener, int requests)
 		if (turn(p, -1))
 			while (taken < requests && (fd = peer_accept(listener,
 			    SOCK_NONBLOCK)) != -1)
-				take(p, fd);
+				take(p, fd, PEER_LIMIT_MS);
 }
 
 int
@@ -166,8 +166,11 @@ loop_close_all(const struct loop_peer *p, const int *fds, int n, int limit_ms)
 	int64_t limit = now_ms() + limit_ms, now;
 	int i;
 
+	/* A limit of each close runs out before that of the loop. */
+	if (p->timeout != NULL)
+		limit += 1000;
 	for (i = 0; i < n; i++)
-		take(p, fds[i]);
+		take(p, fds[i], limit_ms);
 	while (left > 0 && (now = now_ms()) < limit)
 		(void)turn(p, (int)(limit - now));
 	for (i = 0; i < n && left > 0; i++)

@@ -14,8 +14,8 @@ struct loop_peer {
 	uint32_t	  events;	/* to register with epoll_ctl(2) */
 	size_t		  size;		/* of the state of one close */
 
-	/* Begins: sends the FIN.  -1: refused, the loop closes. */
-	int		(*begin)(void *, int);
+	/* Begins, with a limit in ms: sends the FIN.  -1: refused, over. */
+	int		(*begin)(void *, int, int);
 	/* 1: goes on.  0: over, in order.  -1: failed. */
 	int		(*step)(void *, int);
 	/* Releases the descriptor. */

@@ -2,8 +2,8 @@
  * nginx_way.c - nginx's lingering close, written by hand
  *
  * As nginx's page of ngx_http_core_module has it: lingering_timeout 5 s without
- * input, lingering_time 30 s in all; what comes is read and ignored.  nginx
- * reads into 4 KiB.
+ * input; what comes is read and ignored.  lingering_time in all, 30 s there, is
+ * the limit that the bench gives.  nginx reads into 4 KiB.
  */
 #include <sys/types.h>
 #include <sys/epoll.h>
@@ -18,13 +18,10 @@
 #include "peer.h"
 
 #define LINGERING_TIMEOUT_MS	5000
-#define LINGERING_TIME_MS	30000
 
 struct lingering {
 	int64_t	until, idle_until;	/* ms */
 };
-
-static int time_ms = LINGERING_TIME_MS;
 
 /* nginx keeps the time of the loop's turn; this clock is as cheap. */
 static int64_t
@@ -37,11 +34,11 @@ now_ms(void)
 }
 
 static int
-begin(void *state, int fd)
+begin(void *state, int fd, int limit_ms)
 {
 	struct lingering *l = state;
 
-	l->until = now_ms() + time_ms;
+	l->until = now_ms() + limit_ms;
 	l->idle_until = now_ms() + LINGERING_TIMEOUT_MS;
 	return shutdown(fd, SHUT_WR);
 }
@@ -88,32 +85,8 @@ static const struct loop_peer nginx_way = {
 	.timeout = timeout
 };
 
-static pid_t
-start(int listener, const int *fds, int n)
-{
-	(void)listener;
-	if (fds != NULL)
-		loop_start(&nginx_way, n);
-	return getpid();
-}
-
-static void
-serve(int listener, int requests)
-{
-	loop_serve(&nginx_way, listener, requests);
-}
-
-static int
-close_all(const int *fds, int n, int limit_ms)
-{
-	time_ms = limit_ms;
-	return loop_close_all(&nginx_way, fds, n, limit_ms + 1000);
-}
-
 const struct peer peer_nginx_way = {
 	.name = "nginx's way by hand",
-	.start = start,
-	.serve = serve,
-	.close_all = close_all,
+	.loop = &nginx_way,
 	.at_once = true
 };

@@ -23,43 +23,19 @@ graceful(int fd, int limit_ms)
 	    graceclose(fd, &opts, NULL);
 }
 
-static void
-graceful_serve(int listener, int requests)
-{
-	peer_serve_in_threads(listener, requests, graceful);
-}
-
-static int
-graceful_all(const int *fds, int n, int limit_ms)
-{
-	return peer_close_in_turn(fds, n, limit_ms, graceful);
-}
-
 const struct peer peer_graceful_close = {
 	.name = "graceful_close",
 	.ours = true,
-	.serve = graceful_serve,
-	.close_all = graceful_all
+	.close = graceful,
+	.blocks = true
 };
-
-static void
-linger_serve(int listener, int requests)
-{
-	peer_serve_in_threads(listener, requests, linger_close);
-}
-
-static int
-linger_all(const int *fds, int n, int limit_ms)
-{
-	return peer_close_in_turn(fds, n, limit_ms, linger_close);
-}
 
 const struct peer peer_linger_close = {
 	.name = "linger_close",
 	.ours = true,
-	.serve = linger_serve,
-	.close_all = linger_all,
-	.linger = linger_close
+	.close = linger_close,
+	.blocks = true,
+	.lingers = true
 };
 
 /* --- the reaper --- */
@@ -171,13 +147,11 @@ const struct peer peer_reaper_done = {
 
 /* --- begin, step, end in an epoll loop --- */
 
-static int step_limit_ms;
-
 static int
-step_begin(void *gc, int fd)
+step_begin(void *gc, int fd, int limit_ms)
 {
 	const struct graceclose_opts opts = {
-		.timeout_ms = step_limit_ms, .flags = GRACECLOSE_EDGES
+		.timeout_ms = limit_ms, .flags = GRACECLOSE_EDGES
 	};
 
 	return graceclose_begin(gc, fd, &opts);
@@ -212,35 +186,9 @@ static const struct loop_peer stepped = {
 	.timeout = step_timeout
 };
 
-static pid_t
-step_start(int listener, const int *fds, int n)
-{
-	(void)listener;
-	if (fds != NULL)
-		loop_start(&stepped, n);
-	return getpid();
-}
-
-static void
-step_serve(int listener, int requests)
-{
-	loop_serve(&stepped, listener, requests);
-}
-
-/* The close's own limit runs out before the loop's. */
-static int
-step_all(const int *fds, int n, int limit_ms)
-{
-	step_limit_ms = limit_ms;
-	return loop_close_all(&stepped, fds, n, limit_ms + 1000);
-}
-
 const struct peer peer_step = {
 	.name = "begin, step, end",
 	.ours = true,
-	.start = step_start,
-	.serve = step_serve,
-	.close_all = step_all,
-	.at_once = true,
-	.stop = NULL
+	.loop = &stepped,
+	.at_once = true
 };

@@ -14,6 +14,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "loop.h"
 #include "peer.h"
 
 static char reply[PEER_REPLY];
@@ -124,8 +125,8 @@ thread_main(void *arg)
 	return NULL;
 }
 
-void
-peer_serve_in_threads(int listener, int requests, int (*how)(int, int))
+static void
+serve_in_threads(int listener, int requests, int (*how)(int, int))
 {
 	pthread_attr_t attr;
 	pthread_t thread;
@@ -146,4 +147,56 @@ peer_serve_in_threads(int listener, int requests, int (*how)(int, int))
 		while (sem_wait(&closed) == -1)
 			continue;
 	(void)pthread_attr_destroy(&attr);
+}
+
+bool
+peer_closes(const struct peer *p)
+{
+	return p->close != NULL || p->loop != NULL || p->close_all != NULL;
+}
+
+bool
+peer_serves(const struct peer *p)
+{
+	return p->close != NULL || p->loop != NULL || p->serve != NULL;
+}
+
+pid_t
+peer_start(const struct peer *p, int listener, const int *fds, int n)
+{
+	if (p->start != NULL)
+		return p->start(listener, fds, n);
+	if (p->loop != NULL && fds != NULL)
+		loop_start(p->loop, n);
+	return getpid();
+}
+
+void
+peer_serve(const struct peer *p, int listener, int requests)
+{
+	if (p->serve != NULL)
+		p->serve(listener, requests);
+	else if (p->loop != NULL)
+		loop_serve(p->loop, listener, requests);
+	else if (p->blocks)
+		serve_in_threads(listener, requests, p->close);
+	else
+		peer_serve_in_turn(listener, requests, p->close);
+}
+
+int
+peer_close_all(const struct peer *p, const int *fds, int n, int limit_ms)
+{
+	if (p->close_all != NULL)
+		return p->close_all(fds, n, limit_ms);
+	if (p->loop != NULL)
+		return loop_close_all(p->loop, fds, n, limit_ms);
+	return peer_close_in_turn(fds, n, limit_ms, p->close);
+}
+
+void
+peer_stop(const struct peer *p)
+{
+	if (p->stop != NULL)
+		p->stop();
 }

@@ -16,12 +16,25 @@
 #define PEER_REPLY	((size_t)256 * 1024)
 #define PEER_LIMIT_MS	30000
 
+struct loop_peer;
+
 struct peer {
 	const char	*name;
 	const char	*missing;	/* NULL, or what to install */
 	const char	*program;	/* missing only without this one */
 	bool		 ours;
 	bool		 plain;		/* returns at once: waits for nothing */
+	bool		 lingers;	/* waits for acknowledgements alone */
+	bool		 blocks;	/* a server has a thread for each close */
+
+	/*
+	 * A close is one of three: this call, which closes one connection within
+	 * a limit in ms and returns 0 where it reports success;
+	 */
+	int		(*close)(int, int);
+	/* a part of the loop of loop.h; */
+	const struct loop_peer *loop;
+	/* or the functions below, with a loop of their own. */
 
 	/*
 	 * Before the measurement: what a server makes once.  Given is the
@@ -43,9 +56,6 @@ struct peer {
 	int		(*close_all)(const int *, int, int);
 	/* The clients of this one may wait for all FINs before they close. */
 	bool		 at_once;
-
-	/* Waits until the bytes are acknowledged, not for the peer's FIN. */
-	int		(*linger)(int, int);
 
 	void		(*stop)(void);
 };
@@ -71,11 +81,18 @@ void	peer_make_reply(void);
 /* The next connection, with the reply in its send queue. */
 int	peer_accept(int, int);
 
-/* serve() of those that close in turn, and in a thread each. */
-void	peer_serve_in_turn(int, int, int (*)(int, int));
-void	peer_serve_in_threads(int, int, int (*)(int, int));
+/* Whether it can close what it is given; whether it can be a server. */
+bool	peer_closes(const struct peer *);
+bool	peer_serves(const struct peer *);
 
-/* close_all() of those that close in turn. */
+/* What start(), serve(), close_all() and stop() say above, for any peer. */
+pid_t	peer_start(const struct peer *, int, const int *, int);
+void	peer_serve(const struct peer *, int, int);
+int	peer_close_all(const struct peer *, const int *, int, int);
+void	peer_stop(const struct peer *);
+
+/* Gives the reply to each connection, and closes it by this call. */
+void	peer_serve_in_turn(int, int, int (*)(int, int));
 int	peer_close_in_turn(const int *, int, int, int (*)(int, int));
 
 #endif /* PEER_H */
