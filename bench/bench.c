@@ -18,6 +18,7 @@
 #include "figures.h"
 
 #define ROUNDS	5
+#define MOST	19000	/* connections at once */
 
 static const struct work {
 	const char	*name, *what;
@@ -290,7 +291,7 @@ main(int argc, char **argv)
 
 	(void)setvbuf(stdout, NULL, _IOLBF, 0);
 	about_make(&a, argc, argv);
-	ends_prepare();
+	ends_prepare(MOST);
 	about_print(&a);
 	peer_make_reply();
 	for (i = 0; i < WORKS; i++)

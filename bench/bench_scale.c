@@ -1,206 +1,31 @@
 /*
  * bench_scale.c - whether the cost of a close grows with their number
  *
- * First the reaper with as many closes at once as descriptors allow.  The peers
- * are in a child process, which needs as many again.  Then the timer wheel and
- * the queue alone, with a million.
+ * First the reaper with as many closes at once as descriptors allow, then the
+ * timer wheel and the queue alone, with a million.
  */
 #include <sys/types.h>
-#include <sys/epoll.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
-#include <sys/wait.h>
-
-#include <netinet/in.h>
 
 #include <bsd/stdlib.h>
 
 #include <err.h>
-#include <errno.h>
-#include <malloc.h>
-#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "ends.h"
 #include "graceclose.h"
 #include "rows.h"
 #include "wheel_alone.h"
 
 #define TURNS		5
-#define BATCH		256		/* events at a time */
-#define RECV_MAX	((size_t)1 << 20)
+#define MOST		100000
 #define LIMIT_S		60
-#define SPARE		32		/* descriptors for all else */
 #define QUEUE		1000		/* below net.core.somaxconn */
-#define AN_ADDRESS	8192		/* connections; it has 28,232 ports */
-
-/* --- connections over loopback --- */
-
-static int
-listening(struct sockaddr_in *address)
-{
-	socklen_t len = sizeof(*address);
-	int fd = socket(AF_INET, SOCK_STREAM, 0);
-
-	memset(address, 0, sizeof(*address));
-	address->sin_family = AF_INET;
-	address->sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-	if (fd == -1 || bind(fd, (struct sockaddr *)address, len) == -1 ||
-	    listen(fd, QUEUE) == -1 ||
-	    getsockname(fd, (struct sockaddr *)address, &len) == -1)
-		err(1, "listening socket");
-	return fd;
-}
-
-/* From 127.0.0.1, 127.0.0.2 and so on: one address has too few ports. */
-static int
-connected(const struct sockaddr_in *to, int number)
-{
-	struct sockaddr_in from = { .sin_family = AF_INET };
-	int fd = socket(AF_INET, SOCK_STREAM, 0), one = 1;
-
-	from.sin_addr.s_addr = htonl(INADDR_LOOPBACK +
-	    (uint32_t)(number / AN_ADDRESS));
-	if (fd == -1 || setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT,
-	    &one, sizeof(one)) == -1 ||
-	    bind(fd, (struct sockaddr *)&from, sizeof(from)) == -1 ||
-	    connect(fd, (const struct sockaddr *)to, sizeof(*to)) == -1)
-		err(1, "connection");
-	return fd;
-}
-
-/* How many descriptors the program may have, of those that it wants. */
-static int
-descriptors(int wanted)
-{
-	const struct rlimit more = { (rlim_t)wanted, (rlim_t)wanted };
-	struct rlimit have;
-
-	if (getrlimit(RLIMIT_NOFILE, &have) == -1)
-		err(1, "getrlimit");
-	if (have.rlim_cur >= more.rlim_cur ||
-	    setrlimit(RLIMIT_NOFILE, &more) == 0)
-		return wanted;
-	have.rlim_cur = have.rlim_max;
-	if (setrlimit(RLIMIT_NOFILE, &have) == -1)
-		err(1, "setrlimit");
-	return (int)have.rlim_cur;
-}
-
-/* --- the peers: a process of their own --- */
-
-struct order {				/* to the peers */
-	struct sockaddr_in	to;
-	int			n;
-};
-
-static int orders[2];
-
-static void
-say(int fd, const void *what, size_t size)
-{
-	if (write(fd, what, size) != (ssize_t)size)
-		err(1, "the other process");
-}
-
-/* false: the other process has ended. */
-static bool
-hear(int fd, void *what, size_t size)
-{
-	ssize_t n = read(fd, what, size);
-
-	if (n == -1)
-		err(1, "the other process");
-	return n == (ssize_t)size;
-}
-
-static void
-connect_all(const struct order *o, int set)
-{
-	struct epoll_event ev = { .events = EPOLLIN | EPOLLRDHUP | EPOLLET };
-	int i;
-
-	for (i = 0; i < o->n; i++) {
-		ev.data.fd = connected(&o->to, i);
-		if (epoll_ctl(set, EPOLL_CTL_ADD, ev.data.fd, &ev) == -1)
-			err(1, "epoll_ctl");
-	}
-}
-
-/* Neither end sends data: all that can arrive is the FIN. */
-static void
-close_all(int set, int left)
-{
-	struct epoll_event ev[BATCH];
-	int i, n;
-
-	while (left > 0) {
-		n = epoll_wait(set, ev, BATCH, LIMIT_S * 1000);
-		if (n == 0)
-			errx(1, "peers: %d closes left after %d s", left,
-			    LIMIT_S);
-		if (n == -1 && errno != EINTR)
-			err(1, "epoll_wait");
-		for (i = 0; i < n; i++) {
-			if (recv(ev[i].data.fd, NULL, RECV_MAX,
-			    MSG_TRUNC | MSG_DONTWAIT) != 0)
-				err(1, "peer");
-			close(ev[i].data.fd);
-			left--;
-		}
-	}
-}
-
-/* They leave their side open until all closes are under way. */
-static void
-be_the_peers(int fd)
-{
-	struct order o;
-	int set;
-	char go;
-
-	while (hear(fd, &o, sizeof(o))) {
-		if ((set = epoll_create1(EPOLL_CLOEXEC)) == -1)
-			err(1, "epoll_create1");
-		connect_all(&o, set);
-		say(fd, "", 1);
-		if (!hear(fd, &go, 1))
-			break;
-		close_all(set, o.n);
-		close(set);
-		say(fd, "", 1);
-	}
-	_exit(0);
-}
-
-static void
-start_the_peers(void)
-{
-	if (socketpair(AF_UNIX, SOCK_SEQPACKET, 0, orders) == -1)
-		err(1, "socketpair");
-	switch (fork()) {
-	case -1:
-		err(1, "fork");
-	case 0:
-		close(orders[0]);
-		be_the_peers(orders[1]);
-	}
-	close(orders[1]);
-}
-
-static void
-await_the_peers(void)
-{
-	char c;
-
-	if (!hear(orders[0], &c, 1))
-		errx(1, "the peers' process has ended");
-}
-
-/* --- the reaper --- */
+#define LOOKED_MS	700
 
 enum { CPU, SUBMIT, BYTES, WALL, REAPER_ROWS };
 
@@ -212,27 +37,11 @@ static struct row of_reaper[REAPER_ROWS] = {
 	[WALL] = { .name = "time to end, for each", .unit = "us", .scale = 1e3 }
 };
 
-static double
-allocated(void)
-{
-	struct mallinfo2 m = mallinfo2();
-
-	return (double)(m.uordblks + m.hblkhd);
-}
-
-static void
-make_connections(int *fd, int n)
-{
-	struct order o = { .n = n };
-	int i, listener = listening(&o.to);
-
-	say(orders[0], &o, sizeof(o));
-	for (i = 0; i < n; i++)
-		if ((fd[i] = accept(listener, NULL, NULL)) == -1)
-			err(1, "accept");
-	close(listener);
-	await_the_peers();
-}
+struct scale {
+	int		 n;
+	uint16_t	 port;
+	double		 figure[REAPER_ROWS];
+};
 
 /* No close may end before all are under way, and each must succeed. */
 static void
@@ -247,69 +56,95 @@ check(struct graceclose_reaper *r, int n)
 }
 
 /*
- * The peers wait until the reaper has seen that each FIN was acknowledged.  So
- * it looks at each close as often, however long the submission takes.
+ * The clients wait until the reaper has seen that each FIN was acknowledged.
+ * So it looks at each close as often, however long the submission takes.
  */
 static void
-let_the_peers_close(void)
+close_all(struct graceclose_reaper *r, const int *fds, struct scale *s,
+    int other)
 {
-	const struct timespec looked = { .tv_nsec = 700000000 };
+	const struct graceclose_opts opts = { .idle_ms = -1,
+	    .timeout_ms = LIMIT_S * 1000 };
+	double bytes = allocated_bytes(), wall;
+	double cpu = rows_ns(CLOCK_PROCESS_CPUTIME_ID);
+	double own = rows_ns(CLOCK_THREAD_CPUTIME_ID);
+	int i;
 
-	(void)nanosleep(&looked, NULL);
-	say(orders[0], "", 1);
+	for (i = 0; i < s->n; i++)
+		if (graceclose_reaper_close(r, fds[i], &opts, NULL) == -1)
+			err(1, "graceclose_reaper_close");
+	s->figure[SUBMIT] = rows_ns(CLOCK_THREAD_CPUTIME_ID) - own;
+	s->figure[BYTES] = allocated_bytes() - bytes;
+	nap_ms(LOOKED_MS);
+	ends_sync(other);
+	wall = rows_ns(CLOCK_MONOTONIC);
+	if (graceclose_reaper_flush(r, LIMIT_S * 1000) == -1)
+		err(1, "graceclose_reaper_flush");
+	s->figure[CPU] = rows_ns(CLOCK_PROCESS_CPUTIME_ID) - cpu;
+	s->figure[WALL] = rows_ns(CLOCK_MONOTONIC) - wall;
+}
+
+static void
+server(void *shared, int other)
+{
+	struct scale *s = shared;
+	const struct graceclose_reaper_opts opts = { .max = (unsigned)s->n };
+	struct graceclose_reaper *r = graceclose_reaper_new(&opts);
+	int listener = ends_listen(&s->port, QUEUE), *fds = ends_fds(s->n);
+
+	if (r == NULL)
+		err(1, "reaper");
+	ends_sync(other);
+	ends_accept(listener, fds, s->n, other);
+	close(listener);
+	close_all(r, fds, s, other);
+	ends_sync(other);
+	check(r, s->n);
+	graceclose_reaper_free(r);
+}
+
+static void
+clients(void *shared, int other)
+{
+	struct scale *s = shared;
+	int i, *fds = ends_fds(s->n);
+
+	ends_sync(other);
+	ends_connect(s->port, fds, s->n, other);
+	ends_sync(other);
+	for (i = 0; i < s->n; i++)
+		close(fds[i]);
+	ends_sync(other);
 }
 
 static void
 close_with_reaper(int n, int k, int turn)
 {
-	const struct graceclose_opts opts = { .idle_ms = -1,
-	    .timeout_ms = LIMIT_S * 1000 };
-	const struct graceclose_reaper_opts ropts = { .max = (unsigned)n };
-	struct graceclose_reaper *r = graceclose_reaper_new(&ropts);
-	int i, *fd = calloc((size_t)n, sizeof(*fd));
-	double cpu, own, bytes, wall;
+	struct scale *s = ends_shared(sizeof(*s));
+	int i;
 
-	if (r == NULL || fd == NULL)
-		err(1, "reaper");
-	make_connections(fd, n);
-	bytes = allocated();
-	cpu = rows_ns(CLOCK_PROCESS_CPUTIME_ID);
-	own = rows_ns(CLOCK_THREAD_CPUTIME_ID);
-	for (i = 0; i < n; i++)
-		if (graceclose_reaper_close(r, fd[i], &opts, NULL) == -1)
-			err(1, "graceclose_reaper_close");
-	own = rows_ns(CLOCK_THREAD_CPUTIME_ID) - own;
-	of_reaper[BYTES].turn[k][turn] = (allocated() - bytes) / n;
-	let_the_peers_close();
-	wall = rows_ns(CLOCK_MONOTONIC);
-	if (graceclose_reaper_flush(r, LIMIT_S * 1000) == -1)
-		err(1, "graceclose_reaper_flush");
-	of_reaper[CPU].turn[k][turn] =
-	    (rows_ns(CLOCK_PROCESS_CPUTIME_ID) - cpu) / n;
-	of_reaper[WALL].turn[k][turn] =
-	    (rows_ns(CLOCK_MONOTONIC) - wall) / n;
-	of_reaper[SUBMIT].turn[k][turn] = own / n;
-	await_the_peers();
-	check(r, n);
-	graceclose_reaper_free(r);
-	free(fd);
+	s->n = n;
+	if (ends_run(server, clients, s, 2 * LIMIT_S) == -1)
+		errx(1, "%d closes", n);
+	for (i = 0; i < REAPER_ROWS; i++)
+		of_reaper[i].turn[k][turn] = s->figure[i] / n;
+	ends_free(s, sizeof(*s));
 }
 
 static void
-bench_of_reaper(int turns, int have)
+bench_of_reaper(int turns)
 {
-	int size[] = { 1000, 10000, 100000 };
-	int i, k, sizes = 0, most = have - SPARE;
+	int size[] = { 1000, 10000, MOST };
+	int i, k, sizes = 0, most = ends_room();
 
 	while (sizes < 2 && size[sizes] < most)
 		sizes++;
 	if (most < size[2]) {
-		printf("%d closes at once instead of %d: RLIMIT_NOFILE is %d\n"
-		    "(CAP_SYS_RESOURCE raises it)\n\n", most, size[2], have);
+		printf("%d closes at once instead of %d: RLIMIT_NOFILE is too "
+		    "low\n(CAP_SYS_RESOURCE raises it)\n\n", most, size[2]);
 		size[sizes] = most;
 	}
 	sizes++;
-	start_the_peers();
 	for (i = 0; i < turns; i++)
 		for (k = 0; k < sizes; k++)
 			close_with_reaper(size[k], k, i);
@@ -317,8 +152,6 @@ bench_of_reaper(int turns, int have)
 	for (k = 0; k < REAPER_ROWS; k++)
 		rows_print(&of_reaper[k], sizes, turns);
 	printf("\n");
-	close(orders[0]);
-	(void)wait(NULL);
 }
 
 /* --- all of it --- */
@@ -352,7 +185,8 @@ main(int argc, char **argv)
 		errx(2, "turns %s: %s, expected 1 to %d", argv[1], e,
 		    TURNS_MAX);
 	(void)setvbuf(stdout, NULL, _IOLBF, 0);
-	bench_of_reaper(turns, descriptors(100000 + SPARE));
+	ends_prepare(MOST);
+	bench_of_reaper(turns);
 	wheel_alone(turns);
 	return 0;
 }

@@ -15,6 +15,7 @@
 #include <err.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -26,7 +27,6 @@
 #include "calls.h"
 #include "ends.h"
 
-#define ROOM_MAX	19000		/* leave others some ports */
 #define SPARE		200		/* descriptors for all else */
 #define CHUNK		512		/* below net.core.somaxconn */
 #define AN_ADDRESS	8192		/* connections from one address */
@@ -93,6 +93,14 @@ peak_forget(pid_t pid)
 	if (write(fd, "5", 1) == -1)
 		warn("%s", path);
 	close(fd);
+}
+
+double
+allocated_bytes(void)
+{
+	struct mallinfo2 m = mallinfo2();
+
+	return (double)(m.uordblks + m.hblkhd);
 }
 
 void *
@@ -166,16 +174,19 @@ may_separate(void)
 }
 
 void
-ends_prepare(void)
+ends_prepare(int most)
 {
+	const rlim_t wanted = (rlim_t)most + SPARE;
+	const struct rlimit more = { wanted, wanted };
 	struct rlimit limit;
 
 	if (getrlimit(RLIMIT_NOFILE, &limit) == -1)
 		err(1, "getrlimit");
+	if (limit.rlim_max < wanted && setrlimit(RLIMIT_NOFILE, &more) == 0)
+		limit.rlim_max = wanted;
 	limit.rlim_cur = limit.rlim_max;
 	(void)setrlimit(RLIMIT_NOFILE, &limit);
-	room = limit.rlim_max > ROOM_MAX + SPARE ? ROOM_MAX :
-	    (int)limit.rlim_max - SPARE;
+	room = limit.rlim_max > wanted ? most : (int)limit.rlim_max - SPARE;
 	if (!(separate = may_separate())) {
 		become_root();
 		separate = refused == NULL && may_separate();
@@ -290,6 +301,16 @@ ends_calls(end_main *server, end_main *clients, void *shared, unsigned limit_s)
 }
 
 /* --- connections --- */
+
+int *
+ends_fds(int n)
+{
+	int *fds = calloc((size_t)n, sizeof(*fds));
+
+	if (fds == NULL)
+		err(1, NULL);
+	return fds;
+}
 
 void
 ends_sync(int other)

@@ -18,8 +18,11 @@
  */
 typedef void	end_main(void *shared, int other);
 
-/* Asks once for the right to make namespaces, and for descriptors. */
-void	ends_prepare(void);
+/*
+ * Asks once for the right to make namespaces, and for descriptors: room for so
+ * many connections.
+ */
+void	ends_prepare(int most);
 
 /* Why there is no namespace of its own; NULL: there is one. */
 const char *ends_refused(void);
@@ -45,17 +48,23 @@ void	ends_free(void *, size_t);
 /* Each end waits until the other is there. */
 void	ends_sync(int other);
 
+int	*ends_fds(int n);
+
 /* Both connect n times; the clients' descriptors, the server's. */
 int	ends_listen(uint16_t *port, int backlog);
 void	ends_accept(int listener, int *fds, int n, int other);
 void	ends_connect(uint16_t port, int *fds, int n, int other);
 int	ends_connect_one(uint16_t port);
 
-/* Seconds of a clock; CPU seconds of a process; its peak memory in bytes. */
+/*
+ * Seconds of a clock; CPU seconds of a process; its peak memory in bytes; what
+ * malloc(3) has given out here.
+ */
 double	seconds(clockid_t);
 double	cpu_seconds(pid_t);
 double	peak_bytes(pid_t);
 void	peak_forget(pid_t);
+double	allocated_bytes(void);
 
 void	nap_ms(int);
 

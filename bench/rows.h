@@ -17,11 +17,7 @@ struct row {
 	double		 turn[SIZES_MAX][TURNS_MAX];
 };
 
-double	rows_ns(clockid_t);
-
-/* Statistics; rows_quantile takes sorted values. */
-void	rows_sort(double *, int);
-double	rows_quantile(const double *, int, double);
+double	rows_ns(clockid_t);	/* nanoseconds of it */
 
 /* A line with the sizes, and a line of medians. */
 void	rows_head(const char *, const int *, int);

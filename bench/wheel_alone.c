@@ -13,6 +13,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "figures.h"
 #include "reaper/reaper.h"
 #include "rows.h"
 #include "wheel_alone.h"
@@ -231,8 +232,7 @@ slow_pop(void)
 		if (t != NULL)
 			look(t);
 	}
-	rows_sort(took, OPERATIONS);
-	return rows_quantile(took, OPERATIONS, 0.99);
+	return quantile(took, OPERATIONS, 0.99);
 }
 
 static double

@@ -9,7 +9,6 @@
 #include <sys/socket.h>
 
 #include <err.h>
-#include <malloc.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <time.h>
@@ -61,14 +60,6 @@ close_more(struct graceclose_reaper *r, const int *fds,
 	return (cpu_seconds(getpid()) - t) / g->more;
 }
 
-static double
-allocated(void)
-{
-	struct mallinfo2 m = mallinfo2();
-
-	return (double)(m.uordblks + m.hblkhd);
-}
-
 /* Of all threads but this one, in a second. */
 static double
 idle_cpu(void)
@@ -90,18 +81,18 @@ server(void *shared, int other)
 	int n = g->under_way + 2 * g->more, i, listener;
 	const struct graceclose_reaper_opts opts = { .max = (unsigned)n };
 	struct graceclose_reaper *r = graceclose_reaper_new(&opts);
-	int *fds = calloc((size_t)n, sizeof(*fds));
+	int *fds = ends_fds(n);
 
-	if (r == NULL || fds == NULL)
+	if (r == NULL)
 		err(1, "reaper");
 	listener = ends_listen(&g->port, QUEUE);
 	ends_sync(other);
 	ends_accept(listener, fds, n, other);
-	g->bytes = allocated();
+	g->bytes = allocated_bytes();
 	/* One of eight has no limit; the others have one to ten minutes. */
 	for (i = 0; i < g->under_way; i++)
 		submit(r, fds[i], i % 8 == 0 ? -1 : 60000 + i % 1000 * 540);
-	g->bytes = (allocated() - g->bytes) / g->under_way;
+	g->bytes = (allocated_bytes() - g->bytes) / g->under_way;
 	g->idle = idle_cpu();
 	g->ended = close_more(r, fds + g->under_way, g, false);
 	ends_sync(other);
@@ -115,11 +106,9 @@ clients(void *shared, int other)
 {
 	struct background *g = shared;
 	int n = g->under_way + 2 * g->more, i;
-	int *fds = calloc((size_t)n, sizeof(*fds));
+	int *fds = ends_fds(n);
 	char c;
 
-	if (fds == NULL)
-		err(1, NULL);
 	ends_sync(other);
 	ends_connect(g->port, fds, n, other);
 	for (i = g->under_way; i < g->under_way + g->more; i++) {

@@ -38,16 +38,6 @@ struct mass {
 	int		 ok;
 };
 
-static int *
-descriptors(int n)
-{
-	int *fds = calloc((size_t)n, sizeof(*fds));
-
-	if (fds == NULL)
-		err(1, NULL);
-	return fds;
-}
-
 static void
 measure(struct mass *m, const int *fds, pid_t pid, int other)
 {
@@ -68,7 +58,7 @@ static void
 server(void *shared, int other)
 {
 	struct mass *m = shared;
-	int *fds = descriptors(m->n);
+	int *fds = ends_fds(m->n);
 	int listener = ends_listen(&m->port, QUEUE);
 	pid_t pid;
 
@@ -121,7 +111,7 @@ static void
 clients(void *shared, int other)
 {
 	struct mass *m = shared;
-	int i, epfd, *fds = descriptors(m->n);
+	int i, epfd, *fds = ends_fds(m->n);
 
 	ends_sync(other);
 	ends_connect(m->port, fds, m->n, other);
@@ -188,8 +178,8 @@ mass_calls(struct bench *b, const struct peer *p)
 	if ((calls = ends_calls(server, clients, m, LIMIT_S)) == -1)
 		bench_failed(b, "mass, calls", p->name);
 	else
-		figures_add("mass", p->name, columns[CALLS], "system calls a close",
-		    (double)calls / m->n);
+		figures_add("mass", p->name, columns[CALLS],
+		    "system calls a close", (double)calls / m->n);
 	ends_free(m, sizeof(*m));
 }
 

@@ -25,11 +25,11 @@ struct peer {
 	bool		 ours;
 	bool		 plain;		/* returns at once: waits for nothing */
 	bool		 lingers;	/* waits for acknowledgements alone */
-	bool		 blocks;	/* a server has a thread for each close */
+	bool		 blocks;	/* a server has a thread for each */
 
 	/*
-	 * A close is one of three: this call, which closes one connection within
-	 * a limit in ms and returns 0 where it reports success;
+	 * A close is one of three: this call, which closes one connection
+	 * within a limit in ms and returns 0 where it reports success;
 	 */
 	int		(*close)(int, int);
 	/* a part of the loop of loop.h; */

@@ -1,31 +1,44 @@
 #!/bin/sh
-# check_bench.sh - the bench answers --help with its usage alone, and a wrong
-# argument with one line and exit status 2; each work runs, in a small form
+# check_bench.sh - bench and bench_scale answer --help with the usage alone, and a
+# wrong argument with one line and exit status 2; each work of bench runs, in a
+# small form
 #
-# BUILD is where `make benches' put the program.  python3, where it is there,
+# BUILD is where `make benches' put the programs.  python3, where it is there,
 # reads the JSON file.
-build=${BUILD:-build}
-bench=$build/bench/bench
+build=${BUILD:-build}/bench
+bench=$build/bench
 dir=$(mktemp -d) || exit 1
 trap 'rm -rf "$dir"' EXIT
 status=0
 bad() { echo "check_bench: $*"; status=1; }
 
-[ -x "$bench" ] || { bad "$bench is not built: make benches"; exit 1; }
-"$bench" --help >"$dir/out" 2>"$dir/err" </dev/null ||
-    bad "--help: exit status $?"
-grep -q '^usage: bench' "$dir/out" || bad '--help shows no usage'
-[ -s "$dir/err" ] && bad '--help writes to standard error'
-works=$(sed -n 's/^ \{17\}\([a-z]*\) .*/\1/p' "$dir/out")
+usage() {	# usage PROGRAM: --help
+	[ -x "$build/$1" ] || { bad "$1 is not built: make benches"; exit 1; }
+	"$build/$1" --help >"$dir/out" 2>"$dir/err" </dev/null ||
+	    bad "$1 --help: exit status $?"
+	grep -q "^usage: $1 " "$dir/out" || bad "$1 --help shows no usage"
+	[ -s "$dir/err" ] && bad "$1 --help writes to standard error"
+}
 
-for args in --no-such-option '--rounds 0' '--rounds 100' '--rounds some' \
-    '--rounds' '--work none' some; do
-	# shellcheck disable=SC2086 # the words are meant to be split
-	"$bench" $args >"$dir/out" 2>"$dir/err" </dev/null
-	[ $? -eq 2 ] || bad "$args does not exit with 2"
-	[ "$(wc -l <"$dir/err")" -eq 1 ] || bad "$args: not one line"
-	[ -s "$dir/out" ] && bad "$args writes to standard output"
-done
+refuse() {	# refuse PROGRAM ARGUMENT...: each has words of its own
+	program=$1; shift
+	for args; do
+		# shellcheck disable=SC2086 # the words are meant to be split
+		"$build/$program" $args >"$dir/out" 2>"$dir/err" </dev/null
+		[ $? -eq 2 ] || bad "$program $args does not exit with 2"
+		[ "$(wc -l <"$dir/err")" -eq 1 ] ||
+		    bad "$program $args: not one line"
+		[ -s "$dir/out" ] &&
+		    bad "$program $args writes to standard output"
+	done
+}
+
+usage bench_scale
+refuse bench_scale --no-such-option 0 201 some '1 2'
+usage bench
+works=$(sed -n 's/^ \{17\}\([a-z]*\) .*/\1/p' "$dir/out")
+refuse bench --no-such-option '--rounds 0' '--rounds 100' '--rounds some' \
+    '--rounds' '--work none' some
 
 quick() {	# quick WORK: a row of figures for a form of ours, valid JSON
 	"$bench" --quick --work "$1" --json "$dir/json" >"$dir/out" \
