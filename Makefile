@@ -85,7 +85,7 @@ EXAMPLES = $(WIRED) threads_server epoll_server pool_sweep every_ending
 # closewatch asks Linux.
 TOOLS	= $(if $(findstring linux,$(SYSTEM)),closewatch)
 RECIPES	= $(basename $(wildcard examples/recipes/*.c))
-BENCHES	= bench
+BENCHES	= bench bench_scale
 CHECKS	= $(basename $(call files,test,check_*.c))
 # `make check' does without valgrind; `make valgrind' runs this script.
 UNDER_VALGRIND = test/install/check_valgrind.sh
@@ -94,9 +94,7 @@ SCRIPTS	= $(filter-out $(UNDER_VALGRIND),$(call files,test,check_*.sh))
 EXAMPLE_BIN = $(EXAMPLES:%=$(BUILD)/examples/%)
 TOOL_BIN = $(TOOLS:%=$(BUILD)/tools/%)
 RECIPE_BIN = $(RECIPES:%=$(BUILD)/%)
-# `make scale' runs this one alone: it takes a minute, and all descriptors.
-SCALE	= $(BUILD)/bench/bench_scale
-BENCH_BIN = $(filter-out $(SCALE),$(BENCHES:%=$(BUILD)/bench/%))
+BENCH_BIN = $(BENCHES:%=$(BUILD)/bench/%)
 SUITE_BIN = $(CHECKS:%=$(BUILD)/%)
 # Where JOBS run at once the longest ones begin; at the end each would be alone.
 LONGEST	= check_matrix check_quiet check_edges check_sandbox check_support \
@@ -318,10 +316,6 @@ examples: $(EXAMPLE_BIN) $(RECIPE_BIN)
 benches: $(BENCH_BIN) $(if $(GO),$(BUILD)/bench/go_server)
 tests: $(SUITE_BIN) $(SOAK)
 
-benches: $(SCALE)
-scale: $(SCALE)
-	@$<
-
 demo: $(TOOL_BIN) $(EXAMPLE_BIN)
 	@for e in $(EXAMPLES); do \
 	    case ' $(WIRED) ' in *" $$e "*) wire=--wire ;; *) wire= ;; esac; \
@@ -346,6 +340,9 @@ bench: benches
 	@$(if $(WORK),:,command -v gnuplot >/dev/null || \
 	    { echo 'no figures: apt-get install gnuplot-nox'; exit 0; }; \
 	    gnuplot -e "from='$(BUILD)/bench'; to='bench'" bench/plot.gp)
+
+scale: benches
+	@$(BUILD)/bench/bench_scale
 
 # --- tests ---------------------------------------------------------------
 
