@@ -67,7 +67,6 @@ graceclose(int fd, const struct graceclose_opts *opts,
 
 	(void)pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &b.w.cancel);
 	b.w.epfd = GRACECLOSE_WAITER_UNTRIED;
-	b.w.seen = 0;
 	if ((r = graceclose_begin(&b.gc, fd, opts)) == 0)
 		r = close_and_wait(&b, report);
 	else

@@ -164,14 +164,13 @@ graceclose_tcp_nap(int timeout_ms)
 	(void)nanosleep(&ts, NULL);
 }
 
-short
+void
 graceclose_wait_poll(int fd, short events, int timeout_ms)
 {
 	struct pollfd p = { fd, events, 0 };
 
 	if (poll(&p, events != 0, timeout_ms) == -1 && errno != EINTR)
 		graceclose_tcp_nap(timeout_ms);
-	return p.revents;
 }
 
 int64_t

@@ -26,8 +26,7 @@ int	graceclose_kind_by_protocol(int fd);
 /*
  * The wait of graceclose_tcp_wait() without epoll.  poll(2) says EINVAL where
  * RLIMIT_NOFILE is 0, and a sandbox may refuse it; then the wait is a nap.
- * Returns what poll reported.
  */
-short	graceclose_wait_poll(int fd, short events, int timeout_ms);
+void	graceclose_wait_poll(int fd, short events, int timeout_ms);
 
 #endif /* GRACECLOSE_COMMON_H */

@@ -212,13 +212,12 @@ int64_t	graceclose_tcp_clock(void);	/* CLOCK_MONOTONIC, microseconds */
 /*
  * A blocking wait: the epoll descriptor, made where poll(2) will not do; the
  * program's cancel state, which holds while it waits; whether input and the
- * peer's FIN are all that is awaited; what the last poll(2) reported.
+ * peer's FIN are all that is awaited.
  */
 struct graceclose_waiter {
 	int	epfd;
 	int	cancel;
 	bool	input_only;
-	short	seen;
 };
 #define GRACECLOSE_WAITER_UNTRIED	(-1)
 #define GRACECLOSE_WAITER_REFUSED	(-2)

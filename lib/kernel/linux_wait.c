@@ -45,16 +45,12 @@ graceclose_tcp_has_edges(const struct graceclose_waiter *w, int kind)
 	    w->epfd != GRACECLOSE_WAITER_REFUSED;
 }
 
-/*
- * poll(2) is one call, epoll four, with an event that is there at once.  But an
- * error queue that is not empty makes every poll return.
- */
+/* poll(2) is one call, epoll four, with an event that is there at once. */
 static bool
 poll_will_do(const struct graceclose_waiter *w)
 {
 	return w->epfd == GRACECLOSE_WAITER_REFUSED ||
-	    (w->epfd == GRACECLOSE_WAITER_UNTRIED && w->input_only &&
-	    (w->seen & ~POLLIN) == 0);
+	    (w->epfd == GRACECLOSE_WAITER_UNTRIED && w->input_only);
 }
 
 void
@@ -71,7 +67,7 @@ graceclose_tcp_wait(struct graceclose_waiter *w, int fd, short events,
 	}
 	(void)pthread_setcancelstate(w->cancel, NULL);
 	if (level)
-		w->seen = graceclose_wait_poll(fd, events, timeout_ms);
+		graceclose_wait_poll(fd, events, timeout_ms);
 	else if (epoll_wait(w->epfd, &ev, 1, timeout_ms) == -1 &&
 	    errno != EINTR)
 		refuse_edge(w);

@@ -22,7 +22,7 @@ graceclose_tcp_wait(struct graceclose_waiter *w, int fd, short events,
     int timeout_ms)
 {
 	(void)pthread_setcancelstate(w->cancel, NULL);
-	w->seen = graceclose_wait_poll(fd, events, timeout_ms);
+	graceclose_wait_poll(fd, events, timeout_ms);
 	(void)pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, NULL);
 }
 
