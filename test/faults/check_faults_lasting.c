@@ -234,6 +234,7 @@ START_TEST(acknowledgement_is_seen_soon_where_epoll_fails)
 	struct t_later later;
 	struct run r;
 
+	t_not_portable(T_NO_EDGE);
 	behind_the_window = t_pair_full(&r.p, T_IPV4);
 	fault_plan(r.p.us, &f, 1);
 	t_later(&later, 100, read_it_all, r.p.peer);
