@@ -249,7 +249,7 @@ awaits_edge(const struct graceclose *gc)
 }
 
 int
-graceclose_step(struct graceclose *gc)
+graceclose_take_step(struct graceclose *gc, bool no_input)
 {
 	bool progress = false, early;
 	int saved = errno;
@@ -259,7 +259,7 @@ graceclose_step(struct graceclose *gc)
 		return -1;
 	}
 	early = awaits_edge(gc);
-	if (gc->phase == GOING && !gc->finished && !early)
+	if (gc->phase == GOING && !gc->finished && !early && !no_input)
 		progress = drain(gc);
 	if (gc->phase == GOING && (gc->flags & WITHHELD) != 0)
 		progress |= settle(gc);
@@ -274,6 +274,12 @@ graceclose_step(struct graceclose *gc)
 	if (gc->phase == GOING)
 		graceclose_schedule(gc, progress);
 	return graceclose_verdict(gc, saved);
+}
+
+int
+graceclose_step(struct graceclose *gc)
+{
+	return graceclose_take_step(gc, false);
 }
 
 short

@@ -39,6 +39,16 @@ enum {					/* phase */
 #define STEP_MAX	((size_t)1 << 20) /* bytes of input in a step */
 
 /*
+ * --- closer.c ---
+ */
+
+/*
+ * graceclose_step().  no_input: it comes upon an edge that says that there is
+ * no input, nor the peer's FIN.
+ */
+int	graceclose_take_step(struct graceclose *gc, bool no_input);
+
+/*
  * --- verdict.c ---
  */
 

@@ -36,7 +36,7 @@ take_step(struct blocking *b)
 		b->gc.options |= GRACECLOSE_EDGES;
 	else
 		b->gc.options &= ~GRACECLOSE_EDGES;
-	r = graceclose_step(&b->gc);
+	r = graceclose_take_step(&b->gc, b->w.no_input);
 	b->w.input_only = b->gc.until == GRACECLOSE_FINISHED &&
 	    graceclose_events(&b->gc) != 0;
 	return r;
@@ -67,6 +67,7 @@ graceclose(int fd, const struct graceclose_opts *opts,
 
 	(void)pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &b.w.cancel);
 	b.w.epfd = GRACECLOSE_WAITER_UNTRIED;
+	b.w.no_input = false;
 	if ((r = graceclose_begin(&b.gc, fd, opts)) == 0)
 		r = close_and_wait(&b, report);
 	else

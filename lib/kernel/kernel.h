@@ -212,12 +212,14 @@ int64_t	graceclose_tcp_clock(void);	/* CLOCK_MONOTONIC, microseconds */
 /*
  * A blocking wait: the epoll descriptor, made where poll(2) will not do; the
  * program's cancel state, which holds while it waits; whether input and the
- * peer's FIN are all that is awaited.
+ * peer's FIN are all that is awaited; whether the last event said that there is
+ * neither.
  */
 struct graceclose_waiter {
 	int	epfd;
 	int	cancel;
 	bool	input_only;
+	bool	no_input;
 };
 #define GRACECLOSE_WAITER_UNTRIED	(-1)
 #define GRACECLOSE_WAITER_REFUSED	(-2)

@@ -59,18 +59,23 @@ graceclose_tcp_wait(struct graceclose_waiter *w, int fd, short events,
 {
 	struct epoll_event ev;
 	bool level = poll_will_do(w);
+	int n;
 
+	w->no_input = false;
 	if (!level && w->epfd == GRACECLOSE_WAITER_UNTRIED) {
 		open_edge(w, fd);
 		if (w->epfd == GRACECLOSE_WAITER_REFUSED)
 			return;		/* the timeout was for edges */
 	}
 	(void)pthread_setcancelstate(w->cancel, NULL);
-	if (level)
+	if (level) {
 		graceclose_wait_poll(fd, events, timeout_ms);
-	else if (epoll_wait(w->epfd, &ev, 1, timeout_ms) == -1 &&
-	    errno != EINTR)
-		refuse_edge(w);
+	} else {
+		n = epoll_wait(w->epfd, &ev, 1, timeout_ms);
+		w->no_input = n == 1 && ev.events == EPOLLOUT;
+		if (n == -1 && errno != EINTR)
+			refuse_edge(w);
+	}
 	(void)pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, NULL);
 }
 
