@@ -6,6 +6,7 @@ SOVERSION = 1
 PREFIX	?= /usr/local
 LIBDIR	?= $(PREFIX)/lib
 INCLUDEDIR ?= $(PREFIX)/include
+BINDIR	?= $(PREFIX)/bin
 SBINDIR	?= $(PREFIX)/sbin
 DATADIR	?= $(PREFIX)/share
 MANDIR	?= $(PREFIX)/share/man
@@ -77,13 +78,12 @@ TEST_INC = -Itest $(TOOL_INC) $(LIB_INC) -I.
 MAP	= lib/libgraceclose.map
 SUPPRESSIONS = lib/graceclose.supp
 PAGES	= $(sort $(wildcard man/*.3 man/*.7))
-TOOL_PAGES = $(sort $(wildcard man/*.8))
 
 # In the order of the demo; the first ones can show the segments, too.
 WIRED	= one_way_loss forced_reset early_reply
 EXAMPLES = $(WIRED) threads_server epoll_server pool_sweep every_ending
-# closewatch asks Linux.
-TOOLS	= $(if $(findstring linux,$(SYSTEM)),closewatch)
+# They ask Linux.
+TOOLS	= $(if $(findstring linux,$(SYSTEM)),closewatch replycheck)
 RECIPES	= $(basename $(wildcard examples/recipes/*.c))
 BENCHES	= bench bench_scale
 CHECKS	= $(basename $(call files,test,check_*.c))
@@ -152,8 +152,8 @@ help:
 	@echo 'make check-programs, make check-scripts'
 	@echo '                the suites alone, the scripts alone'
 	@echo 'make install    to DESTDIR, PREFIX [$(PREFIX)], LIBDIR, INCLUDEDIR, SBINDIR,'
-	@echo '                DATADIR, MANDIR, PKGCONFIGDIR, CMAKEDIR; closewatch too, where'
-	@echo '                pkg-config finds libpcap (TOOLS= : the library alone)'
+	@echo '                BINDIR, DATADIR, MANDIR, PKGCONFIGDIR, CMAKEDIR; replycheck too,'
+	@echo '                and closewatch where pkg-config finds libpcap (TOOLS= : neither)'
 	@echo 'make uninstall  remove what install put there'
 	@echo 'make dist       $(BUILD)/libgraceclose-$(VERSION).tar.gz from the last commit'
 	@echo 'make deb        Debian packages of the last commit in $(BUILD)/deb/'
@@ -280,10 +280,11 @@ $(BUILD)/obj/%.a:
 	@rm -f $@
 	$(AR) rcs $@ $^
 
-$(BUILD)/tools/closewatch: $(BUILD)/obj/tools/closewatch/closewatch.o \
-    $(BUILD)/obj/tools.a
+.SECONDEXPANSION:
+$(BUILD)/tools/%: $(BUILD)/obj/tools/$$*/$$*.o $(BUILD)/obj/tools.a
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(PCAP_LIBS)
+	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(if $(filter closewatch,$*),\
+	    $(PCAP_LIBS))
 
 $(BUILD)/examples/%: $(BUILD)/obj/examples/%.o $(BUILD)/obj/examples.a \
     $(BUILD)/obj/tools.a $(STATIC)
@@ -491,8 +492,11 @@ INSTALLED = $(HEADER:include/%=$(INCLUDEDIR)/%) \
 	$(PKGCONFIGDIR)/libgraceclose.pc $(CMAKE_FILES:%=$(CMAKEDIR)/%) \
 	$(SUPPRESSIONS:lib/%=$(DATADIR)/graceclose/%) \
 	$(foreach p,$(PAGES),$(call page,$(p)))
-TOOLS_INSTALLED = $(if $(TOOLS),$(TOOLS:%=$(SBINDIR)/%) \
-	$(foreach p,$(TOOL_PAGES),$(call page,$(p))))
+# closewatch is for the administrator.
+tool	= $(if $(filter closewatch,$(1)),$(SBINDIR),$(BINDIR))/$(1)
+tool_page = $(wildcard man/$(1).[18])
+installed_tools = $(foreach t,$(1),$(call tool,$(t)) \
+	$(call page,$(call tool_page,$(t))))
 
 # CMake refuses the library to a program whose pointers have another size.
 POINTER	= $(filter 4 8,$(shell echo __SIZEOF_POINTER__ | \
@@ -505,7 +509,7 @@ filled	= sed -e 's|@prefix@|$(PREFIX)|' -e 's|@libdir@|$(LIBDIR)|' \
 	  chmod 644 $(DESTDIR)$(2)/$(1)
 
 # make takes a path with a space for two, and a program finds no relative one.
-PLACES	= LIBDIR INCLUDEDIR SBINDIR DATADIR MANDIR PKGCONFIGDIR CMAKEDIR
+PLACES	= LIBDIR INCLUDEDIR BINDIR SBINDIR DATADIR MANDIR PKGCONFIGDIR CMAKEDIR
 MISPLACED = $(if $(word 2,$(DESTDIR)),DESTDIR) $(foreach p,$(PLACES),$(if \
 	    $(filter-out 1,$(words $($(p))))$(filter-out /%,$($(p))),$(p)))
 
@@ -514,8 +518,10 @@ places:
 	@set -- $(MISPLACED); [ $$# = 0 ] || { echo "error: $$*: give PREFIX" \
 	    'and the other folders as absolute paths without spaces' >&2; exit 1; }
 
-# A tool that cannot capture is of no use: no libpcap, no tools.
-install: places lib $(if $(PCAP_LIBS),install-tools)
+# closewatch is of no use where it cannot capture.
+USEFUL	= $(if $(PCAP_LIBS),$(TOOLS),$(filter-out closewatch,$(TOOLS)))
+
+install: places lib install-tools
 	$(INSTALL) -d $(sort $(dir $(INSTALLED:%=$(DESTDIR)%)))
 	$(INSTALL) -m 644 $(HEADER) $(DESTDIR)$(INCLUDEDIR)/
 	$(INSTALL) -m 644 $(LIB_FILES:%=$(BUILD)/%) $(DESTDIR)$(LIBDIR)/
@@ -532,14 +538,18 @@ install: places lib $(if $(PCAP_LIBS),install-tools)
 	@[ -n '$(DESTDIR)' ] || \
 	    echo 'Run ldconfig as root, so that programs find $(SONAME).'
 
-install-tools: $(TOOL_BIN)
-	$(if $(TOOLS),$(INSTALL) -d \
-	    $(sort $(dir $(TOOLS_INSTALLED:%=$(DESTDIR)%))))
-	$(if $(TOOLS),$(INSTALL) -m 755 $(TOOL_BIN) $(DESTDIR)$(SBINDIR)/)
-	$(if $(TOOLS),$(INSTALL) -m 644 $(TOOL_PAGES) $(DESTDIR)$(MANDIR)/man8/)
+install-tools: $(USEFUL:%=$(BUILD)/tools/%)
+	for f in $(call installed_tools,$(USEFUL)); do \
+	    $(INSTALL) -d $(DESTDIR)$${f%/*}; \
+	    case $$f in \
+	    *.[18]) $(INSTALL) -m 644 man/$${f##*/} $(DESTDIR)$$f ;; \
+	    *) $(INSTALL) -m 755 $(BUILD)/tools/$${f##*/} $(DESTDIR)$$f ;; \
+	    esac || exit 1; \
+	done
 
 uninstall: places
-	rm -f $(INSTALLED:%=$(DESTDIR)%) $(TOOLS_INSTALLED:%=$(DESTDIR)%)
+	rm -f $(addprefix $(DESTDIR),$(INSTALLED) \
+	    $(call installed_tools,$(TOOLS)))
 	@rmdir $(DESTDIR)$(DATADIR)/graceclose $(DESTDIR)$(CMAKEDIR) \
 	    2>/dev/null || :
 

@@ -22,6 +22,10 @@ if pkg-config --exists libpcap; then
 	[ -f "$root/opt/gc/share/man/man8/closewatch.8" ] ||
 	    die "closewatch(8) is not installed"
 fi
+"$root/opt/gc/bin/replycheck" --help >/dev/null ||
+    die "replycheck does not run as installed"
+[ -f "$root/opt/gc/share/man/man1/replycheck.1" ] ||
+    die "replycheck(1) is not installed"
 export PKG_CONFIG_LIBDIR="$root/opt/gc/lib/arch/pkgconfig"
 [ "$(pkg-config --variable=prefix libgraceclose)" = /opt/gc ] ||
     die "the .pc file has another prefix than make install"

@@ -10,7 +10,7 @@ dir=$(mktemp -d) || exit 1
 trap 'rm -rf "$dir"' EXIT
 status=0
 
-mandoc -T lint -W warning man/*.[378] || status=1
+mandoc -T lint -W warning man/*.[1378] || status=1
 
 # usage: has_sections page section ...
 has_sections() {
@@ -29,7 +29,7 @@ for page in man/*.3; do
 	has_sections "$page" NAME SYNOPSIS DESCRIPTION 'RETURN VALUES' \
 	    EXAMPLES ERRORS 'SEE ALSO' STANDARDS HISTORY CAVEATS
 done
-for page in man/*.8; do
+for page in man/*.[18]; do
 	has_sections "$page" NAME SYNOPSIS DESCRIPTION 'EXIT STATUS' \
 	    EXAMPLES 'SEE ALSO' STANDARDS HISTORY CAVEATS
 done
@@ -61,17 +61,17 @@ version=$(sed -n 's/^VERSION[[:space:]]*= *//p' Makefile)
 	echo "CHANGES does not begin with $version"
 	status=1
 }
-for page in man/*.[378]; do
+for page in man/*.[1378]; do
 	grep -qxF ".Os \"libgraceclose $version\"" "$page" || {
 		echo "$page is no page, or not of $version"
 		status=1
 	}
 done
-grep -hoE '(^\.| )Xr [a-z_]*close[a-z_]* [378]' man/*.[378] |
+grep -hoE '(^\.| )Xr [a-z_]*close[a-z_]* [1378]' man/*.[1378] |
     sed 's/.*Xr //; s/ /./' | sort -u | while read -r page; do
 	[ -f "man/$page" ] || { echo "there is no man/$page"; exit 1; }
 done || status=1
-for page in man/*.[378]; do
+for page in man/*.[1378]; do
 	sed -nE 's/^(\..* |\.)Sx ([A-Z ]*[A-Z]).*/\2/p' "$page" |
 	    while read -r section; do
 		grep -qxE "\.S[hs] $section" "$page" || {

@@ -93,7 +93,8 @@ use() {
 	quietly enter sh -c 'apt-get -q install -y --no-install-recommends \
 	    $(ls /deb/*.deb | grep -v dbgsym)'
 	files >"$root/after"
-	for page in graceful_close graceclose_step closewatch '7 graceclose'; do
+	for page in graceful_close graceclose_step closewatch replycheck \
+	    '7 graceclose'; do
 		# shellcheck disable=SC2086 # a section is a word of its own
 		enter man -P cat $page >"$root/page" 2>&1 || :
 		grep -q '^DESCRIPTION' "$root/page" || die "no page $page"

@@ -1,0 +1,208 @@
+/* attempt.c - see attempt.h */
+#include <sys/types.h>
+#include <sys/socket.h>
+
+#include <errno.h>
+#include <limits.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "replycheck/attempt.h"
+
+#define BLOCK	65536
+
+int64_t
+attempt_clock(void)
+{
+	struct timespec ts;
+
+	(void)clock_gettime(CLOCK_MONOTONIC, &ts);
+	return ts.tv_sec * INT64_C(1000000) + ts.tv_nsec / 1000;
+}
+
+static void
+over(struct attempt *a, enum attempt_end end)
+{
+	a->end = end;
+	a->sending = false;
+	if (a->fd != -1)
+		(void)close(a->fd);
+	a->fd = -1;
+}
+
+void
+attempt_begin(struct attempt *a, const struct request *r,
+    const struct sockaddr *addr, socklen_t len)
+{
+	memset(a, 0, sizeof(*a));
+	reply_begin(&a->reply, r->http);
+	a->until_us = attempt_clock() + r->timeout_ms * INT64_C(1000);
+	a->sending = true;
+	a->fd = socket(addr->sa_family,
+	    SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	if (a->fd != -1 && (connect(a->fd, addr, len) == 0 ||
+	    errno == EINPROGRESS))
+		return;
+	a->error = errno;
+	over(a, ATTEMPT_UNCONNECTED);
+}
+
+static uint64_t
+size_of(const struct request *r)
+{
+	return r->head_size + r->body_size;
+}
+
+/* The reply is read while the request is sent, or behind it. */
+static bool
+reads(const struct attempt *a, const struct request *r)
+{
+	return a->connected && (r->reads_while || !a->sending);
+}
+
+int
+attempt_wants(const struct attempt *a, const struct request *r,
+    struct pollfd *p)
+{
+	int64_t now = attempt_clock(), at = a->until_us;
+	bool rests = a->connected && a->sending && a->due_us > now;
+
+	p->fd = a->fd;
+	p->events = 0;
+	if (a->fd == -1)
+		return 0;
+	if (a->sending && !rests)
+		p->events |= POLLOUT;
+	if (reads(a, r))
+		p->events |= POLLIN;
+	if (rests && a->due_us < at)
+		at = a->due_us;
+	return at <= now ? 0 : (int)((at - now + 999) / 1000);
+}
+
+/* The next bytes to send, at most a block. */
+static const char *
+next_block(const struct attempt *a, const struct request *r, size_t *n)
+{
+	static const char zeros[BLOCK];
+	uint64_t left = size_of(r) - a->sent;
+
+	if (a->sent < r->head_size) {
+		*n = r->head_size - (size_t)a->sent;
+		return r->head + a->sent;
+	}
+	*n = left < BLOCK ? (size_t)left : BLOCK;
+	return zeros;
+}
+
+static void
+connected(struct attempt *a)
+{
+	socklen_t len = sizeof(a->error);
+
+	if (getsockopt(a->fd, SOL_SOCKET, SO_ERROR, &a->error, &len) == -1)
+		a->error = errno;
+	if (a->error != 0)
+		over(a, ATTEMPT_UNCONNECTED);
+	else
+		a->connected = true;
+}
+
+static bool
+no_reply(const struct attempt *a)
+{
+	struct pollfd p = { a->fd, POLLIN, 0 };
+
+	return a->reply.bytes == 0 && poll(&p, 1, 0) == 0;
+}
+
+static void
+send_some(struct attempt *a, const struct request *r)
+{
+	const char *block;
+	ssize_t sent;
+	size_t n;
+
+	block = next_block(a, r, &n);
+	if (a->sent + n == size_of(r))
+		a->late = no_reply(a);
+	sent = send(a->fd, block, n, MSG_NOSIGNAL);
+	if (sent == -1 && (errno == EAGAIN || errno == EINTR))
+		return;
+	if (sent == -1) {
+		a->send_error = errno;
+		a->sending = false;
+		return;
+	}
+	a->sent += (uint64_t)sent;
+	a->due_us = attempt_clock() + r->slow_ms * INT64_C(1000);
+	a->sending = a->sent < size_of(r);
+}
+
+/* The connection has ended, in order or not. */
+static void
+ended(struct attempt *a, bool in_order)
+{
+	if (reply_whole(&a->reply, in_order))
+		over(a, ATTEMPT_WHOLE);
+	else if (!in_order)
+		over(a, ATTEMPT_RESET);
+	else
+		over(a, a->reply.bytes > 0 ? ATTEMPT_TRUNCATED : ATTEMPT_NONE);
+}
+
+/*
+ * Whether recv(2) of 0 is the server's FIN.  It also returns 0 where send(2)
+ * took the error of an RST; that is EPIPE if the FIN came first.
+ */
+static bool
+in_order(const struct attempt *a)
+{
+	return a->send_error == 0 || a->send_error == EPIPE;
+}
+
+static void
+recv_some(struct attempt *a)
+{
+	static char buf[BLOCK];
+	ssize_t n = recv(a->fd, buf, sizeof(buf), 0);
+
+	if (n == -1 && (errno == EAGAIN || errno == EINTR))
+		return;
+	if (n == -1)
+		a->error = errno;
+	if (n <= 0) {
+		ended(a, n == 0 && in_order(a));
+		return;
+	}
+	reply_take(&a->reply, buf, (size_t)n);
+	if (reply_whole(&a->reply, false))
+		over(a, ATTEMPT_WHOLE);
+}
+
+/*
+ * After a send that failed recv(2) finds what came before, then the error or
+ * the end.
+ */
+void
+attempt_step(struct attempt *a, const struct request *r, short revents)
+{
+	if (!a->connected && revents != 0)
+		connected(a);
+	if (a->fd != -1 && a->connected && a->sending &&
+	    (revents & (POLLOUT | POLLERR | POLLHUP)) != 0)
+		send_some(a, r);
+	if (a->fd != -1 && reads(a, r) && revents != 0)
+		recv_some(a);
+	if (a->fd == -1 || attempt_clock() < a->until_us)
+		return;
+	a->error = ETIMEDOUT;
+	over(a, a->connected ? ATTEMPT_TIMEOUT : ATTEMPT_UNCONNECTED);
+}
+
+bool
+attempt_simple(const struct attempt *a)
+{
+	return a->end == ATTEMPT_WHOLE && a->send_error == 0;
+}
