@@ -116,6 +116,7 @@ SHARED_OBJ = $(LIB_SRC:%.c=$(BUILD)/shared/%.o)
 PROGRAM_OBJ = $(PROGRAM_SRC:%.c=$(BUILD)/obj/%.o)
 
 .PHONY: all lib tools examples tests benches demo picture bench scale
+.PHONY: servers retrofit
 .PHONY: check check-programs check-scripts asan tsan valgrind coverage
 .PHONY: matrix soak fuzz plant model lint guest
 .PHONY: abi abi-dump compilers
@@ -133,6 +134,8 @@ help:
 	@echo 'make bench      the library beside other ways to close; ROUNDS=5 WORK=mass'
 	@echo 'make matrix     each close against each kind of peer, as a table'
 	@echo 'make scale      whether a close costs more with many at once'
+	@echo 'make servers    which servers of Debian lose early replies; SERVERS="nginx node"'
+	@echo 'make retrofit   servers of others, with the lines changed that close'
 	@echo 'make soak       random closes for SECONDS=60, judged by their segments'
 	@echo 'make fuzz       fuzzing of the close and of the capture reader, SECONDS=60'
 	@echo 'make plant      whether the fuzzer finds planted mistakes'
@@ -344,6 +347,12 @@ bench: benches
 
 scale: benches
 	@$(BUILD)/bench/bench_scale
+
+servers: tools
+	@BUILD=$(BUILD) bench/servers.sh $(SERVERS)
+
+retrofit: lib tools
+	@BUILD=$(BUILD) bench/retrofit.sh $(SERVERS)
 
 # --- tests ---------------------------------------------------------------
 

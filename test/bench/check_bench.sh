@@ -1,7 +1,7 @@
 #!/bin/sh
-# check_bench.sh - bench and bench_scale answer --help with the usage alone, and a
-# wrong argument with one line and exit status 2; each work of bench runs, in a
-# small form
+# check_bench.sh - bench, bench_scale and the scripts answer --help with the
+# usage, and a wrong argument with one line and exit status 2; each work of bench
+# runs, in a small form
 #
 # BUILD is where `make benches' put the programs.  python3, where it is there,
 # reads the JSON file.
@@ -32,6 +32,15 @@ refuse() {	# refuse PROGRAM ARGUMENT...: each has words of its own
 		    bad "$program $args writes to standard output"
 	done
 }
+
+# scripts that start servers of others
+for script in servers retrofit; do
+	bench/$script.sh --help 2>&1 | grep -q "^usage: $script.sh " ||
+	    bad "$script.sh --help shows no usage"
+	bench/$script.sh none >"$dir/out" 2>"$dir/err" </dev/null
+	[ $? -eq 2 ] || bad "$script.sh none does not exit with 2"
+	[ "$(wc -l <"$dir/err")" -eq 1 ] || bad "$script.sh none: not one line"
+done
 
 usage bench_scale
 refuse bench_scale --no-such-option 0 201 some '1 2'

@@ -1,0 +1,75 @@
+# asking.sh - what servers.sh and retrofit.sh share; it is sourced
+#
+# own_network runs the script again in a network of its own, where every port is
+# free, and nobody else is asked.  prepare makes $dir: pages of www/, and room
+# for configurations.  ask starts a server, has replycheck ask it, and stops it.
+# shellcheck shell=bash disable=SC2034 # the answers are for them
+requests=${REQUESTS:-100}
+replycheck=$(realpath "${BUILD:-build}/tools/replycheck") || exit 1
+port=8000 pid=
+
+own_network() {	# own_network SCRIPT ARGUMENT...
+	[ -z "${OWN_NETWORK-}" ] || return 0
+	local own=(unshare -n)
+	[ "$(id -u)" -eq 0 ] || own=(unshare -Urn)
+	export OWN_NETWORK=yes
+	# shellcheck disable=SC2016 # the inner shell expands it
+	exec "${own[@]}" sh -c 'ip link set lo up && exec "$0" "$@"' "$@"
+}
+
+finish() {
+	[ -z "$pid" ] || kill "$pid" 2>/dev/null
+	rm -rf "$dir"
+}
+
+prepare() {
+	dir=$(mktemp -d) || exit 1
+	trap finish EXIT
+	trap 'exit 1' INT TERM
+	chmod 755 "$dir"
+	mkdir "$dir/www" "$dir/www/errors"
+	head -c 1048576 /dev/zero | tr '\0' x >"$dir/www/page.html"
+	local error
+	for error in 400 404 413 501; do
+		ln "$dir/www/page.html" "$dir/status-$error.html"
+		ln "$dir/www/page.html" "$dir/www/errors/err$error.html"
+	done
+	head -c 65536 "$dir/www/page.html" >"$dir/page.64k"
+}
+
+await() {	# until the server takes a connection
+	local i
+	for ((i = 0; i < 100; i++)); do
+		(: <>"/dev/tcp/127.0.0.1/$port") 2>/dev/null && return
+		kill -0 "$pid" 2>/dev/null || return 1
+		sleep 0.1
+	done
+	return 1
+}
+
+value() {	# value KEY ROW: from the JSON of that row
+	sed -n "$2s/.*\"$1\": \([0-9]*\).*/\1/p" "$dir/answer"
+}
+
+# ask COMMAND...: in $whole and $simple, the client reads after | while, and
+# $status; 1: it did not start, and its output says why.
+ask() {
+	"$@" >"$dir/output" 2>&1 </dev/null &
+	pid=$!
+	local started=0
+	if await; then
+		"$replycheck" --json -n "$requests" \
+		    "http://127.0.0.1:$port/upload" >"$dir/answer" 2>&1
+		whole=("$(value whole 1)" "$(value whole 2)")
+		simple=("$(value simple_client 1)" "$(value simple_client 2)")
+		status=$(sed -n '1s/.*"statuses": {\(.*\)}}/\1/p' \
+		    "$dir/answer" | sed 's/"\([0-9]*\)": [0-9]*/\1/g')
+	else
+		tail -n 3 "$dir/output" >&2
+		started=1
+	fi
+	kill "$pid" 2>/dev/null
+	wait "$pid" 2>/dev/null
+	pid=
+	return $started
+}
