@@ -67,7 +67,7 @@ for page in man/*.[1378]; do
 		status=1
 	}
 done
-grep -hoE '(^\.| )Xr [a-z_]*close[a-z_]* [1378]' man/*.[1378] |
+grep -hoE '(^\.| )Xr ([a-z_]*close[a-z_]*|replycheck) [1378]' man/*.[1378] |
     sed 's/.*Xr //; s/ /./' | sort -u | while read -r page; do
 	[ -f "man/$page" ] || { echo "there is no man/$page"; exit 1; }
 done || status=1
