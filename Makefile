@@ -37,7 +37,7 @@ BSD_LIBS := $(shell $(PKG_CONFIG) --libs libbsd 2>/dev/null) -pthread
 PCAP_CFLAGS := $(shell $(PKG_CONFIG) --exists libpcap 2>/dev/null && \
 	  echo -DHAVE_PCAP && $(PKG_CONFIG) --cflags libpcap)
 PCAP_LIBS := $(shell $(PKG_CONFIG) --libs libpcap 2>/dev/null)
-# Without OpenSSL one suite says that it cannot run.
+# Without OpenSSL replycheck says that it does not speak TLS.
 SSL_CFLAGS := $(shell $(PKG_CONFIG) --exists openssl 2>/dev/null && \
 	  echo -DHAVE_OPENSSL && $(PKG_CONFIG) --cflags openssl)
 SSL_LIBS := $(shell $(PKG_CONFIG) --libs openssl 2>/dev/null)
@@ -246,13 +246,14 @@ $(filter-out $(BUILD)/obj/tools/%,$(PROGRAM_OBJ)): | need-bsd
 $(filter $(BUILD)/obj/test/%,$(PROGRAM_OBJ)): | need-check
 
 # What each folder is compiled with on top of BASE.  The tools need nothing but
-# libc, and libpcap where there is one.
+# libc, and libpcap and OpenSSL where they are there.
 $(BUILD)/obj/bench/%.o: private FOLDER = $(BSD_CFLAGS) $(PEER_CFLAGS)
 $(BUILD)/obj/examples/%.o: private FOLDER = $(EXAMPLE_INC) $(BSD_CFLAGS) \
     $(PCAP_CFLAGS)
 $(BUILD)/obj/test/%.o: private FOLDER = $(TEST_INC) $(CHECK_CFLAGS) \
     $(PCAP_CFLAGS) $(SSL_CFLAGS)
-$(BUILD)/obj/tools/%.o: private FOLDER = $(TOOL_INC) $(PCAP_CFLAGS)
+$(BUILD)/obj/tools/%.o: private FOLDER = $(TOOL_INC) $(PCAP_CFLAGS) \
+    $(SSL_CFLAGS)
 $(BUILD)/obj/bench/wheel_alone.o: private FOLDER = $(LIB_INC)
 
 $(BUILD)/obj/%.o: %.c Makefile $(FLAGS)
@@ -269,7 +270,7 @@ $(filter $(BUILD)/test/faults/%,$(SUITE_BIN)): private WRAP = \
     $(FAULTS:%=-Wl,--wrap=%)
 $(filter %/check_reaper_failures,$(SUITE_BIN)): private WRAP = \
     -Wl,--wrap=epoll_ctl -Wl,--wrap=malloc -Wl,--wrap=calloc
-$(filter %_openssl,$(SUITE_BIN)): private SSL = $(SSL_LIBS)
+$(filter %_openssl %/check_crowd,$(SUITE_BIN)): private SSL = $(SSL_LIBS)
 
 # A file with a header is a module; each program links those that it needs.
 modules	= $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard $(patsubst %.h,%.c,\
@@ -287,7 +288,7 @@ $(BUILD)/obj/%.a:
 $(BUILD)/tools/%: $(BUILD)/obj/tools/$$*/$$*.o $(BUILD)/obj/tools.a
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(if $(filter closewatch,$*),\
-	    $(PCAP_LIBS))
+	    $(PCAP_LIBS),$(SSL_LIBS))
 
 $(BUILD)/examples/%: $(BUILD)/obj/examples/%.o $(BUILD)/obj/examples.a \
     $(BUILD)/obj/tools.a $(STATIC)

@@ -152,9 +152,9 @@ serve(void *arg)
 static void
 ask(struct crowd *c, const struct manner *m, bool reads_while, int slow_ms)
 {
-	const struct request r = { head, sizeof(head) - 1, m->upload, !m->tcp,
-	    reads_while, slow_ms, m->end == ATTEMPT_TIMEOUT ? SILENCE_MS :
-	    T_LIMIT_MS };
+	const struct request r = { head, sizeof(head) - 1, m->upload, NULL,
+	    !m->tcp, reads_while, slow_ms, m->end == ATTEMPT_TIMEOUT ?
+	    SILENCE_MS : T_LIMIT_MS };
 	struct sockaddr_storage addr;
 	socklen_t len = sizeof(addr);
 	struct server s = { .m = m, .listener = t_listen(T_IPV4) };
@@ -194,8 +194,8 @@ END_TEST
 
 START_TEST(server_that_is_not_there_is_counted)
 {
-	const struct request r = { head, sizeof(head) - 1, SMALL, true, false,
-	    0, T_LIMIT_MS };
+	const struct request r = { head, sizeof(head) - 1, SMALL, NULL, true,
+	    false, 0, T_LIMIT_MS };
 	struct sockaddr_storage addr;
 	socklen_t len = sizeof(addr);
 	int listener = t_listen(T_IPV4);

@@ -6,7 +6,6 @@
 #include <limits.h>
 #include <string.h>
 #include <time.h>
-#include <unistd.h>
 
 #include "replycheck/attempt.h"
 
@@ -26,23 +25,29 @@ over(struct attempt *a, enum attempt_end end)
 {
 	a->end = end;
 	a->sending = false;
-	if (a->fd != -1)
-		(void)close(a->fd);
-	a->fd = -1;
+	wire_end(&a->wire);
+}
+
+bool
+attempt_over(const struct attempt *a)
+{
+	return a->wire.fd == -1;
 }
 
 void
 attempt_begin(struct attempt *a, const struct request *r,
     const struct sockaddr *addr, socklen_t len)
 {
+	int fd;
+
 	memset(a, 0, sizeof(*a));
 	reply_begin(&a->reply, r->http);
 	a->until_us = attempt_clock() + r->timeout_ms * INT64_C(1000);
 	a->sending = true;
-	a->fd = socket(addr->sa_family,
+	fd = socket(addr->sa_family,
 	    SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-	if (a->fd != -1 && (connect(a->fd, addr, len) == 0 ||
-	    errno == EINPROGRESS))
+	wire_begin(&a->wire, fd);
+	if (fd != -1 && (connect(fd, addr, len) == 0 || errno == EINPROGRESS))
 		return;
 	a->error = errno;
 	over(a, ATTEMPT_UNCONNECTED);
@@ -58,7 +63,7 @@ size_of(const struct request *r)
 static bool
 reads(const struct attempt *a, const struct request *r)
 {
-	return a->connected && (r->reads_while || !a->sending);
+	return a->stage == ATTEMPT_ASKS && (r->reads_while || !a->sending);
 }
 
 int
@@ -66,14 +71,16 @@ attempt_wants(const struct attempt *a, const struct request *r,
     struct pollfd *p)
 {
 	int64_t now = attempt_clock(), at = a->until_us;
-	bool rests = a->connected && a->sending && a->due_us > now;
+	bool rests = a->sending && a->due_us > now;
 
-	p->fd = a->fd;
+	p->fd = a->wire.fd;
 	p->events = 0;
-	if (a->fd == -1)
+	if (attempt_over(a))
 		return 0;
-	if (a->sending && !rests)
-		p->events |= POLLOUT;
+	if (a->stage == ATTEMPT_SHAKES)
+		p->events = a->wire.wants;
+	else if (a->sending && !rests)
+		p->events = POLLOUT;
 	if (reads(a, r))
 		p->events |= POLLIN;
 	if (rests && a->due_us < at)
@@ -96,25 +103,27 @@ next_block(const struct attempt *a, const struct request *r, size_t *n)
 	return zeros;
 }
 
+/* connect(2) has ended, or the handshake can go on. */
 static void
-connected(struct attempt *a)
+get_ready(struct attempt *a, const struct request *r)
 {
 	socklen_t len = sizeof(a->error);
 
-	if (getsockopt(a->fd, SOL_SOCKET, SO_ERROR, &a->error, &len) == -1)
-		a->error = errno;
+	if (a->stage == ATTEMPT_CONNECTS) {
+		if (getsockopt(a->wire.fd, SOL_SOCKET, SO_ERROR, &a->error,
+		    &len) == -1)
+			a->error = errno;
+		if (a->error == 0)
+			a->stage = ATTEMPT_SHAKES;
+	}
+	if (a->stage == ATTEMPT_SHAKES) {
+		if (r->tls == NULL || wire_shake(&a->wire, r->tls) == 0)
+			a->stage = ATTEMPT_ASKS;
+		else if (errno != EAGAIN)
+			a->error = errno;
+	}
 	if (a->error != 0)
 		over(a, ATTEMPT_UNCONNECTED);
-	else
-		a->connected = true;
-}
-
-static bool
-no_reply(const struct attempt *a)
-{
-	struct pollfd p = { a->fd, POLLIN, 0 };
-
-	return a->reply.bytes == 0 && poll(&p, 1, 0) == 0;
 }
 
 static void
@@ -126,8 +135,8 @@ send_some(struct attempt *a, const struct request *r)
 
 	block = next_block(a, r, &n);
 	if (a->sent + n == size_of(r))
-		a->late = no_reply(a);
-	sent = send(a->fd, block, n, MSG_NOSIGNAL);
+		a->late = a->reply.bytes == 0 && !wire_readable(&a->wire);
+	sent = wire_send(&a->wire, block, n);
 	if (sent == -1 && (errno == EAGAIN || errno == EINTR))
 		return;
 	if (sent == -1) {
@@ -166,7 +175,7 @@ static void
 recv_some(struct attempt *a)
 {
 	static char buf[BLOCK];
-	ssize_t n = recv(a->fd, buf, sizeof(buf), 0);
+	ssize_t n = wire_recv(&a->wire, buf, sizeof(buf));
 
 	if (n == -1 && (errno == EAGAIN || errno == EINTR))
 		return;
@@ -188,17 +197,18 @@ recv_some(struct attempt *a)
 void
 attempt_step(struct attempt *a, const struct request *r, short revents)
 {
-	if (!a->connected && revents != 0)
-		connected(a);
-	if (a->fd != -1 && a->connected && a->sending &&
+	if (a->stage != ATTEMPT_ASKS && revents != 0)
+		get_ready(a, r);
+	if (!attempt_over(a) && a->stage == ATTEMPT_ASKS && a->sending &&
 	    (revents & (POLLOUT | POLLERR | POLLHUP)) != 0)
 		send_some(a, r);
-	if (a->fd != -1 && reads(a, r) && revents != 0)
+	if (!attempt_over(a) && reads(a, r) && revents != 0)
 		recv_some(a);
-	if (a->fd == -1 || attempt_clock() < a->until_us)
+	if (attempt_over(a) || attempt_clock() < a->until_us)
 		return;
 	a->error = ETIMEDOUT;
-	over(a, a->connected ? ATTEMPT_TIMEOUT : ATTEMPT_UNCONNECTED);
+	over(a, a->stage == ATTEMPT_ASKS ? ATTEMPT_TIMEOUT :
+	    ATTEMPT_UNCONNECTED);
 }
 
 bool

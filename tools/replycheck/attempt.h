@@ -14,12 +14,14 @@
 #include <stdint.h>
 
 #include "replycheck/reply.h"
+#include "replycheck/wire.h"
 
 /* What every request sends, and how. */
 struct request {
 	const char	*head;		/* and body, of --raw */
 	size_t		 head_size;
 	uint64_t	 body_size;	/* zeros */
+	const char	*tls;		/* the server's name; NULL: no TLS */
 	bool		 http;
 	bool		 reads_while;	/* it sends */
 	int		 slow_ms;	/* between two blocks */
@@ -36,16 +38,22 @@ enum attempt_end {
 	ATTEMPT_ENDS
 };
 
+enum attempt_stage {
+	ATTEMPT_CONNECTS,
+	ATTEMPT_SHAKES,		/* hands, for TLS */
+	ATTEMPT_ASKS
+};
+
 struct attempt {
-	int		 fd;		/* -1: there is none, it is over */
-	bool		 connected;
+	struct wire	 wire;		/* closed: it is over */
+	enum attempt_stage stage;
 	bool		 sending;
 	bool		 late;		/* no reply before the last block */
 	uint64_t	 sent;
 	int64_t		 due_us;	/* the next block */
 	int64_t		 until_us;
 	int		 send_error;	/* errno; 0: none */
-	int		 error;		/* of connect(2) or recv(2) */
+	int		 error;		/* of connect(2), TLS, recv(2) */
 	enum attempt_end end;
 	struct reply	 reply;
 };
@@ -59,6 +67,8 @@ void	attempt_begin(struct attempt *a, const struct request *r,
 int	attempt_wants(const struct attempt *a, const struct request *r,
 	    struct pollfd *p);
 void	attempt_step(struct attempt *a, const struct request *r, short revents);
+
+bool	attempt_over(const struct attempt *a);
 
 /* Of one that is over: a client that stops where sending fails has it. */
 bool	attempt_simple(const struct attempt *a);

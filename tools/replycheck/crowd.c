@@ -63,9 +63,9 @@ crowd_run(struct crowd *c, const struct request *r,
 			attempt_begin(&all[n++], r, addr, len);
 		wait_for_any(all, r, p, n);
 		for (i = n - 1; i >= 0; i--) {
-			if (all[i].fd != -1)
+			if (!attempt_over(&all[i]))
 				attempt_step(&all[i], r, p[i].revents);
-			if (all[i].fd != -1)
+			if (!attempt_over(&all[i]))
 				continue;
 			count(c, &all[i]);
 			all[i] = all[--n];

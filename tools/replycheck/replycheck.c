@@ -4,8 +4,8 @@
  * replycheck(1) describes the options and the output.  The program sends
  * requests whose body the server refuses, and counts the replies that arrive.
  *
- * Modules: target (the URL), attempt (one request), reply (what came of it),
- * crowd (a number of requests), table (the output).
+ * Modules: target (the URL), attempt (one request), wire (TCP or TLS), reply
+ * (what came of it), crowd (a number of requests), table (the output).
  */
 #include <sys/types.h>
 #include <sys/stat.h>
@@ -43,13 +43,13 @@ static struct request request = {
 static struct table table;
 static const char *raw_file;
 static int number = NUMBER, at_once = AT_ONCE;
-static bool after = true, meanwhile = true;
+static bool after = true, meanwhile = true, tls;
 
 static _Noreturn void
 usage(FILE *out, int status)
 {
 	fprintf(out,
-	    "usage: %s [options] http://host:port/path | tcp://host:port\n"
+	    "usage: %s [options] http[s]://host:port/path | tcp://host:port\n"
 	    "Uploads to a server that refuses it, and counts the replies that "
 	    "arrive;\nsee replycheck(1).\n"
 	    "  -n n             requests (%d)\n"
@@ -60,6 +60,8 @@ usage(FILE *out, int status)
 	    "                   while or both (both)\n"
 	    "  --slow ms        the client waits between blocks of 64 KiB (0)\n"
 	    "  --timeout s      one request takes no longer (%d)\n"
+	    "  --tls            speak TLS, as https does; no certificate is "
+	    "checked\n"
 	    "  --raw file       send this file instead of a request line and "
 	    "fields\n"
 	    "  --json           print a JSON object for each row\n"
@@ -122,6 +124,9 @@ take_option(int c)
 		request.timeout_ms = 1000 * option_number("--timeout", optarg,
 		    1, SECONDS_MOST);
 		break;
+	case 'T':
+		tls = true;
+		break;
 	case 'R':
 		raw_file = optarg;
 		break;
@@ -144,6 +149,7 @@ parse_options(int argc, char *argv[])
 		{ "reads", required_argument, NULL, 'r' },
 		{ "slow", required_argument, NULL, 's' },
 		{ "timeout", required_argument, NULL, 't' },
+		{ "tls", no_argument, NULL, 'T' },
 		{ "raw", required_argument, NULL, 'R' },
 		{ "json", no_argument, NULL, 'j' },
 		{ "help", no_argument, NULL, 'h' },
@@ -238,6 +244,11 @@ main(int argc, char *argv[])
 	    target_find(&t, &why) == -1)
 		errx(2, "%s: %s", table.url, why);
 	request.http = t.http;
+	if (tls || t.tls) {
+		request.tls = t.host;
+		if ((why = wire_tls_missing()) != NULL)
+			errx(2, "%s: %s", table.url, why);
+	}
 	if (raw_file != NULL)
 		read_raw();
 	else if (t.http)

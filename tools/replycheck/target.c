@@ -60,7 +60,8 @@ parse_authority(struct target *t, const char *s, size_t n)
 			return false;
 	}
 	if (port == end)
-		return t->http && copy(t->port, "80", 2);
+		return t->http && (t->tls ? copy(t->port, "443", 3) :
+		    copy(t->port, "80", 2));
 	return *port == ':' &&
 	    copy(t->port, port + 1, (size_t)(end - port) - 1);
 }
@@ -72,11 +73,10 @@ target_parse(struct target *t, const char *url, const char **why)
 	size_t n;
 
 	memset(t, 0, sizeof(*t));
-	*why = "TLS is not supported";
-	if (behind(url, "https://") != NULL)
-		return -1;
-	*why = "give http://host:port/path or tcp://host:port";
-	if ((rest = behind(url, "http://")) != NULL)
+	*why = "give http://host:port/path, https or tcp://host:port";
+	if ((rest = behind(url, "https://")) != NULL)
+		t->http = t->tls = true;
+	else if ((rest = behind(url, "http://")) != NULL)
 		t->http = true;
 	else if ((rest = behind(url, "tcp://")) == NULL)
 		return -1;

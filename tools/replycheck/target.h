@@ -10,7 +10,7 @@
 #define TARGET_NAME	256
 
 struct target {
-	bool		 http;			/* or any protocol: tcp:// */
+	bool		 http, tls;		/* http, https; tcp: neither */
 	char		 host[TARGET_NAME];	/* without the [] of IPv6 */
 	char		 port[TARGET_NAME];
 	const char	*path;			/* in the URL */
@@ -19,9 +19,9 @@ struct target {
 };
 
 /*
- * From http://host:port/path, or tcp://host:port for another protocol.  The
- * port of http is 80 where there is none, and the path /.  Returns 0, or -1 and
- * *why: a line that says what is wrong.
+ * From http://host:port/path or https, or tcp://host:port for another protocol.
+ * The port is 80 or 443 where there is none, and the path /.  Returns 0, or -1
+ * and *why: a line that says what is wrong.
  */
 int	target_parse(struct target *t, const char *url, const char **why);
 
