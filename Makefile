@@ -287,8 +287,8 @@ $(BUILD)/obj/%.a:
 .SECONDEXPANSION:
 $(BUILD)/tools/%: $(BUILD)/obj/tools/$$*/$$*.o $(BUILD)/obj/tools.a
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(if $(filter closewatch,$*),\
-	    $(PCAP_LIBS),$(SSL_LIBS))
+	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(PCAP_LIBS) \
+	    $(if $(filter replycheck,$*),$(SSL_LIBS) -pthread)
 
 $(BUILD)/examples/%: $(BUILD)/obj/examples/%.o $(BUILD)/obj/examples.a \
     $(BUILD)/obj/tools.a $(STATIC)

@@ -87,6 +87,16 @@ run 1 "$@" "$url"
 says '^after it sent  *0  *0  *10  *0  *0 |'
 says '^20 of 20 replies were lost; .* loses 20\.$'
 says 'graceclose(7)'
+run 1 "$@" --reads after --watch "$url"
+if [ -s "$dir/err" ]; then
+	[ "$(wc -l <"$dir/err")" -eq 1 ] || bad '--watch says more than a line'
+	grep -q -- '--watch: ' "$dir/err" || bad '--watch does not say why'
+else
+	says '^A lost reply, from port [0-9]*:$'
+	says 'RST'
+	says 'server reset it'
+fi
+run 2 --json --watch "$url"
 stop
 run 2 "$@" "$url"
 grep -q 'Connection refused' "$dir/err" || bad 'it does not say why'

@@ -103,6 +103,19 @@ next_block(const struct attempt *a, const struct request *r, size_t *n)
 	return zeros;
 }
 
+static in_port_t
+port_of(int fd)
+{
+	struct sockaddr_storage addr = { .ss_family = AF_UNSPEC };
+	socklen_t len = sizeof(addr);
+
+	if (getsockname(fd, (struct sockaddr *)&addr, &len) == -1)
+		return 0;
+	return ntohs(addr.ss_family == AF_INET ?
+	    ((struct sockaddr_in *)&addr)->sin_port :
+	    ((struct sockaddr_in6 *)&addr)->sin6_port);
+}
+
 /* connect(2) has ended, or the handshake can go on. */
 static void
 get_ready(struct attempt *a, const struct request *r)
@@ -110,6 +123,7 @@ get_ready(struct attempt *a, const struct request *r)
 	socklen_t len = sizeof(a->error);
 
 	if (a->stage == ATTEMPT_CONNECTS) {
+		a->port = port_of(a->wire.fd);
 		if (getsockopt(a->wire.fd, SOL_SOCKET, SO_ERROR, &a->error,
 		    &len) == -1)
 			a->error = errno;

@@ -9,6 +9,8 @@
 
 #include <sys/socket.h>
 
+#include <netinet/in.h>
+
 #include <poll.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -52,6 +54,7 @@ struct attempt {
 	uint64_t	 sent;
 	int64_t		 due_us;	/* the next block */
 	int64_t		 until_us;
+	in_port_t	 port;		/* its own, in host byte order */
 	int		 send_error;	/* errno; 0: none */
 	int		 error;		/* of connect(2), TLS, recv(2) */
 	enum attempt_end end;

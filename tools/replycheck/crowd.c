@@ -22,6 +22,7 @@ static void
 count(struct crowd *c, const struct attempt *a)
 {
 	c->number++;
+	c->port = a->port;
 	c->ends[a->end]++;
 	c->simple += attempt_simple(a);
 	c->send_failed += a->send_error != 0;

@@ -17,6 +17,7 @@ struct crowd {
 	int	send_failed;
 	int	late;			/* the server read the request first */
 	int	error;			/* errno of the first unconnected */
+	in_port_t port;			/* of the last client */
 	struct crowd_status {
 		int	status, number;
 	}	statuses[CROWD_STATUSES];

@@ -5,7 +5,8 @@
  * requests whose body the server refuses, and counts the replies that arrive.
  *
  * Modules: target (the URL), attempt (one request), wire (TCP or TLS), reply
- * (what came of it), crowd (a number of requests), table (the output).
+ * (what came of it), crowd (a number of requests), table (the output), watch
+ * (the segments).
  */
 #include <sys/types.h>
 #include <sys/stat.h>
@@ -24,6 +25,7 @@
 #include "replycheck/crowd.h"
 #include "replycheck/table.h"
 #include "replycheck/target.h"
+#include "replycheck/watch.h"
 
 #define NUMBER		100
 #define NUMBER_MOST	100000
@@ -43,7 +45,7 @@ static struct request request = {
 static struct table table;
 static const char *raw_file;
 static int number = NUMBER, at_once = AT_ONCE;
-static bool after = true, meanwhile = true, tls;
+static bool after = true, meanwhile = true, tls, watched;
 
 static _Noreturn void
 usage(FILE *out, int status)
@@ -64,6 +66,8 @@ usage(FILE *out, int status)
 	    "checked\n"
 	    "  --raw file       send this file instead of a request line and "
 	    "fields\n"
+	    "  --watch          draw the segments of a lost reply, over "
+	    "loopback\n"
 	    "  --json           print a JSON object for each row\n"
 	    "Exit status: 0 if no reply was lost, 1 if one was, 2 if it could "
 	    "not ask.\n", program_invocation_short_name, NUMBER,
@@ -130,6 +134,9 @@ take_option(int c)
 	case 'R':
 		raw_file = optarg;
 		break;
+	case 'w':
+		watched = true;
+		break;
 	case 'j':
 		table.json = true;
 		break;
@@ -151,6 +158,7 @@ parse_options(int argc, char *argv[])
 		{ "timeout", required_argument, NULL, 't' },
 		{ "tls", no_argument, NULL, 'T' },
 		{ "raw", required_argument, NULL, 'R' },
+		{ "watch", no_argument, NULL, 'w' },
 		{ "json", no_argument, NULL, 'j' },
 		{ "help", no_argument, NULL, 'h' },
 		{ NULL, 0, NULL, 0 }
@@ -163,6 +171,8 @@ parse_options(int argc, char *argv[])
 		errx(2, "which server?  Give http://host:port/path");
 	if (optind + 1 < argc)
 		errx(2, "unexpected argument: %s", argv[optind + 1]);
+	if (watched && table.json)
+		errx(2, "give --json or --watch, not both");
 	table.url = argv[optind];
 }
 
@@ -259,7 +269,11 @@ main(int argc, char *argv[])
 		ask(&t, false);
 	if (meanwhile)
 		ask(&t, true);
-	if (!table_end(&table))
+	table_end(&table);
+	if (watched && !watch(&request, t.addr->ai_addr, t.addr->ai_addrlen,
+	    number, &why))
+		warnx("--watch: %s", why);
+	if (fflush(stdout) == EOF || ferror(stdout))
 		err(2, "standard output");
 	target_free(&t);
 	return table_lost(&table) ? 1 : 0;

@@ -111,14 +111,13 @@ advise(const struct table *t)
 		    "larger --upload.");
 }
 
-bool
+void
 table_end(const struct table *t)
 {
-	if (!t->json) {
-		printf("\n%d of %d replies were lost; a client that stops "
-		    "where sending fails loses %d.\n", t->lost, t->requests,
-		    t->requests - t->simple);
-		advise(t);
-	}
-	return fflush(stdout) == 0 && !ferror(stdout);
+	if (t->json)
+		return;
+	printf("\n%d of %d replies were lost; a client that stops where "
+	    "sending fails loses %d.\n", t->lost, t->requests,
+	    t->requests - t->simple);
+	advise(t);
 }

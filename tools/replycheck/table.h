@@ -19,11 +19,8 @@ struct table {
 void	table_row(struct table *t, const struct request *r,
 	    const struct crowd *c);
 
-/*
- * What follows from the rows; nothing in JSON.  False: standard output could
- * not be written.
- */
-bool	table_end(const struct table *t);
+/* What follows from the rows; nothing in JSON. */
+void	table_end(const struct table *t);
 
 /* Whether this client, or a simple one, has lost a reply. */
 bool	table_lost(const struct table *t);
