@@ -229,6 +229,25 @@ for capture in "$here"/captures/*.pcap; do
 	is_json "$capture"
 done
 
+# A server that sends RSTs hears what it could change, a client does not.
+advised() {	# advised CAPTURE PATTERN: in the first line of advice
+	run 0 -r "$here/captures/$1.pcap"
+	sed -n '/^what the servers could change$/{n; p; }' "$dir/out" |
+	    grep -q "^127.0.0.1.[0-9]*: $2" || {
+		bad "$1: no advice \"$2\""
+		cat "$dir/out"
+	}
+}
+
+advised early_reply 'take unread input .*, or remove SO_LINGER 0$'
+advised unread_zero_window 'take unread input .* as graceful_close(3) does$'
+advised linger0_loses 'look for SO_LINGER 0, connect(2) with AF_UNSPEC, or '
+advised late_data 'half-close, and read to the end, '
+for capture in four_way client_first refused; do
+	run 0 -r "$here/captures/$capture.pcap"
+	grep 'could change' "$dir/out" && bad "$capture: advice for nobody"
+done
+
 # The picture shows the first that lost data or was reset, else the first that
 # ended, else the first.  Root opens the file before it becomes nobody.
 pictured() {	# pictured CAPTURE... -- TEXT...: --svg draws that

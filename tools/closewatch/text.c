@@ -1,5 +1,6 @@
 /* text.c - see text.h */
 #include <inttypes.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -126,6 +127,50 @@ resetters_table(const struct tally_summary *s)
 		resetter_line(&s->tally->resetters[i]);
 }
 
+/* What a server should change that sends most of its RSTs for this reason. */
+static const struct advice {
+	int		 kind;
+	const char	*text;
+} advices[] = {
+	{ TALLY_RESET + FLOW_WHY_UNREAD,
+	    "take unread input before the close, as graceful_close(3) does" },
+	{ TALLY_RESET + FLOW_WHY_EITHER,
+	    "take unread input before the close, as graceful_close(3) does, "
+	    "or remove SO_LINGER 0" },
+	{ TALLY_RESET + FLOW_WHY_ABORT,
+	    "look for SO_LINGER 0, connect(2) with AF_UNSPEC, or a listener "
+	    "that closes" },
+	{ TALLY_RESET + FLOW_WHY_LATE_DATA,
+	    "half-close, and read to the end, as graceful_close(3) does" },
+	{ TALLY_RESET + FLOW_WHY_SILENCE,
+	    "limit how long a peer may be silent, as idle_ms of graceclose(3) "
+	    "does" },
+};
+#define NADVICES	(sizeof(advices) / sizeof(advices[0]))
+
+static void
+advise(const struct tally_summary *s)
+{
+	const struct tally_resetter *r = s->tally->resetters;
+	const struct advice *best;
+	char who[ENDPOINT_SIZE];
+	bool any = false;
+
+	for (size_t i = 0; i < s->top; i++, r++) {
+		best = &advices[0];
+		for (size_t k = 1; k < NADVICES; k++)
+			if (r->of[advices[k].kind] > r->of[best->kind])
+				best = &advices[k];
+		if (r->side == FLOW_CLIENT || r->of[best->kind] == 0)
+			continue;
+		printf("%s%s: %s\n", any ? "" : "\nwhat the servers could change\n",
+		    endpoint_text(&r->who, who), best->text);
+		any = true;
+	}
+	if (any)
+		puts("replycheck(1) shows whether that loses replies.");
+}
+
 /* Lines that appear only when something is wrong. */
 static void
 trouble(const struct tally_summary *s)
@@ -158,4 +203,5 @@ text_summary(const struct tally_summary *s)
 	trouble(s);
 	ends_table(t);
 	resetters_table(s);
+	advise(s);
 }

@@ -103,17 +103,16 @@ next_block(const struct attempt *a, const struct request *r, size_t *n)
 	return zeros;
 }
 
+/* The port of IPv4 has the same place. */
 static in_port_t
 port_of(int fd)
 {
-	struct sockaddr_storage addr = { .ss_family = AF_UNSPEC };
+	struct sockaddr_in6 addr;
 	socklen_t len = sizeof(addr);
 
-	if (getsockname(fd, (struct sockaddr *)&addr, &len) == -1)
-		return 0;
-	return ntohs(addr.ss_family == AF_INET ?
-	    ((struct sockaddr_in *)&addr)->sin_port :
-	    ((struct sockaddr_in6 *)&addr)->sin6_port);
+	memset(&addr, 0, sizeof(addr));
+	(void)getsockname(fd, (struct sockaddr *)&addr, &len);
+	return ntohs(addr.sin6_port);
 }
 
 /* connect(2) has ended, or the handshake can go on. */
