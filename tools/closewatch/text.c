@@ -163,8 +163,9 @@ advise(const struct tally_summary *s)
 				best = &advices[k];
 		if (r->side == FLOW_CLIENT || r->of[best->kind] == 0)
 			continue;
-		printf("%s%s: %s\n", any ? "" : "\nwhat the servers could change\n",
-		    endpoint_text(&r->who, who), best->text);
+		if (!any)
+			puts("\nwhat the servers could change");
+		printf("%s: %s\n", endpoint_text(&r->who, who), best->text);
 		any = true;
 	}
 	if (any)
