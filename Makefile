@@ -38,9 +38,10 @@ PCAP_CFLAGS := $(shell $(PKG_CONFIG) --exists libpcap 2>/dev/null && \
 	  echo -DHAVE_PCAP && $(PKG_CONFIG) --cflags libpcap)
 PCAP_LIBS := $(shell $(PKG_CONFIG) --libs libpcap 2>/dev/null)
 # Without OpenSSL replycheck says that it does not speak TLS.
-SSL_CFLAGS := $(shell $(PKG_CONFIG) --exists openssl 2>/dev/null && \
+OPENSSL	= 'openssl >= 3.0'
+SSL_CFLAGS := $(shell $(PKG_CONFIG) --exists $(OPENSSL) 2>/dev/null && \
 	  echo -DHAVE_OPENSSL && $(PKG_CONFIG) --cflags openssl)
-SSL_LIBS := $(shell $(PKG_CONFIG) --libs openssl 2>/dev/null)
+SSL_LIBS := $(shell $(PKG_CONFIG) --libs $(OPENSSL) 2>/dev/null)
 # Without libuv, libevent or go the bench says that it does without.
 peer	= $(shell $(PKG_CONFIG) --exists $(1) 2>/dev/null && echo $(2) && \
 	  $(PKG_CONFIG) $(3) $(1))
@@ -548,7 +549,7 @@ install: places lib install-tools
 	@[ -n '$(DESTDIR)' ] || \
 	    echo 'Run ldconfig as root, so that programs find $(SONAME).'
 
-install-tools: $(USEFUL:%=$(BUILD)/tools/%)
+install-tools: places $(USEFUL:%=$(BUILD)/tools/%)
 	for f in $(call installed_tools,$(USEFUL)); do \
 	    $(INSTALL) -d $(DESTDIR)$${f%/*}; \
 	    case $$f in \

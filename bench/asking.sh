@@ -5,20 +5,42 @@
 # for configurations.  ask starts a server, has replycheck ask it, and stops it.
 # shellcheck shell=bash disable=SC2034 # the answers are for them
 requests=${REQUESTS:-100}
-replycheck=$(realpath "${BUILD:-build}/tools/replycheck") || exit 1
+replycheck=$(realpath -e "${BUILD:-build}/tools/replycheck") || exit 1
 port=8000 pid=
 
 own_network() {	# own_network SCRIPT ARGUMENT...
 	[ -z "${OWN_NETWORK-}" ] || return 0
-	local own=(unshare -n)
-	[ "$(id -u)" -eq 0 ] || own=(unshare -Urn)
+	can_own_network
 	export OWN_NETWORK=yes
 	# shellcheck disable=SC2016 # the inner shell expands it
 	exec "${own[@]}" sh -c 'ip link set lo up && exec "$0" "$@"' "$@"
 }
 
+can_own_network() {
+	own=(unshare -n)
+	[ "$(id -u)" -eq 0 ] || own=(unshare -Urn)
+	"${own[@]}" ip link set lo up || {
+		echo 'this takes a network namespace: root, or unshare -Urn' >&2
+		exit 1
+	}
+}
+
+# It has 5 seconds to end by itself.
+stop() {
+	local i
+	[ -n "$pid" ] || return 0
+	kill "$pid" 2>/dev/null
+	for ((i = 0; i < 50; i++)); do
+		kill -0 "$pid" 2>/dev/null || break
+		sleep 0.1
+	done
+	kill -KILL "$pid" 2>/dev/null
+	wait "$pid" 2>/dev/null
+	pid=
+}
+
 finish() {
-	[ -z "$pid" ] || kill "$pid" 2>/dev/null
+	stop
 	rm -rf "$dir"
 }
 
@@ -56,20 +78,19 @@ value() {	# value KEY ROW: from the JSON of that row
 ask() {
 	"$@" >"$dir/output" 2>&1 </dev/null &
 	pid=$!
-	local started=0
+	local failed=0
 	if await; then
 		"$replycheck" --json -n "$requests" \
 		    "http://127.0.0.1:$port/upload" >"$dir/answer" 2>&1
+		[ $? -le 1 ] || { cat "$dir/answer" >&2; failed=1; }
 		whole=("$(value whole 1)" "$(value whole 2)")
 		simple=("$(value simple_client 1)" "$(value simple_client 2)")
 		status=$(sed -n '1s/.*"statuses": {\(.*\)}}/\1/p' \
 		    "$dir/answer" | sed 's/"\([0-9]*\)": [0-9]*/\1/g')
 	else
 		tail -n 3 "$dir/output" >&2
-		started=1
+		failed=1
 	fi
-	kill "$pid" 2>/dev/null
-	wait "$pid" 2>/dev/null
-	pid=
-	return $started
+	stop
+	return $failed
 }

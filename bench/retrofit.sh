@@ -24,7 +24,7 @@ done
 # shellcheck source=bench/asking.sh
 . "$(dirname "$0")/asking.sh"
 top=$(realpath "$(dirname "$0")/..")
-library=$(realpath "${BUILD:-build}/libgraceclose.a") || exit 1
+library=$(realpath -e "${BUILD:-build}/libgraceclose.a") || exit 1
 die() { echo "retrofit: $*" >&2; exit 1; }
 
 # download NAME: its source, unpacked, in $dir/source/NAME; $version
@@ -45,7 +45,7 @@ download() {
 	EOF
 	(cd "$dir/source" && export APT_CONFIG=$config/apt.conf &&
 	    apt-get -q update && apt-get -q source --download-only "$1" &&
-	    tar -C "$1" --strip-components=1 -xf "$1"_*.orig.tar.*) \
+	    tar -C "$1" --strip-components=1 -xf "$1"_*.orig.tar.?z) \
 	    >"$dir/log" 2>&1 || { tail -n 5 "$dir/log" >&2; return 1; }
 	version=$(sed -n 's/^Version: //p' "$dir/source/$1"_*.dsc)
 }
@@ -92,6 +92,7 @@ try() {
 }
 
 [ -n "${OWN_NETWORK-}" ] || {
+	can_own_network
 	prepare
 	for name; do
 		download "$name" || die "no source of $name"

@@ -16,7 +16,7 @@
 #define AT_ONCE		2
 #define UPLOAD		((uint64_t)16 << 20)	/* more than queues hold */
 #define SMALL		1000
-#define SILENCE_MS	200
+#define SILENCE_MS	t_patient(1000)
 
 static const char head[] = "POST / HTTP/1.1\r\n\r\n";
 
@@ -192,23 +192,58 @@ START_TEST(end_of_each_request_is_counted)
 }
 END_TEST
 
+/* The client looks at its connection for the first time when all is over. */
+START_TEST(reply_is_found_behind_a_reset_that_came_first)
+{
+	const struct request r = { head, sizeof(head) - 1, SMALL, NULL, true,
+	    _i != 0, 0, T_LIMIT_MS };
+	int listener = t_listen(T_IPV4), fd;
+	struct sockaddr_storage addr;
+	socklen_t len = sizeof(addr);
+	struct attempt a;
+	struct pollfd p;
+
+	ck_assert_int_eq(getsockname(listener, (struct sockaddr *)&addr,
+	    &len), 0);
+	attempt_begin(&a, &r, (struct sockaddr *)&addr, len);
+	fd = t_accept(listener);
+	replies_and_closes(fd);
+	resets(fd);
+	t_close(fd);
+	t_wait_reset(a.wire.fd);
+	while (!attempt_over(&a)) {
+		(void)poll(&p, 1, attempt_wants(&a, &r, &p));
+		attempt_step(&a, &r, p.revents);
+	}
+	ck_assert_int_eq(a.end, ATTEMPT_WHOLE);
+	ck_assert(!attempt_simple(&a));
+	t_close(listener);
+}
+END_TEST
+
 START_TEST(server_that_is_not_there_is_counted)
 {
 	const struct request r = { head, sizeof(head) - 1, SMALL, NULL, true,
 	    false, 0, T_LIMIT_MS };
 	struct sockaddr_storage addr;
 	socklen_t len = sizeof(addr);
-	int listener = t_listen(T_IPV4);
+	int bound = t_socket(T_IPV4);	/* and nobody listens */
 	struct crowd c;
 
-	ck_assert_int_eq(getsockname(listener, (struct sockaddr *)&addr,
-	    &len), 0);
-	t_close(listener);
+	memset(&addr, 0, sizeof(addr));
+	addr.ss_family = AF_INET;
+	ck_assert_int_eq(bind(bound, (struct sockaddr *)&addr,
+	    sizeof(struct sockaddr_in)), 0);
+	ck_assert_int_eq(getsockname(bound, (struct sockaddr *)&addr, &len),
+	    0);
 	crowd_run(&c, &r, (struct sockaddr *)&addr, len, REQUESTS, AT_ONCE,
 	    NULL);
 	ck_assert_int_eq(c.ends[ATTEMPT_UNCONNECTED], REQUESTS);
 	ck_assert_int_eq(c.late, 0);
+	ck_assert_int_eq(crowd_asked(&c), 0);
+	ck_assert_int_eq(crowd_lost(&c), 0);
 	t_error_is(c.error, ECONNREFUSED);
+	t_close(bound);
 }
 END_TEST
 
@@ -232,6 +267,8 @@ main(void)
 
 	tcase_add_loop_test(tc, end_of_each_request_is_counted, 0,
 	    2 * MANNERS);
+	tcase_add_loop_test(tc, reply_is_found_behind_a_reset_that_came_first,
+	    0, 2);
 	tcase_add_test(tc, server_that_is_not_there_is_counted);
 	tcase_add_loop_test(tc, slow_client_rests_between_blocks, 0, 2);
 	return t_main(s);

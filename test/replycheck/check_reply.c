@@ -33,6 +33,8 @@ static const struct sample {
 	    LENGTH(1) END "x", 401, true, false },
 	{ "101", "HTTP/1.1 101 x\r\n" END "HTTP/1.1 500 x\r\n" LENGTH(0) END,
 	    500, true, false },
+	{ "two codings", OK_ "Transfer-Encoding: gzip, chunked\r\n" END
+	    "1\r\n!\r\n0\r\n" END, 200, true, false },
 	{ "until the end", OK_ "Connection: close\r\n" END "hello", 200, true,
 	    true },
 	{ "no HTTP", "SSH-2.0-x\r\n", 0, true, true },
@@ -76,6 +78,29 @@ START_TEST(reply_that_is_cut_off_is_not_whole)
 }
 END_TEST
 
+START_TEST(length_that_is_none_is_never_whole)
+{
+	static const char *const heads[] = {
+		OK_ "Content-Length: abc\r\n" END,
+		OK_ "Content-Length:\r\n" END,
+		OK_ "Content-Length: 5 apples\r\n" END "apple",
+		OK_ "Content-Length: 18446744073709551618\r\n" END "xx",
+		OK_ "Content-Length: -1\r\n" END,
+		OK_ CHUNKED END "zz\r\n",
+		OK_ CHUNKED END "\r\n",
+		OK_ CHUNKED END "-5\r\nhello\r\n0\r\n" END,
+	};
+	struct reply r;
+
+	for (size_t i = 0; i < sizeof(heads) / sizeof(heads[0]); i++) {
+		reply_begin(&r, true);
+		reply_take(&r, heads[i], strlen(heads[i]));
+		ck_assert_msg(!reply_whole(&r, false), "%s", heads[i]);
+		ck_assert_msg(!reply_whole(&r, true), "%s", heads[i]);
+	}
+}
+END_TEST
+
 START_TEST(nothing_is_no_reply)
 {
 	struct reply r;
@@ -113,6 +138,7 @@ main(void)
 	tcase_add_loop_test(tc, reply_is_whole_as_its_head_says, 0, SAMPLES);
 	tcase_add_loop_test(tc, reply_that_is_cut_off_is_not_whole, 0,
 	    SAMPLES);
+	tcase_add_test(tc, length_that_is_none_is_never_whole);
 	tcase_add_loop_test(tc, nothing_is_no_reply, 0, 2);
 	tcase_add_test(tc, line_may_be_of_any_length);
 	return t_main(s);

@@ -6,6 +6,7 @@ program=$build/tools/replycheck
 dir=$(mktemp -d) || exit 1
 server=
 trap '[ -z "$server" ] || kill "$server" 2>/dev/null; rm -rf "$dir"' EXIT
+trap 'exit 1' HUP INT TERM
 status=0
 bad() { echo "check_replycheck: $*"; status=1; }
 
@@ -53,7 +54,9 @@ for args in '' '--no-such-option http://127.0.0.1' '-n 0 http://127.0.0.1' \
     '--upload -1 http://127.0.0.1' '--upload k http://127.0.0.1' \
     '--reads never http://127.0.0.1' '--slow -1 http://127.0.0.1' \
     '--timeout 0 http://127.0.0.1' 'http://127.0.0.1 surplus' \
-    'ftp://127.0.0.1' 'https://127.0.0.1' 'http://' 'http://:80' \
+    'ftp://127.0.0.1' 'https://127.0.0.1:1' 'http://' 'http://:80' \
+    'http://user@127.0.0.1/' 'http://127.0.0.1:0' 'http://127.0.0.1:65536' \
+    'http://127.0.0.1:http' \
     'http://127.0.0.1:' 'tcp://127.0.0.1' 'http://[::1' 'http://[::1]x' \
     'http://127.0.0.1/#x' \
     '--upload 0 tcp://127.0.0.1:1' '--raw /no-such-file http://127.0.0.1' \

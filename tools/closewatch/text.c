@@ -127,7 +127,7 @@ resetters_table(const struct tally_summary *s)
 		resetter_line(&s->tally->resetters[i]);
 }
 
-/* What a server should change that sends most of its RSTs for this reason. */
+/* What a server could change that sends most of its RSTs for this reason. */
 static const struct advice {
 	int		 kind;
 	const char	*text;
@@ -145,6 +145,9 @@ static const struct advice {
 	{ TALLY_RESET + FLOW_WHY_SILENCE,
 	    "limit how long a peer may be silent, as idle_ms of graceclose(3) "
 	    "does" },
+	{ TALLY_RESET + FLOW_WHY_GONE, NULL },
+	{ TALLY_REFUSED, NULL },
+	{ TALLY_AFTER, NULL },
 };
 #define NADVICES	(sizeof(advices) / sizeof(advices[0]))
 
@@ -161,7 +164,8 @@ advise(const struct tally_summary *s)
 		for (size_t k = 1; k < NADVICES; k++)
 			if (r->of[advices[k].kind] > r->of[best->kind])
 				best = &advices[k];
-		if (r->side == FLOW_CLIENT || r->of[best->kind] == 0)
+		if (r->side == FLOW_CLIENT || r->of[best->kind] == 0 ||
+		    best->text == NULL)
 			continue;
 		if (!any)
 			puts("\nwhat the servers could change");

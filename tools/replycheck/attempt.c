@@ -23,6 +23,12 @@ attempt_clock(void)
 static void
 over(struct attempt *a, enum attempt_end end)
 {
+	const struct linger none = { .l_onoff = 1 };
+
+	/* Else the kernel goes on for minutes to send what nobody takes. */
+	if (end == ATTEMPT_TIMEOUT)
+		(void)setsockopt(a->wire.fd, SOL_SOCKET, SO_LINGER, &none,
+		    sizeof(none));
 	a->end = end;
 	a->sending = false;
 	wire_end(&a->wire);
@@ -88,7 +94,7 @@ attempt_wants(const struct attempt *a, const struct request *r,
 	return at <= now ? 0 : (int)((at - now + 999) / 1000);
 }
 
-/* The next bytes to send, at most a block. */
+/* The next bytes to send: the head, or up to the end of a block. */
 static const char *
 next_block(const struct attempt *a, const struct request *r, size_t *n)
 {
@@ -99,7 +105,9 @@ next_block(const struct attempt *a, const struct request *r, size_t *n)
 		*n = r->head_size - (size_t)a->sent;
 		return r->head + a->sent;
 	}
-	*n = left < BLOCK ? (size_t)left : BLOCK;
+	*n = BLOCK - (size_t)((a->sent - r->head_size) % BLOCK);
+	if (left < *n)
+		*n = (size_t)left;
 	return zeros;
 }
 
@@ -115,6 +123,13 @@ port_of(int fd)
 	return ntohs(addr.sin6_port);
 }
 
+/* The server has reset the connection already: it may have replied before. */
+static bool
+was_connected(int error)
+{
+	return error == ECONNRESET || error == EPIPE;
+}
+
 /* connect(2) has ended, or the handshake can go on. */
 static void
 get_ready(struct attempt *a, const struct request *r)
@@ -126,6 +141,11 @@ get_ready(struct attempt *a, const struct request *r)
 		if (getsockopt(a->wire.fd, SOL_SOCKET, SO_ERROR, &a->error,
 		    &len) == -1)
 			a->error = errno;
+		if (r->tls == NULL && was_connected(a->error)) {
+			a->send_error = a->error;
+			a->error = 0;
+			a->sending = false;
+		}
 		if (a->error == 0)
 			a->stage = ATTEMPT_SHAKES;
 	}
@@ -136,7 +156,8 @@ get_ready(struct attempt *a, const struct request *r)
 			a->error = errno;
 	}
 	if (a->error != 0)
-		over(a, ATTEMPT_UNCONNECTED);
+		over(a, was_connected(a->error) ? ATTEMPT_RESET :
+		    ATTEMPT_UNCONNECTED);
 }
 
 static void
@@ -158,7 +179,8 @@ send_some(struct attempt *a, const struct request *r)
 		return;
 	}
 	a->sent += (uint64_t)sent;
-	a->due_us = attempt_clock() + r->slow_ms * INT64_C(1000);
+	if ((size_t)sent == n)
+		a->due_us = attempt_clock() + r->slow_ms * INT64_C(1000);
 	a->sending = a->sent < size_of(r);
 }
 

@@ -1,4 +1,5 @@
 /* crowd.c - see crowd.h */
+#include <errno.h>
 #include <string.h>
 
 #include "replycheck/crowd.h"
@@ -27,6 +28,7 @@ count(struct crowd *c, const struct attempt *a)
 	c->simple += attempt_simple(a);
 	c->send_failed += a->send_error != 0;
 	c->late += a->late;
+	c->broken += a->end == ATTEMPT_RESET && a->error == EPROTO;
 	if (a->end == ATTEMPT_UNCONNECTED && c->error == 0)
 		c->error = a->error;
 	if (a->reply.status != 0)
@@ -77,7 +79,13 @@ crowd_run(struct crowd *c, const struct request *r,
 }
 
 int
+crowd_asked(const struct crowd *c)
+{
+	return c->number - c->ends[ATTEMPT_UNCONNECTED];
+}
+
+int
 crowd_lost(const struct crowd *c)
 {
-	return c->number - c->ends[ATTEMPT_WHOLE];
+	return crowd_asked(c) - c->ends[ATTEMPT_WHOLE];
 }

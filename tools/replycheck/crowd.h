@@ -15,7 +15,8 @@ struct crowd {
 	int	ends[ATTEMPT_ENDS];
 	int	simple;			/* a simple client has the reply */
 	int	send_failed;
-	int	late;			/* the server read the request first */
+	int	late;			/* all but a block was sent before */
+	int	broken;			/* of the resets: by an error of TLS */
 	int	error;			/* errno of the first unconnected */
 	in_port_t port;			/* of the last client */
 	struct crowd_status {
@@ -28,7 +29,8 @@ void	crowd_run(struct crowd *c, const struct request *r,
 	    const struct sockaddr *addr, socklen_t len, int number,
 	    int at_once, void (*told)(const struct crowd *));
 
-/* Replies that are not whole, for whatever reason. */
+/* Connections that were made, and how many of the replies are not whole. */
+int	crowd_asked(const struct crowd *c);
 int	crowd_lost(const struct crowd *c);
 
 #endif /* CROWD_H */

@@ -1,4 +1,6 @@
 /* reply.c - see reply.h */
+#include <ctype.h>
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -43,16 +45,42 @@ status_of(const char *line)
 	return n >= 100 && n <= 999 ? (int)n : 0;
 }
 
+/* True where s is a number; behind one of base 16 there may be more (`;'). */
+static bool
+number(const char *s, int base, uint64_t *n)
+{
+	char *end;
+
+	if (!isxdigit((unsigned char)*s))
+		return false;
+	errno = 0;
+	*n = strtoull(s, &end, base);
+	s = end + strspn(end, " \t");
+	return end[0] != 'x' && errno == 0 &&
+	    (*s == '\0' || (base == 16 && *s == ';'));
+}
+
+/* The last coding of the list decides. */
+static bool
+ends_chunked(const char *list)
+{
+	const char *last = strrchr(list, ',');
+
+	last = last != NULL ? last + 1 : list;
+	last += strspn(last, " \t");
+	return strncasecmp(last, "chunked", 7) == 0;
+}
+
 static void
 take_field(struct reply *r)
 {
 	const char *value;
 
 	if ((value = value_of(r->line, "Content-Length")) != NULL) {
-		r->left = strtoull(value, NULL, 10);
+		r->broken |= !number(value, 10, &r->left);
 		r->counted = true;
 	} else if ((value = value_of(r->line, "Transfer-Encoding")) != NULL) {
-		r->chunked = strncasecmp(value, "chunked", 7) == 0;
+		r->chunked = ends_chunked(value);
 	}
 }
 
@@ -62,11 +90,13 @@ end_fields(struct reply *r)
 {
 	if (r->status >= 100 && r->status < 200) {
 		r->part = REPLY_STATUS;		/* the final one follows */
-		r->chunked = r->counted = false;
+		r->chunked = r->counted = r->broken = false;
 	} else if (r->status == 204 || r->status == 304) {
 		r->part = REPLY_COMPLETE;
 	} else if (r->chunked) {
 		r->part = REPLY_SIZE;
+	} else if (r->broken) {
+		r->part = REPLY_BROKEN;
 	} else if (r->counted) {
 		r->part = r->left > 0 ? REPLY_COUNTED : REPLY_COMPLETE;
 	} else {
@@ -89,8 +119,10 @@ take_line(struct reply *r)
 			take_field(r);
 		break;
 	case REPLY_SIZE:
-		r->left = strtoull(r->line, NULL, 16);
-		r->part = r->left > 0 ? REPLY_CHUNK : REPLY_TRAILER;
+		if (!number(r->line, 16, &r->left))
+			r->part = REPLY_BROKEN;
+		else
+			r->part = r->left > 0 ? REPLY_CHUNK : REPLY_TRAILER;
 		break;
 	case REPLY_CHUNK:			/* the line end behind it */
 		r->part = REPLY_SIZE;
@@ -107,7 +139,7 @@ take_body(struct reply *r, size_t n)
 {
 	size_t taken;
 
-	if (r->part == REPLY_REST || r->part == REPLY_COMPLETE)
+	if (r->part >= REPLY_REST)
 		return n;
 	if (r->part != REPLY_COUNTED && r->part != REPLY_CHUNK)
 		return 0;

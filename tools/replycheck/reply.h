@@ -22,7 +22,8 @@ enum reply_part {
 	REPLY_CHUNK,		/* left: so many bytes, and an empty line */
 	REPLY_TRAILER,
 	REPLY_REST,		/* until the connection ends */
-	REPLY_COMPLETE
+	REPLY_COMPLETE,
+	REPLY_BROKEN		/* a length that is none: it is never whole */
 };
 
 struct reply {
@@ -30,7 +31,7 @@ struct reply {
 	int		status;		/* of HTTP; 0: none yet */
 	uint64_t	bytes;		/* in all */
 	uint64_t	left;
-	bool		chunked, counted;
+	bool		chunked, counted, broken;
 	size_t		length;		/* of the line */
 	char		line[REPLY_LINE];
 };

@@ -184,13 +184,14 @@ make_head(const struct target *t)
 	bool v6 = strchr(t->host, ':') != NULL;
 	int n;
 
-	n = snprintf(head, sizeof(head), "POST %s HTTP/1.1\r\n"
+	n = snprintf(head, sizeof(head), "POST %s%s HTTP/1.1\r\n"
 	    "Host: %s%s%s:%s\r\n"
 	    "User-Agent: replycheck\r\n"
 	    "Content-Type: application/octet-stream\r\n"
 	    "Content-Length: %" PRIu64 "\r\n"
-	    "Connection: close\r\n\r\n", t->path, v6 ? "[" : "", t->host,
-	    v6 ? "]" : "", t->port, request.body_size);
+	    "Connection: close\r\n\r\n", *t->path == '?' ? "/" : "",
+	    t->path, v6 ? "[" : "", t->host, v6 ? "]" : "", t->port,
+	    request.body_size);
 	if (n < 0 || n >= (int)sizeof(head))
 		errx(2, "%s: longer than a request may be", table.url);
 	request.head = head;
@@ -205,7 +206,7 @@ read_raw(void)
 	char *buf;
 	int fd;
 
-	if ((fd = open(raw_file, O_RDONLY | O_CLOEXEC)) == -1 ||
+	if ((fd = open(raw_file, O_RDONLY | O_NONBLOCK | O_CLOEXEC)) == -1 ||
 	    fstat(fd, &st) == -1)
 		err(2, "%s", raw_file);
 	if (!S_ISREG(st.st_mode) || st.st_size > RAW_MOST)
@@ -251,7 +252,7 @@ main(int argc, char *argv[])
 
 	parse_options(argc, argv);
 	if (target_parse(&t, table.url, &why) == -1 ||
-	    target_find(&t, &why) == -1)
+	    target_find(&t, request.timeout_ms, &why) == -1)
 		errx(2, "%s: %s", table.url, why);
 	request.http = t.http;
 	if (tls || t.tls) {

@@ -72,6 +72,8 @@ text_row(const struct request *r, const struct crowd *c)
 	if (c->ends[ATTEMPT_UNCONNECTED] > 0)
 		printf("%d could not connect: %s\n",
 		    c->ends[ATTEMPT_UNCONNECTED], strerror(c->error));
+	if (c->broken > 0)
+		printf("%d were reset by an error of TLS\n", c->broken);
 }
 
 void
@@ -85,10 +87,11 @@ table_row(struct table *t, const struct request *r, const struct crowd *c)
 		text_row(r, c);
 	(void)fflush(stdout);
 	t->rows++;
-	t->requests += c->number;
+	t->requests += crowd_asked(c);
 	t->lost += crowd_lost(c);
 	t->late += c->late;
-	t->resets += c->ends[ATTEMPT_RESET];
+	t->resets += c->ends[ATTEMPT_RESET] - c->broken;
+	t->timeouts += c->ends[ATTEMPT_TIMEOUT];
 	t->simple += c->simple;
 }
 
@@ -106,9 +109,12 @@ advise(const struct table *t)
 		    "its kernel answers with\nRST.  graceclose(7) says how to "
 		    "close instead.");
 	else if (!table_lost(t) && t->late == t->requests)
-		puts("The server read every request to its end, so no reply "
-		    "was early.  Choose a path\nthat refuses the upload, or a "
-		    "larger --upload.");
+		puts("Every request was sent before its reply came: that shows "
+		    "nothing of early replies.\nChoose a path that refuses the "
+		    "upload, or a larger --upload.");
+	if (t->timeouts > 0)
+		printf("%d took longer than --timeout allows; --slow makes a "
+		    "request last.\n", t->timeouts);
 }
 
 void

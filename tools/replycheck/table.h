@@ -12,7 +12,7 @@ struct table {
 	const char	*url;
 	bool		 json;
 	int		 rows;		/* so far */
-	int		 requests, lost, late, resets;	/* of all rows */
+	int		 requests, lost, late, resets, timeouts; /* in all */
 	int		 simple;	/* replies that a simple client has */
 };
 

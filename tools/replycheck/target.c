@@ -1,8 +1,11 @@
 /* target.c - see target.h */
 #include <sys/types.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 
+#include <ctype.h>
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 #include <unistd.h>
@@ -25,7 +28,7 @@ static bool
 unfit(const char *url)
 {
 	for (; *url != '\0'; url++)
-		if ((unsigned char)*url <= ' ' || *url == 0x7f ||
+		if (*url <= ' ' || *url >= 0x7f ||
 		    strchr("\"\\#", *url) != NULL)
 			return true;
 	return false;
@@ -38,6 +41,17 @@ behind(const char *url, const char *scheme)
 	size_t n = strlen(scheme);
 
 	return strncasecmp(url, scheme, n) == 0 ? url + n : NULL;
+}
+
+/* getaddrinfo(3) would take 65536 for 0. */
+static bool
+is_port(const char *s)
+{
+	char *end;
+	long n = strtol(s, &end, 10);
+
+	return isdigit((unsigned char)*s) && *end == '\0' && n > 0 &&
+	    n <= 65535;
 }
 
 /* host, [host], host:port or [host]:port, of n bytes. */
@@ -63,7 +77,8 @@ parse_authority(struct target *t, const char *s, size_t n)
 		return t->http && (t->tls ? copy(t->port, "443", 3) :
 		    copy(t->port, "80", 2));
 	return *port == ':' &&
-	    copy(t->port, port + 1, (size_t)(end - port) - 1);
+	    copy(t->port, port + 1, (size_t)(end - port) - 1) &&
+	    is_port(t->port);
 }
 
 int
@@ -80,8 +95,9 @@ target_parse(struct target *t, const char *url, const char **why)
 		t->http = true;
 	else if ((rest = behind(url, "tcp://")) == NULL)
 		return -1;
-	n = strcspn(rest, "/");
-	if (unfit(url) || !parse_authority(t, rest, n))
+	n = strcspn(rest, "/?");
+	if (unfit(url) || memchr(rest, '@', n) != NULL ||
+	    !parse_authority(t, rest, n))
 		return -1;
 	t->path = rest[n] != '\0' ? rest + n : "/";
 	return 0;
@@ -89,13 +105,18 @@ target_parse(struct target *t, const char *url, const char **why)
 
 /* Where a name has several addresses, somebody may listen at one alone. */
 static int
-reach(struct target *t)
+reach(struct target *t, int timeout_ms)
 {
+	/* It limits connect(2) as well (socket(7)). */
+	const struct timeval limit = { .tv_sec = timeout_ms / 1000 };
 	struct addrinfo *a;
 	int fd, error = 0;
 
 	for (a = t->all; a != NULL; a = a->ai_next) {
 		fd = socket(a->ai_family, a->ai_socktype | SOCK_CLOEXEC, 0);
+		if (fd != -1)
+			(void)setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit,
+			    sizeof(limit));
 		if (fd != -1 && connect(fd, a->ai_addr, a->ai_addrlen) == 0)
 			t->addr = a;
 		else
@@ -110,7 +131,7 @@ reach(struct target *t)
 }
 
 int
-target_find(struct target *t, const char **why)
+target_find(struct target *t, int timeout_ms, const char **why)
 {
 	const struct addrinfo hints = { .ai_socktype = SOCK_STREAM };
 	int error;
@@ -120,7 +141,7 @@ target_find(struct target *t, const char **why)
 		return -1;
 	}
 	t->addr = t->all->ai_next == NULL ? t->all : NULL;
-	if (t->addr == NULL && reach(t) == -1) {
+	if (t->addr == NULL && reach(t, timeout_ms) == -1) {
 		*why = strerror(errno);
 		return -1;
 	}

@@ -27,9 +27,9 @@ int	target_parse(struct target *t, const char *url, const char **why);
 
 /*
  * Finds the address.  Where there are several it connects once to each, until
- * one takes the connection.  Returns as target_parse() does.
+ * one takes the connection; each has timeout_ms.  Returns as target_parse().
  */
-int	target_find(struct target *t, const char **why);
+int	target_find(struct target *t, int timeout_ms, const char **why);
 
 void	target_free(struct target *t);
 

@@ -77,6 +77,9 @@ ask(struct live *live, const struct request *r, const struct sockaddr *addr,
 		crowd_run(&c, r, addr, len, 1, 1, NULL);
 		if (c.simple == 1)
 			continue;
+		*why = strerror(c.error);
+		if (crowd_asked(&c) == 0)
+			return false;
 		*why = "the segments were not captured";
 		return draw(live, c.port, port_of(addr));
 	}

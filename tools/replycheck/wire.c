@@ -32,9 +32,12 @@ context(void)
 {
 	static SSL_CTX *ctx;
 
-	if (ctx == NULL && (ctx = SSL_CTX_new(TLS_client_method())) != NULL)
+	if (ctx == NULL && (ctx = SSL_CTX_new(TLS_client_method())) != NULL) {
 		(void)SSL_CTX_set_mode(ctx, SSL_MODE_ENABLE_PARTIAL_WRITE |
 		    SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+		/* So to send needs no input, nor to receive output. */
+		(void)SSL_CTX_set_options(ctx, SSL_OP_NO_RENEGOTIATION);
+	}
 	return ctx;
 }
 
