@@ -151,7 +151,7 @@ serve_one(const struct server *s, int fd)
 	const int on = 1;
 	char c;
 
-	/* Nagle would hold back what follows the tickets, and RST destroy it. */
+	/* Nagle would hold back what follows the tickets; RST would destroy it. */
 	(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
 	if (ssl != NULL && SSL_set_fd(ssl, fd) == 1 && SSL_accept(ssl) == 1) {
 		(void)recv(fd, &c, 1, MSG_PEEK);
