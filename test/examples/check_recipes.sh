@@ -22,6 +22,12 @@ for source in "$recipes"/*.c; do
 	# shellcheck disable=SC2086 # the words are meant to be split
 	"$cc" -std=c11 -D_GNU_SOURCE -Iinclude $warnings -Werror \
 	    -fsyntax-only "$source" || bad "$name: does not compile"
+	if [ "$name" = relay ] && grep -qs GRACECLOSE_PORTABLE "$build/flags"
+	then	# it ends both sides before it closes them
+		echo "SKIP check_recipes: plain POSIX does not show that" \
+		    "$name has ended well"
+		continue
+	fi
 	timeout 60 "$build/examples/recipes/$name" >"$dir/out" 2>&1 \
 	    </dev/null || { bad "$name: exit status $?"; cat "$dir/out"; }
 done
