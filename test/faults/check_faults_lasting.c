@@ -226,8 +226,8 @@ read_it_all(int peer)
 
 START_TEST(acknowledgement_is_seen_soon_where_epoll_fails)
 {
-	static const int calls[] = { FAULT_EPOLL_CREATE, FAULT_EPOLL_ADD,
-	    FAULT_EPOLL_WAIT };
+	static const enum fault_call calls[] = { FAULT_EPOLL_CREATE,
+	    FAULT_EPOLL_ADD, FAULT_EPOLL_WAIT };
 	const struct fault f = { calls[_i], EPERM, 1, FAULT_ALWAYS };
 	struct graceclose_opts o = t_opts(GRACECLOSE_DELIVERED,
 	    GRACECLOSE_DETACH, -1, 20 * T_LIMIT_MS);
