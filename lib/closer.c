@@ -249,7 +249,7 @@ awaits_edge(const struct graceclose *gc)
 }
 
 int
-graceclose_take_step(struct graceclose *gc, bool no_input)
+graceclose_step(struct graceclose *gc)
 {
 	bool progress = false, early;
 	int saved = errno;
@@ -259,7 +259,8 @@ graceclose_take_step(struct graceclose *gc, bool no_input)
 		return -1;
 	}
 	early = awaits_edge(gc);
-	if (gc->phase == GOING && !gc->finished && !early && !no_input)
+	if (gc->phase == GOING && !gc->finished && !early &&
+	    (gc->options & NO_INPUT) == 0)
 		progress = drain(gc);
 	if (gc->phase == GOING && (gc->flags & WITHHELD) != 0)
 		progress |= settle(gc);
@@ -274,12 +275,6 @@ graceclose_take_step(struct graceclose *gc, bool no_input)
 	if (gc->phase == GOING)
 		graceclose_schedule(gc, progress);
 	return graceclose_verdict(gc, saved);
-}
-
-int
-graceclose_step(struct graceclose *gc)
-{
-	return graceclose_take_step(gc, false);
 }
 
 short

@@ -35,18 +35,11 @@ enum {					/* phase */
 #define WITHHELD	64	/* bytes may wait above TCP */
 #define FAILING		128	/* recv failed twice in a row */
 
+/* In gc->options: the edge before this step tells of no input, and no FIN. */
+#define NO_INPUT	(1U << 31)
+
 #define SETTLED_MS	5	/* from look to look, with nothing to send */
 #define STEP_MAX	((size_t)1 << 20) /* bytes of input in a step */
-
-/*
- * --- closer.c ---
- */
-
-/*
- * graceclose_step().  no_input: it comes upon an edge that says that there is
- * no input, nor the peer's FIN.
- */
-int	graceclose_take_step(struct graceclose *gc, bool no_input);
 
 /*
  * --- verdict.c ---

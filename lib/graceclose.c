@@ -32,11 +32,10 @@ take_step(struct blocking *b)
 {
 	int r;
 
+	b->gc.options = b->w.no_input ? NO_INPUT : 0;
 	if (graceclose_tcp_has_edges(&b->w, b->gc.kind))
 		b->gc.options |= GRACECLOSE_EDGES;
-	else
-		b->gc.options &= ~GRACECLOSE_EDGES;
-	r = graceclose_take_step(&b->gc, b->w.no_input);
+	r = graceclose_step(&b->gc);
 	b->w.input_only = b->gc.until == GRACECLOSE_FINISHED &&
 	    graceclose_events(&b->gc) != 0;
 	return r;
