@@ -1,12 +1,26 @@
 # asking.sh - what servers.sh and retrofit.sh share; it is sourced
 #
-# own_network runs the script again in a network of its own, where every port is
-# free, and nobody else is asked.  prepare makes $dir: pages of www/, and room
-# for configurations.  ask starts a server, has replycheck ask it, and stops it.
+# choose takes the arguments.  own_network runs the script again in a network of
+# its own, where every port is free, and nobody else is asked.  prepare makes
+# $dir: pages of www/, and room for configurations.  ask starts a server, has
+# replycheck ask it, and stops it.
 # shellcheck shell=bash disable=SC2034 # the answers are for them
 requests=${REQUESTS:-100}
-replycheck=$(realpath -e "${BUILD:-build}/tools/replycheck") || exit 1
 port=8000 pid=
+
+choose() {	# choose ARGUMENT...: in $names, those of $all by default
+	case ${1-} in
+	--help)	sed -n '2,/^set/s/^# \{0,1\}//p' "$0"; exit 0 ;;
+	esac
+	names=("$@")
+	[ $# -gt 0 ] || names=("${all[@]}")
+	local name
+	for name in "${names[@]}"; do
+		[[ " ${all[*]} " = *" $name "* ]] && continue
+		echo "${0##*/}: no such server: $name (there are: ${all[*]})" >&2
+		exit 2
+	done
+}
 
 own_network() {	# own_network SCRIPT ARGUMENT...
 	[ -z "${OWN_NETWORK-}" ] || return 0
@@ -31,7 +45,7 @@ stop() {
 	[ -n "$pid" ] || return 0
 	kill "$pid" 2>/dev/null
 	for ((i = 0; i < 50; i++)); do
-		kill -0 "$pid" 2>/dev/null || break
+		kill -0 "$pid" 2>/dev/null || { pid=; return; }
 		sleep 0.1
 	done
 	kill -KILL "$pid" 2>/dev/null
@@ -44,10 +58,14 @@ finish() {
 	rm -rf "$dir"
 }
 
-prepare() {
-	dir=$(mktemp -d) || exit 1
+clean_up() {	# at the end, however that comes
 	trap finish EXIT
 	trap 'exit 1' INT TERM
+}
+
+prepare() {
+	dir=$(mktemp -d) || exit 1
+	clean_up
 	chmod 755 "$dir"
 	mkdir "$dir/www" "$dir/www/errors"
 	head -c 1048576 /dev/zero | tr '\0' x >"$dir/www/page.html"
@@ -57,6 +75,21 @@ prepare() {
 		ln "$dir/www/page.html" "$dir/www/errors/err$error.html"
 	done
 	head -c 65536 "$dir/www/page.html" >"$dir/page.64k"
+}
+
+configure_tinyproxy() {
+	cat >"$dir/conf" <<-EOF
+	Port $port
+	Listen 127.0.0.1
+	Timeout 10
+	DefaultErrorFile "$dir/www/page.html"
+	EOF
+}
+
+heading() {
+	echo "Whole replies of $requests, early ones to uploads of 4 MiB; the" \
+	    "client reads after it sent, or while it sends"
+	echo
 }
 
 await() {	# until the server takes a connection
@@ -76,9 +109,10 @@ value() {	# value KEY ROW: from the JSON of that row
 # ask COMMAND...: in $whole and $simple, the client reads after | while, and
 # $status; 1: it did not start, and its output says why.
 ask() {
+	local failed=0 replycheck
+	replycheck=$(realpath -e "${BUILD:-build}/tools/replycheck") || exit 1
 	"$@" >"$dir/output" 2>&1 </dev/null &
 	pid=$!
-	local failed=0
 	if await; then
 		"$replycheck" --json -n "$requests" \
 		    "http://127.0.0.1:$port/upload" >"$dir/answer" 2>&1

@@ -9,20 +9,9 @@
 # configuration of its own.  Nothing is installed, and all is removed.
 set -u
 all=(tinyproxy)
-
-case ${1-} in
---help)	sed -n '2,/^set/s/^# \{0,1\}//p' "$0"; exit 0 ;;
-esac
-[ $# -gt 0 ] || set -- "${all[@]}"
-for name; do
-	[[ " ${all[*]} " = *" $name "* ]] || {
-		echo "retrofit.sh: no such server: $name" \
-		    "(there are: ${all[*]})" >&2
-		exit 2
-	}
-done
 # shellcheck source=bench/asking.sh
 . "$(dirname "$0")/asking.sh"
+choose "$@"
 top=$(realpath "$(dirname "$0")/..")
 library=$(realpath -e "${BUILD:-build}/libgraceclose.a") || exit 1
 die() { echo "retrofit: $*" >&2; exit 1; }
@@ -32,8 +21,8 @@ download() {
 	local config=$dir/apt suites=(/etc/apt/sources.list.d/*.sources)
 	[ -f "${suites[0]}" ] || die 'no file *.sources in /etc/apt' \
 	    'says where Debian is'
-	mkdir -p "$config/parts" "$config/lists/partial" "$config/archives/partial" \
-	    "$dir/source/$1"
+	mkdir -p "$config/parts" "$config/lists/partial" \
+	    "$config/archives/partial" "$dir/source/$1"
 	sed 's/^Types: .*/Types: deb-src/' "${suites[@]}" \
 	    >"$config/parts/source.sources"
 	cat >"$config/apt.conf" <<-EOF
@@ -66,12 +55,7 @@ change_tinyproxy() {
 }
 
 run_tinyproxy() {
-	cat >"$dir/conf" <<-EOF
-	Port $port
-	Listen 127.0.0.1
-	Timeout 10
-	DefaultErrorFile "$dir/www/page.html"
-	EOF
+	configure_tinyproxy
 	server=("$dir/source/tinyproxy/src/tinyproxy" -d -c "$dir/conf")
 }
 
@@ -94,7 +78,7 @@ try() {
 [ -n "${OWN_NETWORK-}" ] || {
 	can_own_network
 	prepare
-	for name; do
+	for name in "${names[@]}"; do
 		download "$name" || die "no source of $name"
 		echo "$version" >"$dir/source/$name.version"
 	done
@@ -104,12 +88,10 @@ try() {
 	own_network "$0" "$@"
 }
 dir=$SOURCES
-trap finish EXIT
-echo "Whole replies of $requests, early ones to uploads of 4 MiB; the client" \
-    "reads after it sent, or while it sends"
-echo
+clean_up
+heading
 row server version source lines after while simple client
-for name; do
+for name in "${names[@]}"; do
 	version=$(cat "$dir/source/$name.version")
 	try "$name" 'as it is' 0
 	cp -r "$dir/source/$name" "$dir/before"

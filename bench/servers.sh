@@ -10,20 +10,9 @@
 set -u
 all=(nginx lighttpd apache2 haproxy mini-httpd node python3 gunicorn h2o varnish
     busybox webfs tinyproxy)
-case ${1-} in
---help)	sed -n '2,/^set/s/^# \{0,1\}//p' "$0"; exit 0 ;;
-esac
-[ $# -gt 0 ] || set -- "${all[@]}"
-for name; do
-	[[ " ${all[*]} " = *" $name "* ]] || {
-		echo "servers.sh: no such server: $name" \
-		    "(there are: ${all[*]})" >&2
-		exit 2
-	}
-done
-
 # shellcheck source=bench/asking.sh
 . "$(dirname "$0")/asking.sh"
+choose "$@"
 own_network "$0" "$@"
 prepare
 
@@ -189,12 +178,7 @@ run_webfs() {
 
 run_tinyproxy() {
 	package=tinyproxy-bin
-	cat >"$dir/conf" <<-EOF
-	Port $port
-	Listen 127.0.0.1
-	Timeout 10
-	DefaultErrorFile "$dir/www/page.html"
-	EOF
+	configure_tinyproxy
 	server=(tinyproxy -d -c "$dir/conf")
 }
 
@@ -218,10 +202,8 @@ show() {	# show SERVER
 	fi
 }
 
-echo "Whole replies of $requests, early ones to uploads of 4 MiB; the client" \
-    "reads after it sent, or while it sends"
-echo
+heading
 row server version page after while simple client status
-for name; do
+for name in "${names[@]}"; do
 	show "$name"
 done
