@@ -5,15 +5,13 @@
 #include <sys/types.h>
 #include <sys/socket.h>
 
-#include <pthread.h>
 #include <stdint.h>
 #include <unistd.h>
 
-#include "replycheck/crowd.h"
+#include "replycheck/asked.h"
 #include "support/util.h"
 
 #define REQUESTS	5
-#define AT_ONCE		2
 #define UPLOAD		((uint64_t)16 << 20)	/* more than queues hold */
 #define SMALL		1000
 #define SILENCE_MS	t_patient(1000)
@@ -32,20 +30,10 @@ say(int fd, const char *text)
 }
 
 static void
-drain(int fd)
-{
-	static char buf[65536];
-
-	(void)shutdown(fd, SHUT_WR);
-	while (recv(fd, buf, sizeof(buf), 0) > 0)
-		;
-}
-
-static void
 replies_and_drains(int fd)
 {
 	say(fd, "HTTP/1.1 413 No\r\nContent-Length: 2\r\n\r\nno");
-	drain(fd);
+	asked_drain(fd);
 }
 
 static void
@@ -64,13 +52,13 @@ static void
 cuts_it_short(int fd)
 {
 	loses_a_part(fd);
-	drain(fd);
+	asked_drain(fd);
 }
 
 static void
 says_nothing(int fd)
 {
-	drain(fd);
+	asked_drain(fd);
 }
 
 static void
@@ -127,26 +115,14 @@ static const struct manner {
 };
 #define MANNERS	((int)(sizeof(manners) / sizeof(manners[0])))
 
-struct server {
-	const struct manner	*m;
-	int			 listener;
-	pthread_t		 thread;
-};
-
-static void *
-serve(void *arg)
+static void
+serve(int fd, const void *arg)
 {
-	struct server *s = arg;
-	int fd, i;
+	const struct manner *m = arg;
 	char c;
 
-	for (i = 0; i < REQUESTS; i++) {
-		fd = accept4(s->listener, NULL, NULL, SOCK_CLOEXEC);
-		(void)recv(fd, &c, 1, MSG_PEEK);
-		s->m->serve(fd);
-		(void)close(fd);
-	}
-	return NULL;
+	(void)recv(fd, &c, 1, MSG_PEEK);
+	m->serve(fd);
 }
 
 static void
@@ -155,17 +131,8 @@ ask(struct crowd *c, const struct manner *m, bool reads_while, int slow_ms)
 	const struct request r = { head, sizeof(head) - 1, m->upload, NULL,
 	    !m->tcp, reads_while, slow_ms, m->end == ATTEMPT_TIMEOUT ?
 	    SILENCE_MS : T_LIMIT_MS };
-	struct sockaddr_storage addr;
-	socklen_t len = sizeof(addr);
-	struct server s = { .m = m, .listener = t_listen(T_IPV4) };
 
-	ck_assert_int_eq(getsockname(s.listener, (struct sockaddr *)&addr,
-	    &len), 0);
-	t_thread(&s.thread, serve, &s);
-	crowd_run(c, &r, (struct sockaddr *)&addr, len, REQUESTS, AT_ONCE,
-	    NULL);
-	t_join(s.thread);
-	t_close(s.listener);
+	asked(c, &r, REQUESTS, serve, m);
 }
 
 /* A client that reads while it sends may have the reply before that fails. */
@@ -236,8 +203,7 @@ START_TEST(server_that_is_not_there_is_counted)
 	    sizeof(struct sockaddr_in)), 0);
 	ck_assert_int_eq(getsockname(bound, (struct sockaddr *)&addr, &len),
 	    0);
-	crowd_run(&c, &r, (struct sockaddr *)&addr, len, REQUESTS, AT_ONCE,
-	    NULL);
+	crowd_run(&c, &r, (struct sockaddr *)&addr, len, REQUESTS, 2, NULL);
 	ck_assert_int_eq(c.ends[ATTEMPT_UNCONNECTED], REQUESTS);
 	ck_assert_int_eq(c.late, 0);
 	ck_assert_int_eq(crowd_asked(&c), 0);

@@ -8,7 +8,6 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 
-#include <pthread.h>
 #include <unistd.h>
 
 #ifdef HAVE_OPENSSL
@@ -18,7 +17,7 @@
 #include <openssl/x509.h>
 #endif
 
-#include "replycheck/crowd.h"
+#include "replycheck/asked.h"
 #include "support/util.h"
 
 #ifndef HAVE_OPENSSL
@@ -33,7 +32,6 @@ END_TEST
 #else
 
 #define REQUESTS	4
-#define AT_ONCE		2
 #define UPLOAD		((uint64_t)16 << 20)	/* more than queues hold */
 #define SMALL		1000
 
@@ -46,21 +44,11 @@ static const char part[] = "HTTP/1.1 413 No\r\nContent-Length: 3\r\n\r\nno";
  */
 
 static void
-drain(int fd)
-{
-	static char buf[65536];
-
-	(void)shutdown(fd, SHUT_WR);
-	while (recv(fd, buf, sizeof(buf), 0) > 0)
-		;
-}
-
-static void
 replies_and_drains(SSL *ssl)
 {
 	(void)SSL_write(ssl, reply, sizeof(reply) - 1);
 	(void)SSL_shutdown(ssl);
-	drain(SSL_get_fd(ssl));
+	asked_drain(SSL_get_fd(ssl));
 }
 
 /* The client still finds the reply after it could not send. */
@@ -86,13 +74,13 @@ static void
 cuts_it_short(SSL *ssl)
 {
 	(void)SSL_write(ssl, part, sizeof(part) - 1);
-	drain(SSL_get_fd(ssl));
+	asked_drain(SSL_get_fd(ssl));
 }
 
 static void
 says_nothing(SSL *ssl)
 {
-	drain(SSL_get_fd(ssl));
+	asked_drain(SSL_get_fd(ssl));
 }
 
 static void
@@ -138,20 +126,19 @@ new_context(void)
 }
 
 struct server {
-	const struct manner	*m;	/* NULL: it speaks no TLS */
+	const struct manner	*m;
 	SSL_CTX			*ctx;
-	int			 listener;
-	pthread_t		 thread;
 };
 
 static void
-serve_one(const struct server *s, int fd)
+serve(int fd, const void *arg)
 {
+	const struct server *s = arg;
 	SSL *ssl = SSL_new(s->ctx);
 	const int on = 1;
 	char c;
 
-	/* Nagle would hold back what follows the tickets; RST would destroy it. */
+	/* Nagle holds back what follows the tickets, and RST destroys it. */
 	(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
 	if (ssl != NULL && SSL_set_fd(ssl, fd) == 1 && SSL_accept(ssl) == 1) {
 		(void)recv(fd, &c, 1, MSG_PEEK);
@@ -161,51 +148,31 @@ serve_one(const struct server *s, int fd)
 	ERR_clear_error();
 }
 
-static void *
-serve(void *arg)
+static void
+speak_no_tls(int fd, const void *arg)
 {
-	const struct server *s = arg;
-	int fd, i;
-
-	for (i = 0; i < REQUESTS; i++) {
-		fd = accept4(s->listener, NULL, NULL, SOCK_CLOEXEC);
-		if (s->m != NULL)
-			serve_one(s, fd);
-		else if (send(fd, "hello", 5, MSG_NOSIGNAL) == 5)
-			drain(fd);
-		(void)close(fd);
-	}
-	return NULL;
+	(void)arg;
+	if (send(fd, "hello", 5, MSG_NOSIGNAL) == 5)
+		asked_drain(fd);
 }
 
-static void
-ask(struct crowd *c, const struct manner *m, bool reads_while)
+static struct request
+request(uint64_t upload, bool reads_while)
 {
-	const struct request r = { head, sizeof(head) - 1,
-	    m != NULL ? m->upload : SMALL, "localhost", true, reads_while, 0,
-	    T_LIMIT_MS };
-	struct sockaddr_storage addr;
-	socklen_t len = sizeof(addr);
-	struct server s = { .m = m, .listener = t_listen(T_IPV4) };
-
 	ck_assert_ptr_null(wire_tls_missing());
-	s.ctx = new_context();
-	ck_assert_int_eq(getsockname(s.listener, (struct sockaddr *)&addr,
-	    &len), 0);
-	t_thread(&s.thread, serve, &s);
-	crowd_run(c, &r, (struct sockaddr *)&addr, len, REQUESTS, AT_ONCE,
-	    NULL);
-	t_join(s.thread);
-	t_close(s.listener);
-	SSL_CTX_free(s.ctx);
+	return (struct request){ head, sizeof(head) - 1, upload, "localhost",
+	    true, reads_while, 0, T_LIMIT_MS };
 }
 
 START_TEST(end_of_each_request_is_counted)
 {
 	const struct manner *m = &manners[_i / 2];
+	const struct request r = request(m->upload, _i % 2 != 0);
+	const struct server s = { m, new_context() };
 	struct crowd c;
 
-	ask(&c, m, _i % 2 != 0);
+	asked(&c, &r, REQUESTS, serve, &s);
+	SSL_CTX_free(s.ctx);
 	ck_assert_int_eq(c.number, REQUESTS);
 	ck_assert_msg(c.ends[m->end] == REQUESTS, "%s: %d of %d", m->name,
 	    c.ends[m->end], REQUESTS);
@@ -219,9 +186,10 @@ END_TEST
 
 START_TEST(server_that_speaks_no_tls_is_no_connection)
 {
+	const struct request r = request(SMALL, _i != 0);
 	struct crowd c;
 
-	ask(&c, NULL, _i != 0);
+	asked(&c, &r, REQUESTS, speak_no_tls, NULL);
 	ck_assert_int_eq(c.ends[ATTEMPT_UNCONNECTED], REQUESTS);
 	t_error_is(c.error, EPROTO);
 }
