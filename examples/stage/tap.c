@@ -102,21 +102,6 @@ tap_connection(const struct ends *ends)
 	};
 }
 
-/* What the segments alone show of the connection. */
-static void
-tell(struct connection *c, const struct live_segment *segments, size_t n)
-{
-	struct flow flow;
-
-	c->story[0] = '\0';
-	if (n == 0)
-		return;
-	flow_begin(&flow, &segments[0].s);
-	for (size_t i = 1; i < n; i++)
-		flow_feed(&flow, &segments[i].s);
-	flow_story(&flow, c->story);
-}
-
 static void
 read_connection(struct connection *c)
 {
@@ -127,7 +112,7 @@ read_connection(struct connection *c)
 	if ((c->rows = calloc(n + 1, sizeof(*c->rows))) == NULL)
 		err(1, "calloc");
 	c->n = ladder_rows(c->rows, segments, n, c->client);
-	tell(c, segments, n);
+	(void)ladder_story(segments, n, c->story);
 }
 
 /* Where the steps have who, did and got; then their columns of states. */

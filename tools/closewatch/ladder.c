@@ -290,6 +290,20 @@ ladder_rows(struct ladder_row *rows, const struct live_segment *w, size_t n,
 	return fold(rows, n);
 }
 
+const char *
+ladder_story(const struct live_segment *w, size_t n, char *buf)
+{
+	struct flow flow;
+
+	buf[0] = '\0';
+	if (n == 0)
+		return buf;
+	flow_begin(&flow, &w[0].s);
+	for (size_t i = 1; i < n; i++)
+		flow_feed(&flow, &w[i].s);
+	return flow_story(&flow, buf);
+}
+
 /* --- text ---------------------------------------------------------------- */
 
 static const char *

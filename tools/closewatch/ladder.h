@@ -12,6 +12,7 @@
 #include <stdint.h>
 #include <stdio.h>
 
+#include "closewatch/flow.h"
 #include "closewatch/segment.h"
 #include "closewatch/live.h"
 
@@ -42,6 +43,9 @@ struct ladder_row {
 /* The rows of n segments: n at most.  Ports in host byte order. */
 size_t	ladder_rows(struct ladder_row *rows, const struct live_segment *w,
 	    size_t n, in_port_t client);
+
+/* How the connection ended, as flow_story() says it; "" of no segments. */
+const char *ladder_story(const struct live_segment *w, size_t n, char *buf);
 
 /* "[P.], seq 1:1001, ack 1, win 512, length 1000"; buf is returned. */
 #define LADDER_LINE_SIZE	128

@@ -3,7 +3,6 @@
 #include <sys/socket.h>
 
 #include <errno.h>
-#include <limits.h>
 #include <string.h>
 #include <time.h>
 
@@ -11,8 +10,9 @@
 
 #define BLOCK	65536
 
-int64_t
-attempt_clock(void)
+/* Microseconds. */
+static int64_t
+now_us(void)
 {
 	struct timespec ts;
 
@@ -48,7 +48,7 @@ attempt_begin(struct attempt *a, const struct request *r,
 
 	memset(a, 0, sizeof(*a));
 	reply_begin(&a->reply, r->http);
-	a->until_us = attempt_clock() + r->timeout_ms * INT64_C(1000);
+	a->until_us = now_us() + r->timeout_ms * INT64_C(1000);
 	a->sending = true;
 	fd = socket(addr->sa_family,
 	    SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
@@ -59,8 +59,8 @@ attempt_begin(struct attempt *a, const struct request *r,
 	over(a, ATTEMPT_UNCONNECTED);
 }
 
-static uint64_t
-size_of(const struct request *r)
+uint64_t
+request_size(const struct request *r)
 {
 	return r->head_size + r->body_size;
 }
@@ -76,7 +76,7 @@ int
 attempt_wants(const struct attempt *a, const struct request *r,
     struct pollfd *p)
 {
-	int64_t now = attempt_clock(), at = a->until_us;
+	int64_t now = now_us(), at = a->until_us;
 	bool rests = a->sending && a->due_us > now;
 
 	p->fd = a->wire.fd;
@@ -99,7 +99,7 @@ static const char *
 next_block(const struct attempt *a, const struct request *r, size_t *n)
 {
 	static const char zeros[BLOCK];
-	uint64_t left = size_of(r) - a->sent;
+	uint64_t left = request_size(r) - a->sent;
 
 	if (a->sent < r->head_size) {
 		*n = r->head_size - (size_t)a->sent;
@@ -168,7 +168,7 @@ send_some(struct attempt *a, const struct request *r)
 	size_t n;
 
 	block = next_block(a, r, &n);
-	if (a->sent + n == size_of(r))
+	if (a->sent + n == request_size(r))
 		a->late = a->reply.bytes == 0 && !wire_readable(&a->wire);
 	sent = wire_send(&a->wire, block, n);
 	if (sent == -1 && (errno == EAGAIN || errno == EINTR))
@@ -180,8 +180,8 @@ send_some(struct attempt *a, const struct request *r)
 	}
 	a->sent += (uint64_t)sent;
 	if ((size_t)sent == n)
-		a->due_us = attempt_clock() + r->slow_ms * INT64_C(1000);
-	a->sending = a->sent < size_of(r);
+		a->due_us = now_us() + r->slow_ms * INT64_C(1000);
+	a->sending = a->sent < request_size(r);
 }
 
 /* The connection has ended, in order or not. */
@@ -239,7 +239,7 @@ attempt_step(struct attempt *a, const struct request *r, short revents)
 		send_some(a, r);
 	if (!attempt_over(a) && reads(a, r) && revents != 0)
 		recv_some(a);
-	if (attempt_over(a) || attempt_clock() < a->until_us)
+	if (attempt_over(a) || now_us() < a->until_us)
 		return;
 	a->error = ETIMEDOUT;
 	over(a, a->stage == ATTEMPT_ASKS ? ATTEMPT_TIMEOUT :

@@ -61,7 +61,8 @@ struct attempt {
 	struct reply	 reply;
 };
 
-int64_t	attempt_clock(void);		/* microseconds */
+/* Bytes, head and body. */
+uint64_t request_size(const struct request *r);
 
 void	attempt_begin(struct attempt *a, const struct request *r,
 	    const struct sockaddr *addr, socklen_t len);

@@ -264,7 +264,7 @@ main(int argc, char *argv[])
 		read_raw();
 	else if (t.http)
 		make_head(&t);
-	if (request.head_size + request.body_size == 0)
+	if (request_size(&request) == 0)
 		errx(2, "--upload 0: there is nothing to send");
 	if (after)
 		ask(&t, false);

@@ -14,12 +14,6 @@ static const char *const keys[ATTEMPT_ENDS] = {
 	[ATTEMPT_UNCONNECTED] = "unconnected",
 };
 
-static uint64_t
-size_of(const struct request *r)
-{
-	return r->head_size + r->body_size;
-}
-
 /* No URL that replycheck takes has a character that JSON would escape. */
 static void
 json_row(const struct table *t, const struct request *r, const struct crowd *c)
@@ -29,7 +23,7 @@ json_row(const struct table *t, const struct request *r, const struct crowd *c)
 
 	printf("{\"url\": \"%s\", \"reads\": \"%s\", \"requests\": %d, "
 	    "\"bytes\": %" PRIu64, t->url, r->reads_while ? "while" : "after",
-	    c->number, size_of(r));
+	    c->number, request_size(r));
 	for (i = 0; i < ATTEMPT_ENDS; i++)
 		printf(", \"%s\": %d", keys[i], c->ends[i]);
 	printf(", \"send_failed\": %d, \"simple_client\": %d, "
@@ -45,7 +39,7 @@ static void
 head(const struct table *t, const struct request *r, const struct crowd *c)
 {
 	printf("%s: %d requests of %" PRIu64 " bytes a row\n\n"
-	    "%-16s", t->url, c->number, size_of(r), "the client reads");
+	    "%-16s", t->url, c->number, request_size(r), "the client reads");
 	for (int i = 0; i < ATTEMPT_UNCONNECTED; i++)
 		printf(" %*s", (int)strlen(keys[i]), keys[i]);
 	puts(" | send failed  simple client  status");

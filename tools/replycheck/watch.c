@@ -8,7 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "closewatch/flow.h"
 #include "closewatch/ladder.h"
 #include "closewatch/live.h"
 #include "replycheck/crowd.h"
@@ -34,24 +33,12 @@ port_of(const struct sockaddr *addr)
 	return ntohs(sin.sin_port);
 }
 
-/* How the connection ended, in words. */
-static void
-tell(const struct live_segment *segments, size_t n)
-{
-	struct flow flow;
-	char story[FLOW_STORY_SIZE];
-
-	flow_begin(&flow, &segments[0].s);
-	for (size_t i = 1; i < n; i++)
-		flow_feed(&flow, &segments[i].s);
-	printf("\n%s\n", flow_story(&flow, story));
-}
-
 static bool
 draw(struct live *live, in_port_t client, in_port_t server)
 {
 	const struct live_segment *segments;
 	struct ladder_row *rows;
+	char story[FLOW_STORY_SIZE];
 	size_t n;
 
 	segments = live_segments(live, client, server, &n);
@@ -60,7 +47,7 @@ draw(struct live *live, in_port_t client, in_port_t server)
 	printf("\nA lost reply, from port %u:\n\n", (unsigned)client);
 	ladder_draw(stdout, rows, ladder_rows(rows, segments, n, client),
 	    segments[0].s.us, ladder_style(stdout, false));
-	tell(segments, n);
+	printf("\n%s\n", ladder_story(segments, n, story));
 	free(rows);
 	return true;
 }

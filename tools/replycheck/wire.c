@@ -227,7 +227,6 @@ wire_send(struct wire *w, const void *buf, size_t n)
 {
 	if (w->tls != NULL)
 		return tls_send(w, buf, n);
-	w->wants = POLLOUT;
 	return send(w->fd, buf, n, MSG_NOSIGNAL);
 }
 
@@ -236,7 +235,6 @@ wire_recv(struct wire *w, void *buf, size_t n)
 {
 	if (w->tls != NULL)
 		return tls_recv(w, buf, n);
-	w->wants = POLLIN;
 	return recv(w->fd, buf, n, 0);
 }
 

@@ -11,7 +11,7 @@
 
 struct wire {
 	int	 fd;		/* -1: closed */
-	short	 wants;		/* POLLIN or POLLOUT, after EAGAIN */
+	short	 wants;		/* POLLIN or POLLOUT, for the handshake */
 	void	*tls;		/* of OpenSSL; NULL: none */
 };
 
@@ -28,7 +28,7 @@ void	wire_end(struct wire *w);
  */
 int	wire_shake(struct wire *w, const char *host);
 
-/* As send(2) and recv(2), without SIGPIPE; where they would block see above. */
+/* As send(2) and recv(2), without SIGPIPE. */
 ssize_t	wire_send(struct wire *w, const void *buf, size_t n);
 ssize_t	wire_recv(struct wire *w, void *buf, size_t n);
 
