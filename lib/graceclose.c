@@ -32,9 +32,10 @@ take_step(struct blocking *b)
 {
 	int r;
 
-	b->gc.options = b->w.no_input ? NO_INPUT : 0;
+	b->gc.options = 0;
 	if (graceclose_tcp_has_edges(&b->w, b->gc.kind))
-		b->gc.options |= GRACECLOSE_EDGES;
+		b->gc.options = GRACECLOSE_EDGES |
+		    (b->w.no_input ? NO_INPUT : 0);
 	r = graceclose_step(&b->gc);
 	b->w.input_only = b->gc.until == GRACECLOSE_FINISHED &&
 	    graceclose_events(&b->gc) != 0;

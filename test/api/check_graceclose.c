@@ -209,6 +209,44 @@ static void (*const waits[])(struct t_pair *) = {
 #define NWAITS	3
 
 /* Level POLLOUT, POLLIN after EOF and POLLHUP are all ready meanwhile. */
+#define FLOOD	((size_t)16 << 20)	/* more than queues hold */
+
+static size_t behind_the_window;
+
+static void
+write_much_then_read(int peer)
+{
+	char *block = calloc(1, FLOOD);
+
+	(void)send(peer, block, FLOOD, MSG_NOSIGNAL);
+	(void)recv(peer, block, behind_the_window, MSG_WAITALL);
+	free(block);
+}
+
+/*
+ * The peer reads only when its own data has gone.  The looks of a close that
+ * counts on events would be minutes apart here.  MPTCP takes minutes for so much
+ * with windows like these, whoever reads.
+ */
+START_TEST(input_is_taken_while_an_acknowledgement_is_awaited)
+{
+	struct t_later l;
+	struct t_pair p;
+
+	o = t_opts(GRACECLOSE_DELIVERED, GRACECLOSE_DETACH, -1,
+	    20 * T_LIMIT_MS);
+	t_not_portable(T_NO_ACK);
+	t_need(_i);
+	behind_the_window = t_pair_full(&p, _i);
+	t_later(&l, 50, write_much_then_read, p.peer);
+	t_ok(graceclose(p.us, &o, &r));
+	t_later_join(&l);
+	ck_assert_int_eq(r.delivered, 1);
+	ck_assert_uint_gt(r.discarded, FLOOD / 2);
+	t_close(p.peer);
+}
+END_TEST
+
 START_TEST(waiting_costs_next_to_no_cpu)
 {
 	struct t_pair p;
@@ -758,6 +796,8 @@ success_and_limits(Suite *s)
 	    T_FAMILIES);
 	tcase_add_loop_test(tc,
 	    returns_soon_after_the_acknowledgement_that_follows_eof, 0, T_TCP);
+	tcase_add_loop_test(tc,
+	    input_is_taken_while_an_acknowledgement_is_awaited, 0, T_PLAIN);
 	tcase_add_loop_test(tc, waiting_costs_next_to_no_cpu, 0, NWAITS);
 
 	tc = t_case(s, "limits");
