@@ -85,7 +85,14 @@ WIRED	= one_way_loss forced_reset early_reply
 EXAMPLES = $(WIRED) threads_server epoll_server pool_sweep every_ending
 # They ask Linux.
 TOOLS	= $(if $(findstring linux,$(SYSTEM)),closewatch replycheck)
-RECIPES	= $(basename $(wildcard examples/recipes/*.c))
+# A recipe for another library says in its head what it needs.
+needs = sed -n 's/^ \* Needs .*(pkg-config \(.*\))\.$$/\1/p'
+LACKING := $(shell for f in examples/recipes/*.c; do \
+	  p=$$($(needs) $$f); [ -z "$$p" ] || $(PKG_CONFIG) --exists $$p || \
+	  echo $$f; done)
+other	= $$($(needs) $(1) | xargs -r $(PKG_CONFIG) --cflags --libs | \
+	  sed 's/-I/-isystem /g')
+RECIPES	= $(basename $(filter-out $(LACKING),$(wildcard examples/recipes/*.c)))
 BENCHES	= bench bench_scale
 CHECKS	= $(basename $(call files,test,check_*.c))
 # `make check' does without valgrind; `make valgrind' runs this script.
@@ -118,7 +125,7 @@ PROGRAM_OBJ = $(PROGRAM_SRC:%.c=$(BUILD)/obj/%.o)
 
 .PHONY: all lib tools examples tests benches demo picture bench scale
 .PHONY: servers retrofit
-.PHONY: check check-programs check-scripts asan tsan valgrind coverage
+.PHONY: check check-programs check-scripts check-recipes asan tsan valgrind coverage
 .PHONY: matrix soak fuzz plant model lint guest
 .PHONY: abi abi-dump compilers
 .PHONY: install install-tools uninstall clean dist help
@@ -296,11 +303,11 @@ $(BUILD)/examples/%: $(BUILD)/obj/examples/%.o $(BUILD)/obj/examples.a \
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(BSD_LIBS) $(PCAP_LIBS)
 
-# As a reader compiles them: the header, the library, and no more.
+# As a reader compiles them: the header, the library, and what they name.
 $(BUILD)/examples/recipes/%: examples/recipes/%.c $(HEADER) $(STATIC) Makefile
 	@mkdir -p $(@D)
 	$(CC) $(filter-out -MMD -MP,$(BASE)) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) \
-	    -o $@ $< $(STATIC) -pthread
+	    -o $@ $< $(STATIC) -pthread $(call other,$<)
 
 $(BUILD)/bench/%: $(BUILD)/obj/bench/%.o $(BUILD)/obj/bench.a $(STATIC)
 	@mkdir -p $(@D)
@@ -374,19 +381,23 @@ check-scripts: lib tools examples benches
 	@MAKE='$(MAKE)' CC='$(CC)' BUILD='$(BUILD)' \
 	    test/run.sh $(call in_order,$(SCRIPTS))
 
-# The suites again, with the sanitizers.
+check-recipes: tools examples
+	@MAKE='$(MAKE)' CC='$(CC)' BUILD='$(BUILD)' \
+	    test/run.sh $(filter %/check_recipes.sh %/check_servers.sh,$(SCRIPTS))
+
+# The suites again, with the sanitizers; and the recipes.
 SANITIZE = -O1 -g -fno-omit-frame-pointer -fno-sanitize-recover=all \
 	   -fsanitize=address,undefined
 
 asan:
 	@CK_FORK=no $(MAKE) --no-print-directory BUILD=$(BUILD)/asan \
-	    CFLAGS='$(SANITIZE)' check-programs
+	    CFLAGS='$(SANITIZE)' check-programs check-recipes
 
 tsan:
 	@CK_FORK=no \
 	    TSAN_OPTIONS='halt_on_error=1 suppressions=$(CURDIR)/test/tsan.supp' \
 	    $(MAKE) --no-print-directory BUILD=$(BUILD)/tsan \
-	    CFLAGS='-O1 -g -fsanitize=thread' check-programs
+	    CFLAGS='-O1 -g -fsanitize=thread' check-programs check-recipes
 
 VALGRIND = valgrind -q --fair-sched=try --child-silent-after-fork=yes \
 	   --leak-check=full --show-leak-kinds=definite \

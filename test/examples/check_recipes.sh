@@ -1,6 +1,7 @@
 #!/bin/sh
-# Each recipe stands alone: at most 150 lines, no header but <graceclose.h> and
-# those of libc, no warning, and its self-check passes.
+# Each recipe stands alone: at most 150 lines, no header of this project but
+# <graceclose.h>, no warning, and its self-check passes.  check_servers.sh asks
+# those that are servers.
 cc=${CC:-cc}
 build=${BUILD:-build}
 recipes=$(dirname "$0")/../../examples/recipes
@@ -19,9 +20,17 @@ for source in "$recipes"/*.c; do
 	    bad "$name: its head does not say what it is for"
 	grep -q "\`$name.c\`" "$recipes/README.md" ||
 	    bad "$name: README.md does not name it"
+	[ -x "$build/examples/recipes/$name" ] || {
+		echo "SKIP check_recipes: $name:" \
+		    "$(sed -n 's/^ \* Needs //p' "$source")"
+		continue
+	}
+	other=$(sed -n 's/^ \* Needs .*(pkg-config \(.*\))\.$/\1/p' "$source" |
+	    xargs -r pkg-config --cflags | sed 's/-I/-isystem /g')
 	# shellcheck disable=SC2086 # the words are meant to be split
-	"$cc" -std=c11 -D_GNU_SOURCE -Iinclude $warnings -Werror \
+	"$cc" -std=c11 -D_GNU_SOURCE -Iinclude $other $warnings -Werror \
 	    -fsyntax-only "$source" || bad "$name: does not compile"
+	grep -q '^ \* Usage: .* \[port\]' "$source" && continue
 	if [ "$name" = relay ] && grep -qs GRACECLOSE_PORTABLE "$build/flags"
 	then	# it ends both sides before it closes them
 		echo "SKIP check_recipes: plain POSIX does not show that" \

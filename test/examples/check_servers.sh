@@ -1,0 +1,96 @@
+#!/bin/sh
+# The recipes that are servers serve clients that upload, read late, half-close,
+# drip, stay and reset, with 64 descriptors, and stop when they are told to.
+#
+# usage: check_servers.sh [RECIPE...]
+cc=${CC:-cc}
+build=${BUILD:-build}
+here=$(dirname "$0")
+dir=$(mktemp -d) || exit 1
+trap 'kill $(cat "$dir"/*.pid 2>/dev/null) 2>/dev/null; rm -rf "$dir"' EXIT
+trap 'exit 1' HUP INT TERM
+size=200000
+bad() { echo "check_servers: $name: $*"; status=1; }
+
+start() {	# start PROGRAM: its pid in $server, its port in $port
+	# shellcheck disable=SC3045 # every sh here has ulimit -n
+	(ulimit -n 64
+	"$1" >"$dir/$name.out" 2>"$dir/$name.err" </dev/null &
+	echo $! >"$dir/$name.pid"
+	wait $!
+	echo $? >"$dir/$name.status") &
+	n=0
+	until port=$(sed -n 's/^listening .* port \([0-9]*\)$/\1/p' \
+	    "$dir/$name.out" 2>/dev/null) && [ -n "$port" ]; do
+		n=$((n + 1))
+		[ $n -le 200 ] || { bad 'no port within 10 s'; return 1; }
+		sleep 0.05
+	done
+	server=$(cat "$dir/$name.pid")
+}
+
+# It ends by itself, and says that all is well.
+stop() {
+	[ ! -e "$dir/$name.status" ] || bad 'it has ended'
+	kill -TERM "$server" 2>/dev/null
+	n=0
+	until [ -s "$dir/$name.status" ]; do
+		n=$((n + 1))
+		[ $n -le 400 ] || {
+			bad 'it goes on after SIGTERM'
+			kill -KILL "$server"
+			n=0
+		}
+		sleep 0.05
+	done
+	[ "$(cat "$dir/$name.status")" = 0 ] ||
+	    bad "exit status $(cat "$dir/$name.status")"
+	rm "$dir/$name.pid"
+}
+
+uploads() {	# uploads URL
+	timeout 120 "$build/tools/replycheck" -n 10 "$1" >"$dir/$name.asked" ||
+	    { bad 'an upload lost the reply'; cat "$dir/$name.asked"; }
+}
+
+visit() {	# visit RECIPE
+	name=$1 status=0 scheme=http raw=''
+	case $name in tls_*) scheme=https raw=raw ;; esac
+	if start "$build/examples/recipes/$name"; then
+		uploads "$scheme://127.0.0.1:$port/"
+		"$dir/visit" "$port" $size "$server" $raw || bad 'see above'
+		stop
+	fi
+	[ $status = 0 ] || cat "$dir/$name.out" "$dir/$name.err"
+	return $status
+}
+
+if [ $# = 0 ]; then
+	for source in examples/recipes/*.c; do
+		grep -q '^ \* Usage: .* \[port\]' "$source" || continue
+		name=$(basename "$source" .c)
+		if [ -x "$build/examples/recipes/$name" ]; then
+			set -- "$@" "$name"
+		else
+			echo "SKIP check_servers: $name:" \
+			    "$(sed -n 's/^ \* Needs //p' "$source")"
+		fi
+	done
+fi
+[ -x "$build/tools/replycheck" ] || {
+	echo 'SKIP check_servers: replycheck is not built'
+	exit 77
+}
+"$cc" -std=c11 -D_GNU_SOURCE -O2 -o "$dir/visit" "$here/visit.c" || exit 1
+all=''
+for recipe; do		# they wait most of the time
+	(visit "$recipe") >"$dir/$recipe.log" 2>&1 &
+	all="$all $!"
+done
+failed=0
+for pid in $all; do
+	wait "$pid" || failed=1
+done
+cat "$dir"/*.log
+echo "check_servers: $# servers"
+exit $failed

@@ -1,0 +1,274 @@
+/*
+ * visit.c - the clients that a recipe's server must survive
+ *
+ * One after another they ask 127.0.0.1 PORT: one that reads to the end, one that
+ * half-closes, one that drips a body.  Each must have the whole answer of SIZE
+ * bytes, and then the server's FIN.  Then a crowd comes: a third is silent, a
+ * third drips, a third has its answer and stays; others reset their connections.
+ * Meanwhile one more must be served, and a server that only waits must not use
+ * the processor.  All of the crowd must see the end of their connections.
+ *
+ * Usage: visit PORT SIZE PID [raw]
+ * PID is the server.  "raw": it speaks another protocol, so that nobody asks.
+ */
+#include <sys/socket.h>
+#include <sys/time.h>
+
+#include <netinet/in.h>
+
+#include <err.h>
+#include <errno.h>
+#include <poll.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#define CROWD		90
+#define RESETS		100
+#define LIMIT_MS	20000	/* for each of what is waited for */
+#define DRIPS		50
+#define DRIP_MS		20
+#define WATCH_MS	1000	/* so long the processor time is measured */
+#define MOST		0.5	/* of it */
+
+#define REQUEST		"POST / HTTP/1.1\r\nHost: localhost\r\n" \
+			"Content-Length: 1000000\r\n\r\n"
+
+enum kind { SILENT, DRIPPING, STAYING, KINDS };
+
+struct client {
+	int		fd;
+	enum kind	kind;
+	bool		ended;	/* the server ended its side */
+};
+
+static struct sockaddr_in server = { .sin_family = AF_INET };
+static size_t	size;
+static bool	raw;
+static int	failed;
+
+static int64_t
+now_ms(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+}
+
+/* What CHECK_PATIENCE says: see run.sh. */
+static int64_t
+limit_ms(void)
+{
+	const char *s = getenv("CHECK_PATIENCE");
+	int n = s == NULL ? 1 : atoi(s);
+
+	return LIMIT_MS * (n < 1 ? 1 : n);
+}
+
+static int
+connection(void)
+{
+	struct timeval tv = { (time_t)(limit_ms() / 1000), 0 };
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &tv, sizeof(tv));
+	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &tv, sizeof(tv));
+	if (fd == -1 ||
+	    connect(fd, (struct sockaddr *)&server, sizeof(server)) == -1)
+		err(1, "connect");
+	return fd;
+}
+
+static bool
+say(int fd, const char *what, size_t n)
+{
+	return send(fd, what, n, MSG_NOSIGNAL) == (ssize_t)n;
+}
+
+static bool
+ask(int fd)
+{
+	return say(fd, REQUEST, strlen(REQUEST));
+}
+
+/* All of the answer, and the server's FIN. */
+static void
+expect_whole(int fd, const char *who)
+{
+	char buf[65536];
+	size_t got = 0;
+	ssize_t n;
+
+	while ((n = recv(fd, buf, sizeof(buf), 0)) > 0)
+		got += (size_t)n;
+	if (n == 0 && got == size)
+		return;
+	printf("  %s: %zu bytes of %zu, %s\n", who, got, size,
+	    n == 0 ? "an orderly end" : strerror(errno));
+	failed++;
+}
+
+/* --- one after another --------------------------------------------------- */
+
+static void
+reads_to_the_end(const char *who)
+{
+	int fd = connection();
+
+	if (ask(fd))
+		expect_whole(fd, who);
+	close(fd);
+}
+
+static void
+half_closes(void)
+{
+	int fd = connection();
+
+	if (ask(fd) && shutdown(fd, SHUT_WR) == 0)
+		expect_whole(fd, "half-closes");
+	close(fd);
+}
+
+/* The server has answered the first byte. */
+static void
+drips(void)
+{
+	int fd = connection();
+
+	for (int i = 0; i < DRIPS && say(fd, i == 0 ? REQUEST : "x",
+	    i == 0 ? strlen(REQUEST) : 1); i++)
+		poll(NULL, 0, DRIP_MS);
+	expect_whole(fd, "drips");
+	close(fd);
+}
+
+/* --- the crowd ----------------------------------------------------------- */
+
+static void
+resets(bool asks)
+{
+	const struct linger now = { 1, 0 };
+	int fd = connection();
+
+	if (asks)
+		(void)ask(fd);
+	setsockopt(fd, SOL_SOCKET, SO_LINGER, &now, sizeof(now));
+	close(fd);
+}
+
+static void
+come(struct client *crowd)
+{
+	for (int i = 0; i < CROWD; i++) {
+		crowd[i] = (struct client){ connection(), (enum kind)(i % KINDS),
+		    false };
+		if (crowd[i].kind != SILENT && !raw)
+			(void)ask(crowd[i].fd);
+	}
+	for (int i = 0; i < RESETS; i++)
+		resets(i % 2 == 0);
+}
+
+/* They go on until the server ends its side, and keep theirs open. */
+static int
+go_on(struct client *crowd)
+{
+	char buf[65536];
+	int open = 0;
+	ssize_t n;
+
+	for (struct client *c = crowd; c < crowd + CROWD; c++) {
+		if (c->ended)
+			continue;
+		if (c->kind == DRIPPING)
+			(void)say(c->fd, "x", 1);
+		n = recv(c->fd, buf, sizeof(buf), MSG_DONTWAIT);
+		c->ended = n == 0 || (n == -1 && errno != EAGAIN);
+		open += !c->ended;
+	}
+	poll(NULL, 0, DRIP_MS);
+	return open;
+}
+
+/* Seconds of processor time that the server has used. */
+static double
+processor_time(const char *pid)
+{
+	char path[64], line[1024] = "", *at;
+	unsigned long user = 0, kernel = 0;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/%s/stat", pid);
+	if ((f = fopen(path, "r")) == NULL)
+		err(1, "%s", path);
+	at = fgets(line, sizeof(line), f) ? strrchr(line, ')') : NULL;
+	fclose(f);
+	for (int field = 2; at != NULL && field < 14; field++)
+		at = strchr(at + 1, ' ');
+	if (at == NULL || sscanf(at, " %lu %lu", &user, &kernel) != 2)
+		errx(1, "%s is not understood", path);
+	return (double)(user + kernel) / (double)sysconf(_SC_CLK_TCK);
+}
+
+/* A loop that is woken by what it does not wait for uses all of it. */
+static void
+expect_to_wait(struct client *crowd, const char *pid)
+{
+	int64_t began = now_ms();
+	double used = processor_time(pid);
+
+	while (now_ms() < began + WATCH_MS)
+		go_on(crowd);
+	used = (processor_time(pid) - used) * 1000;
+	if (used < MOST * (double)(now_ms() - began))
+		return;
+	printf("  the server used %.0f ms of processor time in %d\n", used,
+	    (int)(now_ms() - began));
+	failed++;
+}
+
+static void
+expect_ends(struct client *crowd)
+{
+	int64_t end = now_ms() + limit_ms();
+	int open;
+
+	while ((open = go_on(crowd)) > 0 && now_ms() < end)
+		continue;
+	if (open == 0)
+		return;
+	printf("  %d of %d clients saw no end\n", open, CROWD);
+	failed++;
+}
+
+int
+main(int argc, char *argv[])
+{
+	static struct client crowd[CROWD];
+
+	if (argc < 4)
+		errx(2, "usage: visit PORT SIZE PID [raw]");
+	server.sin_port = htons((in_port_t)atoi(argv[1]));
+	server.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	size = (size_t)atol(argv[2]);
+	raw = argc > 4;
+	if (!raw) {
+		reads_to_the_end("reads to the end");
+		half_closes();
+		drips();
+	}
+	come(crowd);
+	expect_to_wait(crowd, argv[3]);
+	if (!raw)
+		reads_to_the_end("beside a crowd");
+	expect_ends(crowd);
+	if (!raw)
+		reads_to_the_end("after a crowd");
+	return failed > 0;
+}
