@@ -210,6 +210,8 @@ look_at_clock(void)
 	kernel.clock[0] = kernel.now;
 	kernel.told_then[1] = kernel.told_then[0];
 	kernel.told_then[0] = kernel.told;
+	if (kernel.closes > 0)		/* nobody can know any more since */
+		return;
 	kernel.torn_then[1] = kernel.torn_then[0];
 	kernel.torn_then[0] = kernel.torn;
 }
