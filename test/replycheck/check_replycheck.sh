@@ -82,6 +82,8 @@ if command -v python3 >/dev/null; then
 fi
 "$program" "$@" "$url" >/dev/full 2>/dev/null
 [ $? -eq 2 ] || bad 'nothing can be written: not 2'
+"$program" --help >/dev/full 2>/dev/null
+[ $? -eq 2 ] || bad 'no help can be written: not 2'
 run 2 --tls "$@" "$url"
 [ "$(wc -l <"$dir/err")" -eq 1 ] || bad '--tls, without TLS there: not one line'
 stop

@@ -72,6 +72,8 @@ usage(FILE *out, int status)
 	    "Exit status: 0 if no reply was lost, 1 if one was, 2 if it could "
 	    "not ask.\n", program_invocation_short_name, NUMBER,
 	    CROWD_MOST, AT_ONCE, SECONDS);
+	if (fflush(out) == EOF)
+		err(2, "standard output");
 	exit(status);
 }
 
