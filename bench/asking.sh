@@ -73,10 +73,12 @@ prepare() {
 	for error in 400 404 413 501; do
 		ln "$dir/www/page.html" "$dir/status-$error.html"
 		ln "$dir/www/page.html" "$dir/www/errors/err$error.html"
+		ln "$dir/www/page.html" "$dir/www/errors/error$error.html"
 	done
 	head -c 65536 "$dir/www/page.html" >"$dir/page.64k"
 }
 
+# configure_X: a file, and $arguments, for those that both scripts start
 configure_tinyproxy() {
 	cat >"$dir/conf" <<-EOF
 	Port $port
@@ -84,6 +86,35 @@ configure_tinyproxy() {
 	Timeout 10
 	DefaultErrorFile "$dir/www/page.html"
 	EOF
+	arguments=(-d -c "$dir/conf")
+}
+
+configure_mini-httpd() {
+	arguments=(-D -h 127.0.0.1 -p "$port" -d "$dir/www" -i "$dir/pid"
+	    -l /dev/null)
+}
+
+configure_busybox() {
+	echo "E501:$dir/www/page.html" >"$dir/conf"
+	arguments=(httpd -f -p "127.0.0.1:$port" -h "$dir/www" -c "$dir/conf")
+}
+
+configure_h2o() {
+	cat >"$dir/conf" <<-EOF
+	user: $(id -un)
+	pid-file: $dir/pid
+	error-log: $dir/log
+	limit-request-body: 1000
+	error-doc:
+	  - { status: 405, url: /page.html }
+	  - { status: 413, url: /page.html }
+	listen: { host: 127.0.0.1, port: $port }
+	hosts:
+	  default:
+	    paths:
+	      /: { file.dir: $dir/www }
+	EOF
+	arguments=(-c "$dir/conf")
 }
 
 heading() {

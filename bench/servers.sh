@@ -93,8 +93,8 @@ run_haproxy() {
 
 run_mini-httpd() {
 	package=mini-httpd
-	server=(mini_httpd -D -h 127.0.0.1 -p "$port" -d "$dir/www"
-	    -i "$dir/pid" -l /dev/null)
+	configure_mini-httpd
+	server=(mini_httpd "${arguments[@]}")
 }
 
 run_node() {
@@ -130,21 +130,8 @@ run_gunicorn() {
 
 run_h2o() {
 	package=h2o
-	cat >"$dir/conf" <<-EOF
-	user: $(id -un)
-	pid-file: $dir/pid
-	error-log: $dir/log
-	limit-request-body: 1000
-	error-doc:
-	  - { status: 405, url: /page.html }
-	  - { status: 413, url: /page.html }
-	listen: { host: 127.0.0.1, port: $port }
-	hosts:
-	  default:
-	    paths:
-	      /: { file.dir: $dir/www }
-	EOF
-	server=(h2o -c "$dir/conf")
+	configure_h2o
+	server=(h2o "${arguments[@]}")
 }
 
 run_varnish() {
@@ -165,9 +152,8 @@ run_varnish() {
 
 run_busybox() {
 	package=busybox-static
-	echo "E501:$dir/www/page.html" >"$dir/conf"
-	server=(busybox httpd -f -p "127.0.0.1:$port" -h "$dir/www"
-	    -c "$dir/conf")
+	configure_busybox
+	server=(busybox "${arguments[@]}")
 }
 
 run_webfs() {
@@ -179,7 +165,7 @@ run_webfs() {
 run_tinyproxy() {
 	package=tinyproxy-bin
 	configure_tinyproxy
-	server=(tinyproxy -d -c "$dir/conf")
+	server=(tinyproxy "${arguments[@]}")
 }
 
 # --- The table. ---
