@@ -30,7 +30,7 @@ for source in "$recipes"/*.c; do
 	# shellcheck disable=SC2086 # the words are meant to be split
 	"$cc" -std=c11 -D_GNU_SOURCE -Iinclude $other $warnings -Werror \
 	    -fsyntax-only "$source" || bad "$name: does not compile"
-	grep -q '^ \* Usage: .* \[port\]' "$source" && continue
+	grep -q '^ \* Usage: \(inetd \|.* \[port\]\)' "$source" && continue
 	if [ "$name" = relay ] && grep -qs GRACECLOSE_PORTABLE "$build/flags"
 	then	# it ends both sides before it closes them
 		echo "SKIP check_recipes: plain POSIX does not show that" \

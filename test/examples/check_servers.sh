@@ -1,6 +1,7 @@
 #!/bin/sh
 # The recipes that are servers serve clients that upload, read late, half-close,
 # drip, stay and reset, with 64 descriptors, and stop when they are told to.
+# inetd.c starts those that inetd(8) would start.
 #
 # usage: check_servers.sh [RECIPE...]
 cc=${CC:-cc}
@@ -12,10 +13,10 @@ trap 'exit 1' HUP INT TERM
 size=200000
 bad() { echo "check_servers: $name: $*"; status=1; }
 
-start() {	# start PROGRAM: its pid in $server, its port in $port
+start() {	# start PROGRAM [ARGUMENT...]: its pid in $server, its port in $port
 	# shellcheck disable=SC3045 # every sh here has ulimit -n
 	(ulimit -n 64
-	"$1" >"$dir/$name.out" 2>"$dir/$name.err" </dev/null &
+	"$@" >"$dir/$name.out" 2>"$dir/$name.err" </dev/null &
 	echo $! >"$dir/$name.pid"
 	wait $!
 	echo $? >"$dir/$name.status") &
@@ -56,7 +57,9 @@ uploads() {	# uploads URL
 visit() {	# visit RECIPE
 	name=$1 status=0 scheme=http raw=''
 	case $name in tls_*) scheme=https raw=raw ;; esac
-	if start "$build/examples/recipes/$name"; then
+	set -- "$build/examples/recipes/$name"
+	case $name in inetd_*) set -- "$dir/inetd" "$@" ;; esac
+	if start "$@"; then
 		uploads "$scheme://127.0.0.1:$port/"
 		"$dir/visit" "$port" $size "$server" $raw || bad 'see above'
 		stop
@@ -67,7 +70,8 @@ visit() {	# visit RECIPE
 
 if [ $# = 0 ]; then
 	for source in examples/recipes/*.c; do
-		grep -q '^ \* Usage: .* \[port\]' "$source" || continue
+		grep -q '^ \* Usage: \(inetd \|.* \[port\]\)' "$source" ||
+		    continue
 		name=$(basename "$source" .c)
 		if [ -x "$build/examples/recipes/$name" ]; then
 			set -- "$@" "$name"
@@ -81,7 +85,10 @@ fi
 	echo 'SKIP check_servers: replycheck is not built'
 	exit 77
 }
-"$cc" -std=c11 -D_GNU_SOURCE -O2 -o "$dir/visit" "$here/visit.c" || exit 1
+for program in visit inetd; do
+	"$cc" -std=c11 -D_GNU_SOURCE -O2 -o "$dir/$program" \
+	    "$here/$program.c" || exit 1
+done
 all=''
 for recipe; do		# they wait most of the time
 	(visit "$recipe") >"$dir/$recipe.log" 2>&1 &
