@@ -8,8 +8,11 @@
  * Meanwhile one more must be served, and a server that only waits must not use
  * the processor.  All of the crowd must see the end of their connections.
  *
- * Usage: visit PORT SIZE PID [raw]
+ * Usage: visit PORT SIZE PID [raw | stop]
  * PID is the server.  "raw": it speaks another protocol, so that nobody asks.
+ * "stop": it keeps connections after a GET, and gets SIGTERM at the end.  Then
+ * those in the listener's queue, and those whose requests it has not read yet,
+ * must have their answers, and idle ones a FIN.
  */
 #include <sys/socket.h>
 #include <sys/time.h>
@@ -19,6 +22,7 @@
 #include <err.h>
 #include <errno.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -37,6 +41,12 @@
 
 #define REQUEST		"POST / HTTP/1.1\r\nHost: localhost\r\n" \
 			"Content-Length: 1000000\r\n\r\n"
+
+#define GET		"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"
+#define IDLE		10	/* clients of a server that stops */
+#define BUSY		5
+#define QUEUED		30	/* with the others more than it serves */
+#define IDLE_MS		2500	/* until an idle one sees the end */
 
 enum kind { SILENT, DRIPPING, STAYING, KINDS };
 
@@ -247,17 +257,112 @@ expect_ends(struct client *crowd)
 	failed++;
 }
 
+/* --- at the end ---------------------------------------------------------- */
+
+/* One answer, and the connection stays. */
+static int
+kept_connection(void)
+{
+	char buf[65536];
+	int fd = connection();
+	size_t got = 0;
+	ssize_t n = 1;
+
+	if (!say(fd, GET, strlen(GET)))
+		n = 0;
+	while (n > 0 && got < size)
+		if ((n = recv(fd, buf, sizeof(buf), 0)) > 0)
+			got += (size_t)n;
+	if (got == size)
+		return fd;
+	printf("  a kept connection: %zu bytes of %zu\n", got, size);
+	failed++;
+	return fd;
+}
+
+static void
+expect_end(int fd, int64_t within)
+{
+	struct pollfd p = { fd, POLLIN, 0 };
+	char byte;
+	ssize_t n = -1;
+
+	errno = ETIMEDOUT;
+	if (poll(&p, 1, (int)within) == 1 && (n = recv(fd, &byte, 1, 0)) == 0)
+		return;
+	printf("  an idle connection: %s\n", n == -1 ? strerror(errno) : "data");
+	failed++;
+}
+
+/* It listens until it has taken what was in the queue. */
+static void
+expect_no_listener(void)
+{
+	int64_t end = now_ms() + IDLE_MS;
+	int fd, connected;
+
+	do {
+		poll(NULL, 0, 1);
+		fd = socket(AF_INET, SOCK_STREAM, 0);
+		connected = connect(fd, (struct sockaddr *)&server,
+		    sizeof(server));
+		close(fd);
+	} while (connected == 0 && now_ms() < end);
+	if (connected == 0) {
+		printf("  it still listens\n");
+		failed++;
+	}
+}
+
+/* While it is stopped by SIGSTOP nothing is accepted, read or answered. */
+static void
+stops(pid_t pid)
+{
+	int idle[IDLE], busy[BUSY], queued[QUEUED], i;
+	int64_t told;
+
+	for (i = 0; i < IDLE; i++)
+		idle[i] = kept_connection();
+	for (i = 0; i < BUSY; i++)
+		busy[i] = kept_connection();
+	kill(pid, SIGSTOP);
+	for (i = 0; i < BUSY; i++)
+		say(busy[i], GET, strlen(GET));
+	for (i = 0; i < QUEUED; i++)
+		if ((queued[i] = connection()) != -1 && i % 2 == 0)
+			say(queued[i], GET, strlen(GET));
+	kill(pid, SIGTERM);
+	kill(pid, SIGCONT);
+	told = now_ms();
+	for (i = 0; i < IDLE; i++) {
+		expect_end(idle[i], told + IDLE_MS - now_ms());
+		close(idle[i]);
+	}
+	for (i = 0; i < QUEUED; i++)
+		if (i % 2 != 0)
+			say(queued[i], GET, strlen(GET));
+	for (i = 0; i < BUSY; i++) {
+		expect_whole(busy[i], "asked before the stop");
+		close(busy[i]);
+	}
+	for (i = 0; i < QUEUED; i++) {
+		expect_whole(queued[i], "in the listener's queue");
+		close(queued[i]);
+	}
+	expect_no_listener();
+}
+
 int
 main(int argc, char *argv[])
 {
 	static struct client crowd[CROWD];
 
 	if (argc < 4)
-		errx(2, "usage: visit PORT SIZE PID [raw]");
+		errx(2, "usage: visit PORT SIZE PID [raw | stop]");
 	server.sin_port = htons((in_port_t)atoi(argv[1]));
 	server.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
 	size = (size_t)atol(argv[2]);
-	raw = argc > 4;
+	raw = argc > 4 && strcmp(argv[4], "raw") == 0;
 	if (!raw) {
 		reads_to_the_end("reads to the end");
 		half_closes();
@@ -270,5 +375,7 @@ main(int argc, char *argv[])
 	expect_ends(crowd);
 	if (!raw)
 		reads_to_the_end("after a crowd");
+	if (argc > 4 && strcmp(argv[4], "stop") == 0)
+		stops((pid_t)atoi(argv[3]));
 	return failed > 0;
 }
