@@ -24,6 +24,12 @@ start() {	# start PROGRAM [ARGUMENT...]: its pid in $server, its port in $port
 	until port=$(sed -n 's/^listening .* port \([0-9]*\)$/\1/p' \
 	    "$dir/$name.out" 2>/dev/null) && [ -n "$port" ]; do
 		n=$((n + 1))
+		[ "$(cat "$dir/$name.status" 2>/dev/null)" != 77 ] || {
+			echo "SKIP check_servers: $name:" \
+			    "$(sed 's/^[^:]*: //' "$dir/$name.err")"
+			rm "$dir/$name.pid"
+			return 1
+		}
 		[ $n -le 200 ] || { bad 'no port within 10 s'; return 1; }
 		sleep 0.05
 	done
