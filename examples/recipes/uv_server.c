@@ -2,10 +2,9 @@
  * uv_server.c - recipe: a server on libuv
  *
  * was: uv_close((uv_handle_t *)&c->tcp, on_gone);	now: close_later(c);
- * When all writes have called back, a duplicate of the descriptor leaves libuv:
- * uv_close() ends nothing then.  The reaper closes it.  A program without its
- * thread needs 40 lines more, and a uv_poll_t and a uv_timer_t for each close.
- * Copy close_later(), and what main() does with the reaper.
+ * When all is written, a duplicate of the descriptor leaves libuv: uv_close()
+ * ends nothing then.  A reaper closes it.  Without its thread that takes a
+ * uv_poll_t, a uv_timer_t and 40 lines.  Copy close_later(), main()'s reaper.
  * Needs libuv1-dev (pkg-config libuv).
  * Usage: uv_server [port].  Each request gets a 413.  SIGTERM stops it.
  */
