@@ -62,6 +62,21 @@ uploads() {	# uploads URL
 	    { bad 'an upload lost the reply'; cat "$dir/$name.asked"; }
 }
 
+# A client of TLS must know an end from a truncation: a close_notify came.
+notified() {	# notified PORT
+	command -v openssl >/dev/null || {
+		echo "SKIP check_servers: $name's close_notify: openssl is" \
+		    'not installed'
+		return
+	}
+	printf 'POST / HTTP/1.1\r\n\r\n' |
+	    timeout 60 openssl s_client -quiet -connect "127.0.0.1:$1" \
+	    >"$dir/$name.whole" 2>"$dir/$name.tls" ||
+	    { bad 'no close_notify came'; cat "$dir/$name.tls"; }
+	[ "$(wc -c <"$dir/$name.whole")" = $size ] ||
+	    bad 'openssl did not get the whole reply'
+}
+
 visit() {	# visit RECIPE
 	name=$1 status=0 scheme=http how=''
 	case $name in
@@ -78,6 +93,7 @@ visit() {	# visit RECIPE
 	case $name in inetd_*) set -- "$dir/inetd" "$@" ;; esac
 	if start "$@"; then
 		uploads "$scheme://127.0.0.1:$port/"
+		[ "$how" != raw ] || notified "$port"
 		"$dir/visit" "$port" $size "$server" $how || bad 'see above'
 		stop
 	fi
