@@ -102,6 +102,9 @@ SCRIPTS	= $(filter-out $(UNDER_VALGRIND),$(call files,test,check_*.sh))
 EXAMPLE_BIN = $(EXAMPLES:%=$(BUILD)/examples/%)
 TOOL_BIN = $(TOOLS:%=$(BUILD)/tools/%)
 RECIPE_BIN = $(RECIPES:%=$(BUILD)/%)
+# It interposes calls of Linux, and asks how much was delivered.
+PRELOAD	= $(if $(filter linux,$(FACING)),\
+	  $(BUILD)/examples/preload/libgraceclose_preload.so)
 BENCH_BIN = $(BENCHES:%=$(BUILD)/bench/%)
 SUITE_BIN = $(CHECKS:%=$(BUILD)/%)
 # Where JOBS run at once the longest ones begin; at the end each would be alone.
@@ -310,6 +313,16 @@ $(BUILD)/examples/recipes/%: examples/recipes/%.c $(HEADER) $(STATIC) Makefile
 	$(CC) $(filter-out -MMD -MP,$(BASE)) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) \
 	    -o $@ $< $(STATIC) -pthread $(call other,$<)
 
+# With the library inside, whose own calls do not go through those it replaces.
+PRELOAD_OBJ = $(patsubst %.c,$(BUILD)/shared/%.o,$(wildcard examples/preload/*.c))
+PRELOAD_MAP = examples/preload/preload.map
+$(PRELOAD_OBJ): private LIB_INC = -Iexamples
+$(PRELOAD): $(PRELOAD_OBJ) $(SHARED_OBJ) $(PRELOAD_MAP)
+	@mkdir -p $(@D)
+	$(CC) -shared -Wl,-z,defs -Wl,--version-script=$(PRELOAD_MAP) \
+	    $(foreach c,close epoll_create1 epoll_ctl eventfd,-Wl,--wrap=$(c)) \
+	    $(CFLAGS) $(LDFLAGS) -o $@ $(PRELOAD_OBJ) $(SHARED_OBJ) -pthread -ldl
+
 $(BUILD)/bench/%: $(BUILD)/obj/bench/%.o $(BUILD)/obj/bench.a $(STATIC)
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(BSD_LIBS) $(PEER_LIBS)
@@ -326,7 +339,7 @@ $(BUILD)/bench/go_server: bench/peers/go_server.go
 	    $(GO) build -o $@ $<
 
 tools: $(TOOL_BIN)
-examples: $(EXAMPLE_BIN) $(RECIPE_BIN)
+examples: $(EXAMPLE_BIN) $(RECIPE_BIN) $(PRELOAD)
 benches: $(BENCH_BIN) $(if $(GO),$(BUILD)/bench/go_server)
 tests: $(SUITE_BIN) $(SOAK)
 
