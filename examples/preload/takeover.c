@@ -56,7 +56,7 @@ static void *
 feed(void *arg)
 {
 	static const struct graceclose_opts quiet = {
-		.until = GRACECLOSE_QUIET, .timeout_ms = 5000, .idle_ms = 1000
+		.until = GRACECLOSE_QUIET, .timeout_ms = 10000, .idle_ms = 2000
 	};
 	int fd, from = *(int *)arg;
 
