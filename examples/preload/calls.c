@@ -12,22 +12,14 @@
  * - a duplicate by io_uring or by system calls that are instructions of the
  *   program: such a program is not for this library.
  */
-#include <sys/epoll.h>
-#include <sys/prctl.h>
-#include <sys/socket.h>
 #include <sys/syscall.h>
 
 #include <dlfcn.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <limits.h>
 #include <pthread.h>
-#include <sched.h>
-#include <spawn.h>
 #include <stdarg.h>
 #include <stdatomic.h>
-#include <stdlib.h>
-#include <unistd.h>
 
 #include "preload/preload.h"
 
@@ -37,8 +29,8 @@ int	pre_accept4(int, struct sockaddr *, socklen_t *, int)
 	    __asm__("accept4");
 int	pre_close_range(unsigned, unsigned, int) __asm__("close_range");
 int	pre_fcntl(int, int, ...) __asm__("fcntl");
-int	pre_fcntl64(int, int, ...) __asm__("fcntl64");
-pid_t	pre_fork_bare(void) __asm__("_Fork");
+int	pre_fcntl64(int, int, ...) __asm__("fcntl64")
+	    __attribute__((alias("fcntl")));
 int	pre_sendmmsg(int, struct mmsghdr *, unsigned, int) __asm__("sendmmsg");
 pid_t	pre_vfork(void) __asm__("vfork");
 
@@ -46,26 +38,13 @@ static struct pre_real real;
 static atomic_bool found;
 
 /* dlsym(3) returns the object pointer for a function, as POSIX demands. */
-#define FIND(member, name) (*(void **)&real.member = dlsym(RTLD_NEXT, name))
-
 const struct pre_real *
 pre_real(void)
 {
 	if (found)
 		return &real;
-	FIND(accept, "accept"), FIND(accept4, "accept4");
-	FIND(clone, "clone"), FIND(close, "close");
-	FIND(close_range, "close_range"), FIND(dup, "dup");
-	FIND(dup2, "dup2"), FIND(dup3, "dup3");
-	FIND(epoll_create, "epoll_create");
-	FIND(epoll_create1, "epoll_create1"), FIND(epoll_ctl, "epoll_ctl");
-	FIND(eventfd, "eventfd"), FIND(exit_now, "_exit");
-	FIND(fcntl, "fcntl"), FIND(fork_bare, "_Fork");
-	FIND(popen, "popen"), FIND(posix_spawn, "posix_spawn");
-	FIND(posix_spawnp, "posix_spawnp"), FIND(prctl, "prctl");
-	FIND(sendmmsg, "sendmmsg"), FIND(sendmsg, "sendmsg");
-	FIND(syscall, "syscall"), FIND(system, "system");
-	FIND(vfork, "vfork");
+#define FIND(f)	*(void **)&real.f = dlsym(RTLD_NEXT, #f);
+	PRE_CALLS(FIND) FIND(accept) FIND(accept4)
 	found = true;
 	return &real;
 }
@@ -81,9 +60,9 @@ __attribute__((constructor)) static void
 begin(void)
 {
 	(void)pre_real();
-	if (pre_holders_open() && pthread_atfork(pre_holders_prepare,
-	    pre_holders_parent, in_child) == 0)
-		pre_takeover_open();
+	if (pthread_atfork(pre_holders_prepare, pre_holders_parent,
+	    in_child) == 0)
+		(void)pre_holders_open();
 }
 
 __attribute__((destructor)) static void
@@ -127,7 +106,6 @@ close(int fd)
 
 	switch (kind(fd)) {
 	case PRE_HIDDEN:
-	case PRE_LOG:
 		errno = EBADF;
 		return -1;
 	case PRE_CONNECTION:
@@ -188,7 +166,7 @@ replace(int from, int to, int flags, bool three)
 	enum pre_kind was = kind(to);
 	int kept = -1, result;
 
-	if (was == PRE_HIDDEN || was == PRE_LOG) {
+	if (was == PRE_HIDDEN) {
 		errno = EBUSY;
 		return -1;
 	}
@@ -232,38 +210,6 @@ pre_fcntl(int fd, int command, ...)
 }
 
 int
-pre_fcntl64(int fd, int command, ...)
-{
-	unsigned long arg;
-	va_list ap;
-
-	va_start(ap, command);
-	arg = va_arg(ap, unsigned long);
-	va_end(ap);
-	return pre_fcntl(fd, command, arg);
-}
-
-static int
-learned(int set)
-{
-	if (set != -1)
-		pre_learn_set(set);
-	return set;
-}
-
-int
-epoll_create(int size)
-{
-	return learned(pre_real()->epoll_create(size));
-}
-
-int
-epoll_create1(int flags)
-{
-	return learned(pre_real()->epoll_create1(flags));
-}
-
-int
 epoll_ctl(int set, int op, int fd, struct epoll_event *event)
 {
 	pre_learn_set(set);
@@ -301,44 +247,24 @@ pre_sendmmsg(int fd, struct mmsghdr *m, unsigned n, int flags)
 }
 
 /* So have those that another program gets. */
-int
-posix_spawn(pid_t *pid, const char *path,
+#define SPAWNS(type, f, parameters, arguments)				\
+type f parameters							\
+{									\
+	pre_uncertain();						\
+	return pre_real()->f arguments;					\
+}
+
+SPAWNS(int, posix_spawn, (pid_t *pid, const char *path,
     const posix_spawn_file_actions_t *actions, const posix_spawnattr_t *attr,
-    char *const argv[], char *const envp[])
-{
-	pre_uncertain();
-	return pre_real()->posix_spawn(pid, path, actions, attr, argv, envp);
-}
-
-int
-posix_spawnp(pid_t *pid, const char *file,
+    char *const argv[], char *const envp[]),
+    (pid, path, actions, attr, argv, envp))
+SPAWNS(int, posix_spawnp, (pid_t *pid, const char *file,
     const posix_spawn_file_actions_t *actions, const posix_spawnattr_t *attr,
-    char *const argv[], char *const envp[])
-{
-	pre_uncertain();
-	return pre_real()->posix_spawnp(pid, file, actions, attr, argv, envp);
-}
-
-FILE *
-popen(const char *command, const char *type)
-{
-	pre_uncertain();
-	return pre_real()->popen(command, type);
-}
-
-int
-system(const char *command)
-{
-	pre_uncertain();
-	return pre_real()->system(command);
-}
-
-pid_t
-pre_fork_bare(void)
-{
-	pre_uncertain();
-	return pre_real()->fork_bare();
-}
+    char *const argv[], char *const envp[]),
+    (pid, file, actions, attr, argv, envp))
+SPAWNS(FILE *, popen, (const char *command, const char *type), (command, type))
+SPAWNS(int, system, (const char *command), (command))
+SPAWNS(pid_t, _Fork, (void), ())
 
 int
 clone(int (*function)(void *), void *stack, int flags, void *arg, ...)
@@ -393,7 +319,7 @@ void
 _exit(int status)
 {
 	pre_at_exit(false);
-	pre_real()->exit_now(status);
+	pre_real()->_exit(status);
 	abort();			/* not reached */
 }
 
@@ -426,8 +352,6 @@ syscall(long number, ...)
 		    (int)a[2]);
 	case SYS_dup3:
 		return dup3((int)a[0], (int)a[1], (int)a[2]);
-	case SYS_epoll_create1:
-		return epoll_create1((int)a[0]);
 	case SYS_seccomp:
 		pre_stop();
 		break;

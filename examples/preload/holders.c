@@ -18,7 +18,6 @@
 #include <stdatomic.h>
 #include <stdint.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "preload/preload.h"
 
@@ -57,7 +56,7 @@ pre_holders_open(void)
 	    madvise(o, sizeof(*owner), MADV_WIPEONFORK) == -1)
 		return false;
 	shared = s;
-	shared->last = PRE_LOG;		/* ids are greater than kinds */
+	shared->last = PRE_HIDDEN;		/* ids are greater than kinds */
 	owner = o;
 	*owner = getpid();
 	table = t;
@@ -84,7 +83,7 @@ pre_kind(int fd)
 	uint64_t id = e == NULL ? PRE_OTHER : e->id;
 
 	return id == PRE_OTHER || !pre_own() ? PRE_OTHER :
-	    id > PRE_LOG ? PRE_CONNECTION : (enum pre_kind)id;
+	    id > PRE_HIDDEN ? PRE_CONNECTION : PRE_HIDDEN;
 }
 
 unsigned long
@@ -199,7 +198,7 @@ pre_drop(int fd, unsigned long *mask)
 	int left;
 
 	if (pre_kind(fd) != PRE_CONNECTION ||
-	    (id = atomic_exchange(&e->id, PRE_OTHER)) <= PRE_LOG ||
+	    (id = atomic_exchange(&e->id, PRE_OTHER)) <= PRE_HIDDEN ||
 	    cookie(fd) != e->cookie)
 		return PRE_STALE;
 	*mask = e->mask;
@@ -209,14 +208,14 @@ pre_drop(int fd, unsigned long *mask)
 }
 
 void
-pre_hide(int fd, enum pre_kind kind)
+pre_hide(int fd, bool hide)
 {
 	struct entry *e = entry(fd);
 
 	if (e == NULL || !pre_own())
 		return;
 	raise_top(fd);
-	e->id = kind;
+	e->id = hide ? PRE_HIDDEN : PRE_OTHER;
 }
 
 int
@@ -243,7 +242,7 @@ pre_holders_prepare(void)
 		pre_uncertain();	/* two at once */
 	forks++;
 	for (fd = 0; (fd = pre_next(fd, PRE_FDS)) != -1; fd++)
-		if (table[fd].id > PRE_LOG) {
+		if (table[fd].id > PRE_HIDDEN) {
 			(void)change(table[fd].id, 1);
 			table[fd].forked = forks;
 		}
@@ -269,7 +268,7 @@ pre_holders_child(void)
 		if (table[fd].id == PRE_HIDDEN) {
 			table[fd].id = PRE_OTHER;
 			(void)pre_real()->close(fd);
-		} else if (table[fd].id > PRE_LOG &&
+		} else if (table[fd].id > PRE_HIDDEN &&
 		    table[fd].forked != forks) {
 			table[fd].id = PRE_OTHER;
 		}

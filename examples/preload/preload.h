@@ -10,42 +10,28 @@
 
 #include <sys/types.h>
 #include <sys/epoll.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 
+#include <fcntl.h>
+#include <sched.h>
 #include <spawn.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
 
 /* The calls of libc, or of what is preloaded after this library. */
+#define PRE_CALLS(X)	X(clone) X(close) X(close_range) X(dup) X(dup2)	\
+	X(dup3) X(epoll_ctl) X(fcntl) X(popen) X(posix_spawn)		\
+	X(posix_spawnp) X(prctl) X(sendmmsg) X(sendmsg) X(syscall)	\
+	X(system) X(vfork) X(_Fork) X(_exit)
+
 struct pre_real {
+#define PRE_MEMBER(f)	__typeof__(f) *f;
+	PRE_CALLS(PRE_MEMBER)
 	int	(*accept)(int, struct sockaddr *, socklen_t *);
 	int	(*accept4)(int, struct sockaddr *, socklen_t *, int);
-	int	(*clone)(int (*)(void *), void *, int, void *, ...);
-	int	(*close)(int);
-	int	(*close_range)(unsigned, unsigned, int);
-	int	(*dup)(int);
-	int	(*dup2)(int, int);
-	int	(*dup3)(int, int, int);
-	int	(*epoll_create)(int);
-	int	(*epoll_create1)(int);
-	int	(*epoll_ctl)(int, int, int, struct epoll_event *);
-	int	(*eventfd)(unsigned, int);
-	void	(*exit_now)(int);
-	int	(*fcntl)(int, int, ...);
-	pid_t	(*fork_bare)(void);
-	FILE	*(*popen)(const char *, const char *);
-	int	(*posix_spawn)(pid_t *, const char *,
-		    const posix_spawn_file_actions_t *,
-		    const posix_spawnattr_t *, char *const [], char *const []);
-	int	(*posix_spawnp)(pid_t *, const char *,
-		    const posix_spawn_file_actions_t *,
-		    const posix_spawnattr_t *, char *const [], char *const []);
-	int	(*prctl)(int, ...);
-	int	(*sendmmsg)(int, struct mmsghdr *, unsigned, int);
-	ssize_t	(*sendmsg)(int, const struct msghdr *, int);
-	long	(*syscall)(long, ...);
-	int	(*system)(const char *);
-	pid_t	(*vfork)(void);
 };
 const struct pre_real *pre_real(void);	/* finds them at the first call */
 
@@ -67,7 +53,7 @@ enum pre_why {
 
 #define PRE_FDS		65536	/* greater numbers are left alone */
 
-enum pre_kind { PRE_OTHER, PRE_CONNECTION, PRE_HIDDEN, PRE_LOG };
+enum pre_kind { PRE_OTHER, PRE_HIDDEN, PRE_CONNECTION };
 
 bool	pre_holders_open(void);		/* once, before any fork */
 bool	pre_own(void);			/* no child of vfork or clone */
@@ -76,7 +62,7 @@ void	pre_track(int fd);		/* what accept returned */
 void	pre_copied(int from, int to);	/* to is a duplicate */
 void	pre_uncertain(void);		/* whatever is open now */
 enum pre_why pre_drop(int fd, unsigned long *mask);
-void	pre_hide(int fd, enum pre_kind kind);	/* PRE_OTHER: no longer */
+void	pre_hide(int fd, bool hide);	/* ours, or no longer */
 int	pre_next(int fd, int last);	/* the first that is known, or -1 */
 unsigned long pre_mask(void);		/* the signals blocked here */
 
@@ -86,7 +72,6 @@ void	pre_holders_child(void);
 
 /* --- takeover.c --- */
 
-void	pre_takeover_open(void);
 void	pre_accepted(void);		/* starts the reaper if it was missed */
 void	pre_learn_set(int set);		/* an epoll set of the program */
 int	pre_keep(int fd);		/* a duplicate to hand over, or -1 */

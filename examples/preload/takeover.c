@@ -6,13 +6,13 @@
  * and a thread of this library hands that to the reaper.  Only the start of
  * these two threads allocates; see start().
  */
+#include <sys/eventfd.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 
 #include <errno.h>
-#include <fcntl.h>
 #include <linux/tcp.h>
 #include <netinet/in.h>
 #include <poll.h>
@@ -20,9 +20,7 @@
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdint.h>
-#include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include <graceclose.h>
 
@@ -34,7 +32,7 @@
 
 enum { NOT_YET, STARTING, RUNNING, FAILED, OFF };
 
-static atomic_int	state, sets[SETS], pipe_end = -1, log_fd = -1;
+static atomic_int	state, sets[SETS], pipe_end = -1;
 static atomic_bool	missed, exiting, too_many_sets;
 static atomic_int	base;		/* our descriptors begin there */
 static atomic_ulong	counts[PRE_WHYS], pending, delivered, lost;
@@ -62,7 +60,7 @@ feed(void *arg)
 
 	while (read(from, &fd, sizeof(fd)) == sizeof(fd))
 		if (graceclose_reaper_close(reaper, fd, &quiet, NULL) == -1) {
-			pre_hide(fd, PRE_OTHER);
+			pre_hide(fd, false);
 			(void)pre_real()->close(fd);
 			lost++;
 			pending--;
@@ -72,40 +70,45 @@ feed(void *arg)
 
 /* Out of the way of the program, which gets the lowest free number. */
 static int
-raised(int fd, enum pre_kind kind)
+high(int fd)
 {
-	int high;
+	int copy = pre_real()->fcntl(fd, F_DUPFD_CLOEXEC, base);
 
-	if (fd == -1)
-		return -1;
-	high = pre_real()->fcntl(fd, F_DUPFD_CLOEXEC, base);
-	(void)pre_real()->close(fd);
-	if (high >= PRE_FDS) {
-		(void)pre_real()->close(high);
-		high = -1;
+	if (copy >= PRE_FDS) {
+		(void)pre_real()->close(copy);
+		copy = -1;
 	}
-	if (high != -1)
-		pre_hide(high, kind);
-	return high;
+	if (copy != -1)
+		pre_hide(copy, true);
+	return copy;
+}
+
+static int
+raised(int fd)
+{
+	int copy = high(fd);
+
+	(void)pre_real()->close(fd);
+	return copy;
 }
 
 /* The library's own calls; the linker puts these in their place (--wrap). */
-int	__wrap_close(int);
-int	__wrap_epoll_create1(int);
-int	__wrap_epoll_ctl(int, int, int, struct epoll_event *);
-int	__wrap_eventfd(unsigned, int);
+__typeof__(close)		__wrap_close;
+__typeof__(epoll_create1)	__wrap_epoll_create1, __real_epoll_create1;
+__typeof__(epoll_ctl)		__wrap_epoll_ctl;
+__typeof__(eventfd)		__wrap_eventfd, __real_eventfd;
 
 int
 __wrap_close(int fd)
 {
-	pre_hide(fd, PRE_OTHER);
+	pre_hide(fd, false);
 	return pre_real()->close(fd);
 }
 
 int
 __wrap_epoll_create1(int flags)
 {
-	return raised(pre_real()->epoll_create1(flags), PRE_HIDDEN);
+	return raised(__real_epoll_create1(flags));
 }
 
 int
@@ -117,7 +120,7 @@ __wrap_epoll_ctl(int set, int op, int fd, struct epoll_event *event)
 int
 __wrap_eventfd(unsigned value, int flags)
 {
-	return raised(pre_real()->eventfd(value, flags), PRE_HIDDEN);
+	return raised(__real_eventfd(value, flags));
 }
 
 static int
@@ -147,8 +150,8 @@ start_threads(void)
 
 	if (pipe2(ends, O_CLOEXEC) == -1)
 		return false;
-	from = raised(ends[0], PRE_HIDDEN);
-	ends[1] = raised(ends[1], PRE_HIDDEN);
+	from = raised(ends[0]);
+	ends[1] = raised(ends[1]);
 	if (from == -1 || ends[1] == -1 ||
 	    pre_real()->fcntl(ends[1], F_SETFL, O_NONBLOCK) == -1 ||
 	    (reaper = graceclose_reaper_new(&opts)) == NULL ||
@@ -234,21 +237,12 @@ judge(int fd)
 static int
 duplicate(int fd)
 {
-	int i, high = -1;
+	int i, copy = too_many_sets ? -1 : high(fd);
 
-	if (!too_many_sets)
-		high = pre_real()->fcntl(fd, F_DUPFD_CLOEXEC, base);
-	if (high >= PRE_FDS) {
-		(void)pre_real()->close(high);
-		return -1;
-	}
-	if (high == -1)
-		return -1;
-	pre_hide(high, PRE_HIDDEN);
-	for (i = 0; i < SETS && sets[i] != 0; i++)
+	for (i = 0; copy != -1 && i < SETS && sets[i] != 0; i++)
 		(void)pre_real()->epoll_ctl(sets[i] - 1, EPOLL_CTL_DEL, fd,
 		    NULL);
-	return high;
+	return copy;
 }
 
 int
@@ -319,13 +313,15 @@ write_log(void)
 		[PRE_LINGER] = "SO_LINGER", [PRE_OVER] = "over",
 		[PRE_SILENT] = "nothing sent", [PRE_REFUSED] = "no room"
 	};
+	const char *path = secure_getenv("GRACECLOSE_PRELOAD_STATS");
 	char line[400];
 	unsigned long all = 0;
-	int why, n;
+	int fd, why, n;
 
 	for (why = PRE_TAKEN; why < PRE_WHYS; why++)
 		all += why == PRE_STALE ? 0 : counts[why];
-	if (log_fd == -1 || all == 0)
+	if (path == NULL || all == 0 || (fd = open(path, O_WRONLY | O_APPEND |
+	    O_CREAT | O_CLOEXEC, 0666)) == -1)
 		return;
 	n = snprintf(line, sizeof(line), "%s[%d]: closes %lu, taken over %lu,"
 	    " delivered %lu, lost %lu, pending %lu, plain %lu",
@@ -337,7 +333,8 @@ write_log(void)
 			n += snprintf(line + n, sizeof(line) - (size_t)n,
 			    ", %s %lu", names[why], counts[why]);
 	line[n++] = '\n';
-	(void)pre_real()->syscall(SYS_write, log_fd, line, (size_t)n);
+	(void)pre_real()->syscall(SYS_write, fd, line, (size_t)n);
+	(void)pre_real()->close(fd);
 }
 
 /* Threads go on while the process exits: their numbers must not be freed. */
@@ -371,18 +368,6 @@ pre_at_exit(bool flush_stdio)
 		}
 	flush();
 	write_log();
-}
-
-/* Opened early: the program may chroot(2), or change its user. */
-void
-pre_takeover_open(void)
-{
-	const char *path = secure_getenv("GRACECLOSE_PRELOAD_STATS");
-
-	(void)most();
-	if (path != NULL)
-		log_fd = raised(open(path, O_WRONLY | O_APPEND | O_CREAT |
-		    O_CLOEXEC, 0666), PRE_LOG);
 }
 
 void
