@@ -4,16 +4,19 @@
 build=${BUILD:-build}
 cc=${CC:-cc}
 here=$(dirname "$0")
-preload=$(realpath -e "$build/examples/preload/libgraceclose_preload.so") || {
-	echo 'SKIP check_preload: it is for Linux alone'
+! grep -qs GRACECLOSE_PORTABLE "$build/flags" || {
+	echo 'SKIP check_preload: plain POSIX is not enough for it'
 	exit 77
 }
+preload=$(realpath -e "$build/examples/preload/libgraceclose_preload.so") ||
+    exit 1
 dir=$(mktemp -d) || exit 1
 server=''
 trap 'kill $server 2>/dev/null; rm -rf "$dir"' EXIT
 trap 'exit 1' HUP INT TERM
 status=0
 bad() { echo "check_preload: $*"; status=1; }
+ulimit -Sn 1024			# by_numbers tries each
 
 "$cc" -std=c11 -D_GNU_SOURCE -O2 -o "$dir/preloaded" "$here/preloaded.c" \
     -pthread || exit 1
