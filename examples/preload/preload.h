@@ -28,7 +28,7 @@
 	X(system) X(vfork) X(_Fork) X(_exit)
 
 struct pre_real {
-#define PRE_MEMBER(f)	__typeof__(f) *f;
+#define PRE_MEMBER(f)	__typeof__(f) *(f);
 	PRE_CALLS(PRE_MEMBER)
 	int	(*accept)(int, struct sockaddr *, socklen_t *);
 	int	(*accept4)(int, struct sockaddr *, socklen_t *, int);
