@@ -102,9 +102,9 @@ SCRIPTS	= $(filter-out $(UNDER_VALGRIND),$(call files,test,check_*.sh))
 EXAMPLE_BIN = $(EXAMPLES:%=$(BUILD)/examples/%)
 TOOL_BIN = $(TOOLS:%=$(BUILD)/tools/%)
 RECIPE_BIN = $(RECIPES:%=$(BUILD)/%)
-# It interposes calls of Linux, and asks how much was delivered.
-PRELOAD	= $(if $(filter linux,$(FACING)),\
-	  $(BUILD)/examples/preload/libgraceclose_preload.so)
+# It interposes calls of Linux, as a sanitizer does.
+PRELOAD	= $(if $(filter linux,$(FACING)),$(if $(findstring -fsanitize,$(CFLAGS)),,\
+	  $(BUILD)/examples/preload/libgraceclose_preload.so))
 BENCH_BIN = $(BENCHES:%=$(BUILD)/bench/%)
 SUITE_BIN = $(CHECKS:%=$(BUILD)/%)
 # Where JOBS run at once the longest ones begin; at the end each would be alone.

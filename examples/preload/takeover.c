@@ -37,6 +37,7 @@ static atomic_bool	missed, exiting, too_many_sets;
 static atomic_int	base;		/* our descriptors begin there */
 static atomic_ulong	counts[PRE_WHYS], pending, delivered, lost;
 static struct graceclose_reaper	*reaper;
+static pthread_t	feeder;
 
 static void
 count_end(void *arg, void *cookie, const struct graceclose_report *report)
@@ -54,7 +55,7 @@ static void *
 feed(void *arg)
 {
 	static const struct graceclose_opts quiet = {
-		.until = GRACECLOSE_QUIET, .timeout_ms = 10000, .idle_ms = 2000
+		.until = GRACECLOSE_QUIET, .timeout_ms = 10000, .idle_ms = 5000
 	};
 	int fd, from = *(int *)arg;
 
@@ -143,8 +144,6 @@ start_threads(void)
 		.max = (unsigned)most() / 2 + 1, .done = count_end,
 		.when_full = GRACECLOSE_OLDEST
 	};
-	pthread_attr_t attr;
-	pthread_t thread;
 	sigset_t all, before;
 	int error, ends[2];
 
@@ -154,16 +153,13 @@ start_threads(void)
 	ends[1] = raised(ends[1]);
 	if (from == -1 || ends[1] == -1 ||
 	    pre_real()->fcntl(ends[1], F_SETFL, O_NONBLOCK) == -1 ||
-	    (reaper = graceclose_reaper_new(&opts)) == NULL ||
-	    pthread_attr_init(&attr) != 0)
+	    (reaper = graceclose_reaper_new(&opts)) == NULL)
 		return false;
 	pipe_end = ends[1];
-	(void)pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
 	(void)sigfillset(&all);
 	(void)pthread_sigmask(SIG_SETMASK, &all, &before);
-	error = pthread_create(&thread, &attr, feed, &from);
+	error = pthread_create(&feeder, NULL, feed, &from);
 	(void)pthread_sigmask(SIG_SETMASK, &before, NULL);
-	(void)pthread_attr_destroy(&attr);
 	return error == 0;
 }
 
@@ -296,6 +292,8 @@ pre_stop(void)
 	if (!pre_own() || atomic_exchange(&state, OFF) != RUNNING)
 		return;
 	flush();
+	(void)__wrap_close(atomic_exchange(&pipe_end, -1));
+	(void)pthread_join(feeder, NULL);	/* at the end of the pipe */
 	graceclose_reaper_free(reaper);
 }
 
