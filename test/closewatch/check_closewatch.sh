@@ -14,7 +14,8 @@ program=${BUILD:-build}/tools/closewatch
 here=$(dirname "$0")
 dir=$(mktemp -d) || exit 1
 watcher=
-trap 'kill $watcher 2>/dev/null; rm -rf "$dir"' EXIT
+writer=
+trap 'kill $watcher $writer 2>/dev/null; rm -rf "$dir"' EXIT
 status=0
 bad() { echo "check_closewatch: $*"; status=1; }
 skip() { echo "check_closewatch: SKIP $*"; }
@@ -67,7 +68,8 @@ run 0 --help
 says --help '^usage: closewatch'
 for args in --no-such-option surplus '--port 0' '--port 65536' '--port http' \
     '--seconds 0' '--every -1' '--max 0' '--max 1000001' '-i' '-r' \
-    '--svg' '-i lo -r file' '--user root' '--user no-such-user'; do
+    '--svg' '-i lo -r file' --follow '--follow -i lo' '--follow -r -' \
+    '--idle 1 -r file' '--follow --idle 0 -r file' '--user root' '--user no-such-user'; do
 	# shellcheck disable=SC2086 # the words are meant to be split
 	run 2 $args
 done
@@ -346,6 +348,88 @@ cat "$dir/two.pcap" >"$dir/pipe"
 unheard 'a pipe'
 exec 9>&-
 
+# A file that grows.  Each connection is told while nothing else is written, and
+# half a record waits for its other half.
+follow() {	# follow [OPTION...]: $dir/grow.pcap, in $watcher
+	: >"$dir/err"
+	"$program" -r "$dir/grow.pcap" --follow "$@" >"$dir/out" 2>"$dir/err" \
+	    </dev/null &
+	watcher=$!
+	await following "$dir/err"
+}
+over() {	# over STATUS WORDS: it ends by itself, and says why
+	unended=$watcher
+	(await 'the output ends here' "$dir/err") || kill "$unended"
+	wait "$unended"
+	rv=$?
+	watcher=
+	[ $rv -eq "$1" ] || bad "--follow, $2: exit status $rv"
+	grep -q "$2.*: the output ends here" "$dir/err" ||
+	    bad "--follow, no \"$2\": $(cat "$dir/err")"
+	says "--follow, $2" '; connections: '
+}
+
+{ header; begin 0 5000 1000; end 0 5000 1000; } >"$dir/one.pcap"
+one=$(wc -c <"$dir/one.pcap")
+: >"$dir/grow.pcap"
+follow
+head -c 11 "$dir/one.pcap" >>"$dir/grow.pcap"
+sleep 0.5	# longer than its pauses
+head -c $((one - 30)) "$dir/one.pcap" | tail -c +12 >>"$dir/grow.pcap"
+sleep 0.5
+kill -0 "$watcher" || bad '--follow ends within a record'
+grep ' > ' "$dir/out" && bad '--follow tells a connection before its end'
+tail -c 30 "$dir/one.pcap" >>"$dir/grow.pcap"
+await ' > .* nothing lost' "$dir/out"
+tells '--follow' 1
+tail -c +$((one + 1)) "$dir/two.pcap" >>"$dir/grow.pcap"
+n=0
+until [ "$(grep -c ' > ' "$dir/out")" -eq 2 ]; do
+	n=$((n + 1))
+	[ $n -le 200 ] || { bad '--follow tells no second connection'; break; }
+	sleep 0.05
+done
+grep -q 'connections: ' "$dir/out" && bad '--follow: a summary before the end'
+ends INT '--follow'
+says '--follow' 'segments: 18; connections: 2 ended, 1 open, 0 of'
+follow --json --every 1
+await '"type": "summary"' "$dir/out"
+ends TERM '--follow --every'
+is_json '--follow --every'
+
+follow
+await ' > ' "$dir/out"
+rm "$dir/grow.pcap"
+over 0 'the file was deleted'
+cp "$dir/one.pcap" "$dir/grow.pcap"
+follow
+await ' > ' "$dir/out"
+mv "$dir/grow.pcap" "$dir/grown.pcap"
+over 0 'the file was renamed'
+tells '--follow, renamed' 1
+cp "$dir/two.pcap" "$dir/grow.pcap"
+follow
+await ' > ' "$dir/out"
+cp "$dir/one.pcap" "$dir/new.pcap"
+mv "$dir/new.pcap" "$dir/grow.pcap"
+over 0 'the file was deleted'	# another has its name
+cp "$dir/two.pcap" "$dir/grow.pcap"
+follow
+await ' > ' "$dir/out"
+cp "$dir/one.pcap" "$dir/grow.pcap"
+over 1 'the file was truncated'
+follow --idle 1
+over 0 'the file did not grow for 1 s'
+tells '--follow --idle' 1
+head -c $((one - 1)) "$dir/one.pcap" >"$dir/grow.pcap"
+follow --idle 1
+over 1 'truncated'
+head -c 23 "$dir/one.pcap" >"$dir/grow.pcap"
+follow --idle 1
+over 1 'no capture as tcpdump'
+run 1 -r "$dir/pipe" --follow
+run 1 -r "$dir/no-such-file" --follow
+
 run 1 -i no-such-if
 if ! "$program" -i lo --seconds 1 >"$dir/out" 2>"$dir/err" </dev/null; then
 	skip "the live capture: $(cat "$dir/err")"
@@ -370,6 +454,24 @@ done
 "$program" --port 1 --seconds 1 >"$dir/out" 2>"$dir/err" </dev/null ||
     bad "--seconds 1: exit status $?"
 says '--seconds 1' 'connections: 0 ended'
+
+# A file that tcpdump(8) is writing.
+if command -v tcpdump >/dev/null; then
+	rm -f "$dir/grow.pcap"
+	tcpdump -i lo -U -Z "$(id -un)" -w "$dir/grow.pcap" 'tcp port 1' \
+	    >"$dir/tcpdump" 2>&1 </dev/null &
+	writer=$!
+	await listening "$dir/tcpdump"
+	follow --json
+	bash -c 'exec 3<>/dev/tcp/127.0.0.1/1' 2>/dev/null
+	await '"end": "refused"' "$dir/out"
+	kill $writer
+	wait $writer
+	writer=
+	ends TERM '--follow, of tcpdump'
+else
+	skip '--follow, of tcpdump: tcpdump is not installed'
+fi
 
 # A pipe whose reader is gone, for who ignores SIGPIPE, as systemd's services.
 : >"$dir/err"

@@ -4,10 +4,10 @@
  * closewatch(8) describes the options and the output.  The program opens the
  * capture, gives up its privileges, and only then reads the first packet.
  *
- * Modules, from the packet to the line of text: packets (libpcap), segment (one
- * TCP header), flow (one connection), conns (all of them), tally (the summary),
- * text and json (the output), chosen and svg (the picture), monitor (what
- * happens when).
+ * Modules, from the packet to the line of text: packets (libpcap), follow (a
+ * file that grows), segment (one TCP header), flow (one connection), conns (all
+ * of them), tally (the summary), text and json (the output), chosen and svg
+ * (the picture), monitor (what happens when).
  */
 #include <err.h>
 #include <errno.h>
@@ -15,6 +15,7 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "closewatch/monitor.h"
 #include "closewatch/option.h"
@@ -38,6 +39,10 @@ usage(FILE *out, int status)
 	    "all of them\n"
 	    "  -r file        read a capture that tcpdump -w made; -: "
 	    "standard input\n"
+	    "  --follow       with -r: wait for more at the end of the file, "
+	    "as tcpdump -U writes it\n"
+	    "  --idle n       with --follow: end where the file did not grow "
+	    "for n seconds\n"
 	    "  --port n       only connections from or to this port\n"
 	    "  --seconds n    end after n seconds, without a signal\n"
 	    "  --every n      print a summary every n seconds, not only at "
@@ -61,6 +66,13 @@ take_option(int c)
 		break;
 	case 'r':
 		options.file = optarg;
+		break;
+	case 'f':
+		options.follow = true;
+		break;
+	case 'd':
+		options.idle = option_number("--idle", optarg, 1,
+		    SECONDS_LIMIT);
 		break;
 	case 'p':
 		options.port = option_number("--port", optarg, 1, 65535);
@@ -93,9 +105,24 @@ take_option(int c)
 }
 
 static void
+check_follow(void)
+{
+	if (options.idle > 0 && !options.follow)
+		errx(2, "--idle: give --follow, too");
+	if (!options.follow)
+		return;
+	if (options.file == NULL)
+		errx(2, "--follow: give -r and the file, too");
+	if (strcmp(options.file, "-") == 0)
+		errx(2, "--follow: -r - waits for more anyway");
+}
+
+static void
 parse_options(int argc, char *argv[])
 {
 	static const struct option names[] = {
+		{ "follow", no_argument, NULL, 'f' },
+		{ "idle", required_argument, NULL, 'd' },
 		{ "port", required_argument, NULL, 'p' },
 		{ "seconds", required_argument, NULL, 's' },
 		{ "every", required_argument, NULL, 'e' },
@@ -114,6 +141,7 @@ parse_options(int argc, char *argv[])
 		errx(2, "unexpected argument: %s", argv[optind]);
 	if (options.interface != NULL && options.file != NULL)
 		errx(2, "give -i or -r, not both");
+	check_follow();
 	if (options.interface == NULL && options.file == NULL)
 		options.interface = "any";
 }

@@ -154,6 +154,7 @@ take(void *arg, int64_t us, const struct segment *s)
 	struct monitor *m = arg;
 
 	if (m->options->file != NULL) {
+		m->grew = true;
 		clock_follow(m, us);
 		tick(m);
 		if (packets_stopped(m->packets))
@@ -181,6 +182,22 @@ take_live(struct monitor *m, int timeout_ms)
 	return n;
 }
 
+/* The file does not grow: what ended a second ago is told all the same. */
+static void
+pause_in_file(void *arg)
+{
+	struct monitor *m = arg;
+	int64_t us = clock_us(CLOCK_MONOTONIC);
+
+	if (m->began == -1)
+		return;
+	if (m->grew)
+		m->offset = m->now - us;
+	m->grew = false;
+	clock_follow(m, us + m->offset);
+	tick(m);
+}
+
 const struct flow *
 monitor_see(struct monitor *m, in_port_t client, in_port_t server,
     int timeout_ms)
@@ -202,6 +219,17 @@ monitor_see(struct monitor *m, in_port_t client, in_port_t server,
 
 /* --- open, run, close ---------------------------------------------------- */
 
+static struct packets *
+open_file(struct monitor *m, const char **why)
+{
+	const struct monitor_options *o = m->options;
+
+	if (!o->follow)
+		return packets_file(o->file, why);
+	return packets_followed(o->file, &(struct follow_options){
+	    .seconds = o->idle, .idle = pause_in_file, .arg = m }, why);
+}
+
 bool
 monitor_open(struct monitor *m, const struct monitor_options *options,
     const char **why)
@@ -211,7 +239,7 @@ monitor_open(struct monitor *m, const struct monitor_options *options,
 	if (m->conns == NULL)
 		err(1, "--max %d", options->max);
 	if (options->file != NULL) {
-		m->packets = packets_file(options->file, why);
+		m->packets = open_file(m, why);
 		return m->packets != NULL;
 	}
 	m->packets = packets_interface(options->interface, options->port, why);
@@ -268,6 +296,9 @@ read_file(struct monitor *m)
 {
 	int n = 1;
 
+	if (m->options->follow)
+		fprintf(stderr, "%s: following %s, until SIGINT\n",
+		    program_invocation_short_name, m->options->file);
 	while (!packets_stopped(m->packets) && n > 0)
 		n = packets_read(m->packets, 0, take, m);
 	if (m->began == -1)
@@ -279,6 +310,8 @@ int
 monitor_run(struct monitor *m)
 {
 	const struct monitor_options *o = m->options;
+	const char *name = o->file != NULL ? o->file : o->interface;
+	const char *ended;
 	int n;
 
 	take_signals(m->packets);
@@ -289,8 +322,9 @@ monitor_run(struct monitor *m)
 	if (fflush(stdout) != 0 || ferror(stdout))
 		errx(1, "standard output: cannot write all of it");
 	if (n == -1)
-		warnx("%s: %s: the output ends here",
-		    o->file != NULL ? o->file : o->interface,
+		warnx("%s: %s: the output ends here", name,
 		    packets_error(m->packets));
+	else if ((ended = packets_ended(m->packets)) != NULL)
+		warnx("%s: %s: the output ends here", name, ended);
 	return n == -1 ? 1 : 0;
 }

@@ -19,6 +19,8 @@
 struct monitor_options {
 	const char	*interface;
 	const char	*file;		/* to read instead */
+	bool		 follow;	/* the file while it grows */
+	int		 idle;		/* seconds without growth; 0: any */
 	int		 port;		/* 0: all */
 	int		 seconds;	/* 0: until a signal */
 	int		 every;		/* 0: one summary, at the end */
@@ -36,9 +38,11 @@ struct monitor {
 
 	/*
 	 * The time in microseconds since 1970.  In a file it is the time of the
-	 * last packet; on an interface, of a clock that is never set.
+	 * last packet, and goes on from there while the file does not grow; on
+	 * an interface it is that of a clock that is never set.
 	 */
 	int64_t		 now, began;
+	bool		 grew;		/* a packet since the last pause */
 	int64_t		 offset;	/* from CLOCK_MONOTONIC to it */
 	int64_t		 due;		/* when the next summary is */
 	bool		 said;		/* the last summary is complete */

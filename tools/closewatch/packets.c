@@ -24,6 +24,8 @@ struct packets {
 	bool		 file;
 	int		 link;
 	int		 wakeup;	/* an eventfd */
+	struct follow	*follow;	/* the file, if it still grows */
+	char		 error[PCAP_ERRBUF_SIZE + 64];
 	volatile sig_atomic_t stopped;
 
 	packets_take	*take;		/* while it reads */
@@ -52,6 +54,7 @@ packets_close(struct packets *p)
 {
 	if (p->pcap != NULL)
 		pcap_close(p->pcap);
+	follow_free(p->follow);
 	close(p->wakeup);
 	free(p);
 }
@@ -179,6 +182,26 @@ packets_file(const char *name, const char **why)
 	return NULL;
 }
 
+/*
+ * Only the file is opened: its beginning, too, may not have been written yet,
+ * and is read without privileges.
+ */
+struct packets *
+packets_followed(const char *name, const struct follow_options *o,
+    const char **why)
+{
+	struct packets *p = begin(why);
+
+	if (p == NULL)
+		return NULL;
+	p->file = true;
+	p->follow = follow_open(name, o, p->wakeup, &p->stopped, why);
+	if (p->follow != NULL)
+		return p;
+	packets_close(p);
+	return NULL;
+}
+
 /* --- read ---------------------------------------------------------------- */
 
 /* A file may contain any number. */
@@ -217,16 +240,55 @@ await(const struct packets *p, int timeout_ms)
 		err(1, "poll");
 }
 
+/* False: p->error says why. */
+static bool
+begin_file(struct packets *p)
+{
+	char error[PCAP_ERRBUF_SIZE];
+	const char *unread;
+	FILE *fp;
+
+	if ((fp = follow_stream(p->follow)) == NULL) {
+		snprintf(p->error, sizeof(p->error), "no memory to read it");
+		return false;
+	}
+	if ((p->pcap = pcap_fopen_offline(fp, error)) == NULL) {
+		fclose(fp);
+		snprintf(p->error, sizeof(p->error),
+		    "no capture as tcpdump -w makes it: %s", error);
+		return false;
+	}
+	p->link = pcap_datalink(p->pcap);
+	if ((unread = unread_link(p->link)) != NULL)
+		snprintf(p->error, sizeof(p->error), "%s", unread);
+	return unread == NULL;
+}
+
+static int
+dispatch(struct packets *p)
+{
+	int n = pcap_dispatch(p->pcap, BATCH, on_packet, (u_char *)p);
+
+	if (n < 0)
+		snprintf(p->error, sizeof(p->error), "%s",
+		    pcap_geterr(p->pcap));
+	if (n > 0 || p->follow == NULL || !follow_truncated(p->follow))
+		return n;
+	snprintf(p->error, sizeof(p->error), "%s", follow_ended(p->follow));
+	return -1;
+}
+
 int
 packets_read(struct packets *p, int timeout_ms, packets_take *take, void *arg)
 {
-	int n;
+	int n = -1;
 
 	p->take = take;
 	p->arg = arg;
 	if (!p->file)
 		await(p, timeout_ms);
-	n = pcap_dispatch(p->pcap, BATCH, on_packet, (u_char *)p);
+	if (p->pcap != NULL || begin_file(p))
+		n = dispatch(p);
 	if (n < 0 && p->file && p->stopped)
 		return 0;		/* interrupted by packets_stop() */
 	return n < 0 ? -1 : n;
@@ -235,7 +297,13 @@ packets_read(struct packets *p, int timeout_ms, packets_take *take, void *arg)
 const char *
 packets_error(struct packets *p)
 {
-	return pcap_geterr(p->pcap);
+	return p->error;
+}
+
+const char *
+packets_ended(const struct packets *p)
+{
+	return p->follow != NULL ? follow_ended(p->follow) : NULL;
 }
 
 /* On an interface one more batch, of packets that have arrived, is read. */
@@ -246,7 +314,7 @@ packets_stop(struct packets *p)
 	ssize_t n;
 
 	p->stopped = true;
-	if (p->file)
+	if (p->file && p->pcap != NULL)
 		pcap_breakloop(p->pcap);
 	n = write(p->wakeup, &(uint64_t){ 1 }, sizeof(uint64_t));
 	(void)n;
@@ -291,6 +359,16 @@ packets_file(const char *name, const char **why)
 	return NULL;
 }
 
+struct packets *
+packets_followed(const char *name, const struct follow_options *o,
+    const char **why)
+{
+	(void)name;
+	(void)o;
+	*why = without;
+	return NULL;
+}
+
 void
 packets_close(struct packets *p)
 {
@@ -312,6 +390,13 @@ packets_error(struct packets *p)
 {
 	(void)p;
 	return without;
+}
+
+const char *
+packets_ended(const struct packets *p)
+{
+	(void)p;
+	return NULL;
 }
 
 void
