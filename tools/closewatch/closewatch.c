@@ -6,12 +6,14 @@
  *
  * Modules, from the packet to the line of text: packets (libpcap), follow (a
  * file that grows), segment (one TCP header), flow (one connection), conns (all
- * of them), tally (the summary), text and json (the output), chosen and svg
- * (the picture), monitor (what happens when).
+ * of them), owner (whose they are), holder (the sockets of a process), diag
+ * (those of the kernel), tally (the summary), text and json (the output), chosen
+ * and svg (the picture), monitor (what happens when).
  */
 #include <err.h>
 #include <errno.h>
 #include <getopt.h>
+#include <limits.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -26,6 +28,7 @@
 #define SECONDS_LIMIT	(366 * 24 * 3600)
 
 static struct monitor_options options = { .max = MAX_DEFAULT };
+static struct holder_who who;
 static const char *user_name, *svg_file;
 
 static _Noreturn void
@@ -44,6 +47,9 @@ usage(FILE *out, int status)
 	    "  --idle n       with --follow: end where the file did not grow "
 	    "for n seconds\n"
 	    "  --port n       only connections from or to this port\n"
+	    "  --pid n        only connections of this process\n"
+	    "  --comm name    only connections of the processes with this "
+	    "name\n"
 	    "  --seconds n    end after n seconds, without a signal\n"
 	    "  --every n      print a summary every n seconds, not only at "
 	    "the end\n"
@@ -76,6 +82,12 @@ take_option(int c)
 		break;
 	case 'p':
 		options.port = option_number("--port", optarg, 1, 65535);
+		break;
+	case 'P':
+		who.pid = option_number("--pid", optarg, 1, INT_MAX);
+		break;
+	case 'c':
+		who.comm = optarg;
 		break;
 	case 's':
 		options.seconds = option_number("--seconds", optarg, 1,
@@ -118,12 +130,29 @@ check_follow(void)
 }
 
 static void
+check_who(void)
+{
+	if (who.pid == 0 && who.comm == NULL)
+		return;
+	if (who.pid != 0 && who.comm != NULL)
+		errx(2, "give --pid or --comm, not both");
+	if (who.comm != NULL && *who.comm == '\0')
+		errx(2, "--comm: the name is empty");
+	if (options.file != NULL)
+		errx(2, "%s: a file does not say whose a connection was, and "
+		    "the kernel has forgotten it", who.pid != 0 ? "--pid" :
+		    "--comm");
+}
+
+static void
 parse_options(int argc, char *argv[])
 {
 	static const struct option names[] = {
 		{ "follow", no_argument, NULL, 'f' },
 		{ "idle", required_argument, NULL, 'd' },
 		{ "port", required_argument, NULL, 'p' },
+		{ "pid", required_argument, NULL, 'P' },
+		{ "comm", required_argument, NULL, 'c' },
 		{ "seconds", required_argument, NULL, 's' },
 		{ "every", required_argument, NULL, 'e' },
 		{ "max", required_argument, NULL, 'm' },
@@ -142,8 +171,23 @@ parse_options(int argc, char *argv[])
 	if (options.interface != NULL && options.file != NULL)
 		errx(2, "give -i or -r, not both");
 	check_follow();
+	check_who();
 	if (options.interface == NULL && options.file == NULL)
 		options.interface = "any";
+}
+
+static void
+open_owner(const struct privileges_user *user)
+{
+	const char *why;
+
+	if (who.pid == 0 && who.comm == NULL)
+		return;
+	if ((options.owner = owner_open(&who, user, &why)) != NULL)
+		return;
+	if (who.pid != 0)
+		errx(1, "--pid %ld: %s", (long)who.pid, why);
+	errx(1, "--comm %s: %s", who.comm, why);
 }
 
 int
@@ -158,6 +202,7 @@ main(int argc, char *argv[])
 	parse_options(argc, argv);
 	if (!privileges_user(&user, user_name, &why))
 		errx(2, "--user %s: %s", user_name, why);
+	open_owner(&user);
 	if (!monitor_open(&monitor, &options, &why))
 		errx(1, "%s: %s", options.file != NULL ? options.file :
 		    options.interface, why);
@@ -167,6 +212,8 @@ main(int argc, char *argv[])
 	if (!privileges_drop(&user, &why))
 		err(1, "user %s: %s", user.name, why);
 	status = monitor_run(&monitor);
+	if (options.owner != NULL)
+		owner_close(options.owner);
 	if (svg_file != NULL && chosen_save(options.chosen) == -1)
 		err(1, "%s", svg_file);
 	return status;

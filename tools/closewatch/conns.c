@@ -10,6 +10,7 @@
 
 #define SECOND		((int64_t)1000000)
 #define LINGER		(1 * SECOND)	/* ended: a segment may be late */
+#define AGAIN		(10 * SECOND / 1000)	/* the judge was too busy */
 #define FORGET		(130 * SECOND)	/* reported: RTO_MAX is 120 s */
 
 /*
@@ -24,7 +25,9 @@ struct conn {
 	enum stage		stage;
 	int64_t			since;	/* in the queue */
 	int64_t			over_us;
+	enum conns_whose	whose, side[2];
 	TAILQ_ENTRY(conn)	queue;
+	TAILQ_ENTRY(conn)	later;		/* if whose is LATER */
 	LIST_ENTRY(conn)	chain;
 };
 
@@ -40,7 +43,11 @@ struct conns {
 	struct chain	*table;
 	size_t		 chains;	/* a power of two */
 	uint64_t	 secret;	/* or a sender could fill one chain */
-	uint64_t	 dropped, superseded;
+	uint64_t	 dropped, superseded, unsure;
+	conns_judge	*judge;		/* NULL: all are ours */
+	void		*judge_arg;
+	struct queue	 later;
+	int64_t		 again;		/* when they are judged again */
 };
 
 struct conns *
@@ -64,7 +71,15 @@ conns_open(size_t max, conns_tell *tell, void *arg)
 	}
 	for (int i = 0; i < STAGES; i++)
 		TAILQ_INIT(&cs->queues[i]);
+	TAILQ_INIT(&cs->later);
 	return cs;
+}
+
+void
+conns_judge_by(struct conns *cs, conns_judge *judge, void *arg)
+{
+	cs->judge = judge;
+	cs->judge_arg = arg;
 }
 
 void
@@ -143,8 +158,19 @@ move(struct conns *cs, struct conn *c, enum stage stage, int64_t now)
 }
 
 static void
+set_whose(struct conns *cs, struct conn *c, enum conns_whose whose)
+{
+	if (c->whose == CONNS_LATER)
+		TAILQ_REMOVE(&cs->later, c, later);
+	if (whose == CONNS_LATER)
+		TAILQ_INSERT_TAIL(&cs->later, c, later);
+	c->whose = whose;
+}
+
+static void
 detach(struct conns *cs, struct conn *c)
 {
+	set_whose(cs, c, CONNS_UNSURE);
 	TAILQ_REMOVE(&cs->queues[c->stage], c, queue);
 	LIST_REMOVE(c, chain);
 }
@@ -152,7 +178,10 @@ detach(struct conns *cs, struct conn *c)
 static void
 tell(struct conns *cs, struct conn *c, int64_t now)
 {
-	cs->tell(cs->arg, &c->flow, c->over_us);
+	if (c->whose == CONNS_OURS)
+		cs->tell(cs->arg, &c->flow, c->over_us);
+	else
+		cs->unsure++;
 	move(cs, c, REPORTED, now);
 }
 
@@ -166,9 +195,37 @@ tell_ended(struct conns *cs, int64_t until, int64_t now)
 		tell(cs, c, now);
 }
 
+/* One of others counts as reported, so that its segments begin no new one. */
+static void
+judge(struct conns *cs, struct conn *c, int64_t now)
+{
+	if (TAILQ_EMPTY(&cs->later))
+		cs->again = now + AGAIN;
+	set_whose(cs, c, cs->judge(cs->judge_arg, &c->flow, c->side));
+	if (c->whose == CONNS_OTHERS)
+		move(cs, c, REPORTED, now);
+}
+
+/* Up to the first that must wait again. */
+static void
+judge_later(struct conns *cs, int64_t now)
+{
+	struct conn *c;
+
+	if (now < cs->again)
+		return;
+	cs->again = now + AGAIN;
+	while ((c = TAILQ_FIRST(&cs->later)) != NULL) {
+		judge(cs, c, now);
+		if (c->whose == CONNS_LATER)
+			break;
+	}
+}
+
 void
 conns_tick(struct conns *cs, int64_t now)
 {
+	judge_later(cs, now);
 	tell_ended(cs, now - LINGER, now);
 }
 
@@ -182,8 +239,9 @@ int64_t
 conns_due(const struct conns *cs)
 {
 	const struct conn *c = TAILQ_FIRST(&cs->queues[ENDED]);
+	int64_t due = c != NULL ? c->since + LINGER : INT64_MAX;
 
-	return c != NULL ? c->since + LINGER : INT64_MAX;
+	return !TAILQ_EMPTY(&cs->later) && cs->again < due ? cs->again : due;
 }
 
 /* --- a segment ----------------------------------------------------------- */
@@ -222,13 +280,25 @@ news(struct conns *cs, struct conn *c, const struct segment *s, int64_t now)
 	move(cs, c, over ? ENDED : OPEN, now);
 }
 
+/* The first four segments of a connection, and then each that doubles them. */
+static void
+judge_early(struct conns *cs, struct conn *c, int64_t now)
+{
+	uint64_t n = c->flow.side[0].segments + c->flow.side[1].segments;
+
+	if (c->whose == CONNS_UNSURE && (n <= 4 || (n & (n - 1)) == 0))
+		judge(cs, c, now);
+}
+
 static void
 begin(struct conns *cs, struct conn *c, const struct segment *s, int64_t now)
 {
 	memset(c, 0, sizeof(*c));
+	c->whose = cs->judge == NULL ? CONNS_OURS : CONNS_UNSURE;
 	flow_begin(&c->flow, s);
 	LIST_INSERT_HEAD(chain_of(cs, s), c, chain);
 	enqueue(cs, c, OPEN, now);
+	judge_early(cs, c, now);
 	news(cs, c, s, now);
 }
 
@@ -252,21 +322,32 @@ supersede(struct conns *cs, struct conn *c, const struct segment *s,
 	begin(cs, c, s, now);
 }
 
-void
-conns_feed(struct conns *cs, const struct segment *s, int64_t now)
+static struct conn *
+feed(struct conns *cs, const struct segment *s, int64_t now)
 {
 	struct conn *c = find(cs, s);
 
 	if (c == NULL) {
-		begin(cs, room(cs, now), s, now);
+		c = room(cs, now);
+		begin(cs, c, s, now);
 	} else if (begins_anew(c, s, now)) {
 		supersede(cs, c, s, now);
 	} else if (c->stage == REPORTED) {
+		if (c->whose == CONNS_OTHERS)
+			flow_feed(&c->flow, s);	/* until flow_over() */
 		move(cs, c, REPORTED, now);	/* sent again: not over */
 	} else {
 		flow_feed(&c->flow, s);
+		judge_early(cs, c, now);
 		news(cs, c, s, now);
 	}
+	return c;
+}
+
+bool
+conns_feed(struct conns *cs, const struct segment *s, int64_t now)
+{
+	return feed(cs, s, now)->whose == CONNS_OURS;
 }
 
 struct conns_count
@@ -275,11 +356,14 @@ conns_count(const struct conns *cs)
 	struct conns_count count = {
 		.dropped = cs->dropped,
 		.superseded = cs->superseded,
+		.unsure = cs->unsure,
 	};
 	const struct conn *c;
 
 	c = TAILQ_FIRST(&cs->queues[OPEN]);
 	for (; c != NULL; c = TAILQ_NEXT(c, queue)) {
+		if (c->whose != CONNS_OURS)
+			continue;
 		count.open++;
 		count.half_closed += c->flow.end == FLOW_HALF_CLOSED;
 	}

@@ -10,6 +10,7 @@
 #ifndef CONNS_H
 #define CONNS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -25,13 +26,27 @@ typedef void	conns_tell(void *arg, const struct flow *f, int64_t over_us);
 struct conns *conns_open(size_t max, conns_tell *tell, void *arg);
 void	conns_close(struct conns *cs);
 
-void	conns_feed(struct conns *cs, const struct segment *s, int64_t now);
+/*
+ * Whose a connection is.  Without a judge all are ours.  While it is unsure,
+ * the judge is asked again, less and less often; LATER is unsure, and asks for
+ * conns_tick() to ask again soon.  side[] is the judge's, to remember what is
+ * known of each side.  A connection of others is neither reported nor counted,
+ * and one that remained unsure is only counted.
+ */
+enum conns_whose { CONNS_UNSURE, CONNS_LATER, CONNS_OURS, CONNS_OTHERS };
+
+typedef enum conns_whose conns_judge(void *arg, const struct flow *f,
+	    enum conns_whose side[2]);
+void	conns_judge_by(struct conns *cs, conns_judge *judge, void *arg);
+
+/* Whether the segment is of a connection that is known to be ours. */
+bool	conns_feed(struct conns *cs, const struct segment *s, int64_t now);
 
 /* Report those that ended a second ago; all that ended. */
 void	conns_tick(struct conns *cs, int64_t now);
 void	conns_tell_all(struct conns *cs, int64_t now);
 
-/* When the next report is due; INT64_MAX: none has ended. */
+/* When conns_tick() is due; INT64_MAX: it has nothing to do. */
 int64_t	conns_due(const struct conns *cs);
 
 /* The connection of this segment until it is reported; else NULL. */
@@ -41,6 +56,7 @@ struct conns_count {
 	uint64_t	open, half_closed;	/* half_closed are open */
 	uint64_t	dropped;		/* all places were taken */
 	uint64_t	superseded;		/* by one with the same ports */
+	uint64_t	unsure;			/* ended so */
 };
 
 struct conns_count

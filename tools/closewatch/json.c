@@ -163,6 +163,7 @@ json_summary(const struct tally_summary *s)
 	put_number("half_closed", s->conns.half_closed);
 	put_number("dropped", s->conns.dropped);
 	put_number("superseded", s->conns.superseded);
+	put_number("unsure", s->conns.unsure);
 	put_number("lossy", t->all.lossy);
 	put_number("lost", t->all.lost);
 	put_ends(t);

@@ -164,10 +164,11 @@ take(void *arg, int64_t us, const struct segment *s)
 		return;
 	m->said = false;
 	if (s != NULL) {
+		if (!conns_feed(m->conns, s, m->now))
+			return;
 		m->tally.segments++;
 		if (m->options->chosen != NULL)
 			chosen_segment(m->options->chosen, s);
-		conns_feed(m->conns, s, m->now);
 	} else {
 		m->tally.not_tcp++;
 	}
@@ -238,6 +239,8 @@ monitor_open(struct monitor *m, const struct monitor_options *options,
 	m->conns = conns_open((size_t)options->max, tell, m);
 	if (m->conns == NULL)
 		err(1, "--max %d", options->max);
+	if (options->owner != NULL)
+		conns_judge_by(m->conns, owner_judge, options->owner);
 	if (options->file != NULL) {
 		m->packets = open_file(m, why);
 		return m->packets != NULL;

@@ -13,6 +13,7 @@
 #include "closewatch/chosen.h"
 #include "closewatch/conns.h"
 #include "closewatch/flow.h"
+#include "closewatch/owner.h"
 #include "closewatch/packets.h"
 #include "closewatch/tally.h"
 
@@ -26,6 +27,7 @@ struct monitor_options {
 	int		 every;		/* 0: one summary, at the end */
 	int		 max;		/* connections remembered at once */
 	bool		 json;
+	struct owner	*owner;		/* of the connections; NULL: any */
 	struct chosen	*chosen;	/* what is drawn; NULL: nothing */
 };
 

@@ -8,6 +8,7 @@
 #include <grp.h>
 #include <pwd.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <unistd.h>
 
 #include "closewatch/privileges.h"
@@ -69,28 +70,40 @@ leave_root(const struct privileges_user *user)
 
 /* glibc has no function for these two. */
 static bool
-drop_capabilities(void)
+get_capabilities(struct __user_cap_data_struct *caps)
 {
 	struct __user_cap_header_struct header = {
 		.version = _LINUX_CAPABILITY_VERSION_3
 	};
-	struct __user_cap_data_struct none[CAP_WORDS] = { { 0, 0, 0 } };
 
-	return syscall(SYS_capset, &header, none) == 0;
+	return syscall(SYS_capget, &header, caps) == 0;
 }
 
+/* Those of the first word, as far as they are there. */
 static bool
-has_capabilities(void)
+keep_capabilities(uint32_t kept)
 {
 	struct __user_cap_header_struct header = {
 		.version = _LINUX_CAPABILITY_VERSION_3
 	};
 	struct __user_cap_data_struct caps[CAP_WORDS] = { { 0, 0, 0 } };
+	struct __user_cap_data_struct some[CAP_WORDS] = { { 0, 0, 0 } };
 
-	if (syscall(SYS_capget, &header, caps) == -1)
+	if (!get_capabilities(caps))
+		return false;
+	some[0].effective = some[0].permitted = caps[0].permitted & kept;
+	return syscall(SYS_capset, &header, some) == 0;
+}
+
+static bool
+has_capabilities(uint32_t kept)
+{
+	struct __user_cap_data_struct caps[CAP_WORDS] = { { 0, 0, 0 } };
+
+	if (!get_capabilities(caps))
 		return true;
-	for (int i = 0; i < CAP_WORDS; i++)
-		if (caps[i].effective != 0 || caps[i].permitted != 0 ||
+	for (int i = 0; i < CAP_WORDS; i++, kept = 0)
+		if (((caps[i].effective | caps[i].permitted) & ~kept) != 0 ||
 		    caps[i].inheritable != 0)
 			return true;
 	return false;
@@ -98,20 +111,20 @@ has_capabilities(void)
 
 /* Where the process is root no more, the kernel must refuse to undo that. */
 static bool
-may_come_back(void)
+may_come_back(uint32_t kept)
 {
-	return has_capabilities() ||
+	return has_capabilities(kept) ||
 	    (!is_root() && setresuid(0, 0, 0) == 0);
 }
 
-bool
-privileges_drop(const struct privileges_user *user, const char **why)
+static bool
+drop(const struct privileges_user *user, uint32_t kept, const char **why)
 {
 	if (!leave_root(user)) {
 		*why = "cannot become the user";
 		return false;
 	}
-	if (!drop_capabilities()) {
+	if (!keep_capabilities(kept)) {
 		*why = "cannot drop the capabilities";
 		return false;
 	}
@@ -119,10 +132,29 @@ privileges_drop(const struct privileges_user *user, const char **why)
 		*why = "cannot set no_new_privs";
 		return false;
 	}
-	if (may_come_back()) {
+	if (may_come_back(kept)) {
 		*why = "the kernel gives privileges back";
 		errno = EPERM;
 		return false;
 	}
 	return true;
+}
+
+bool
+privileges_drop(const struct privileges_user *user, const char **why)
+{
+	return drop(user, 0, why);
+}
+
+/* Without PR_SET_KEEPCAPS they go with root. */
+bool
+privileges_keep_looking(const struct privileges_user *user, const char **why)
+{
+	uint32_t looking = 1u << CAP_SYS_PTRACE | 1u << CAP_DAC_READ_SEARCH;
+
+	if (prctl(PR_SET_KEEPCAPS, 1UL, 0UL, 0UL, 0UL) == -1) {
+		*why = "cannot keep a capability";
+		return false;
+	}
+	return drop(user, looking, why);
 }

@@ -32,4 +32,12 @@ bool	privileges_user(struct privileges_user *user, const char *name,
  */
 bool	privileges_drop(const struct privileges_user *user, const char **why);
 
+/*
+ * The same, save for the right to see which sockets any process has, where it
+ * was there: CAP_SYS_PTRACE, and CAP_DAC_READ_SEARCH for its folder in /proc.
+ * Both are as good as root to who can make the process do more than look.
+ */
+bool	privileges_keep_looking(const struct privileges_user *user,
+	    const char **why);
+
 #endif /* PRIVILEGES_H */

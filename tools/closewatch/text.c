@@ -187,6 +187,9 @@ trouble(const struct tally_summary *s)
 		printf("%" PRIu64 " ended unseen: new connections had their "
 		    "ports\n",
 		    s->conns.superseded);
+	if (s->conns.unsure > 0)
+		printf("%" PRIu64 " ended before it was known whose they "
+		    "were\n", s->conns.unsure);
 	if (s->missed > 0)
 		printf("%" PRIu64 " packets missed: the lines may lack "
 		    "connections, or be wrong\n", s->missed);
