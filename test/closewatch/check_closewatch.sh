@@ -69,10 +69,15 @@ says --help '^usage: closewatch'
 for args in --no-such-option surplus '--port 0' '--port 65536' '--port http' \
     '--seconds 0' '--every -1' '--max 0' '--max 1000001' '-i' '-r' \
     '--svg' '-i lo -r file' --follow '--follow -i lo' '--follow -r -' \
-    '--idle 1 -r file' '--follow --idle 0 -r file' '--user root' '--user no-such-user'; do
+    '--idle 1 -r file' '--follow --idle 0 -r file' '--pid 0' '--pid x' \
+    '--pid 1 -r file' '--comm x -r file' '--pid 1 --comm x' '--user root' '--user no-such-user'; do
 	# shellcheck disable=SC2086 # the words are meant to be split
 	run 2 $args
 done
+
+run 2 --comm ''
+run 2 -r "$here/captures/four_way.pcap" --pid $$
+grep -q 'file does not say whose' "$dir/err" || bad "-r, --pid: no reason"
 
 if "$program" -r /dev/null 2>&1 | grep -q 'built without libpcap'; then
 	run 1
@@ -544,6 +549,57 @@ if id daemon >/dev/null 2>&1; then
 	capture "$program" --user daemon
 	unprivileged '--user daemon' daemon
 	refused '--user daemon'
+fi
+
+# The child that sees the sockets of a process keeps the right to do that, and
+# no other.  It ends with its parent, however that ends.
+child_of() {	# child_of PID
+	awk -v parent="$1" '/^Pid:/ { pid = $2 }
+	    /^PPid:/ && $2 == parent { print pid }' /proc/[0-9]*/status \
+	    2>/dev/null
+}
+if "$program" -i lo --pid $$ --seconds 1 >"$dir/out" 2>&1 </dev/null; then
+	: >"$dir/err"
+	"$program" -i lo --pid $$ >"$dir/out" 2>"$dir/err" </dev/null &
+	watcher=$!
+	await watching "$dir/err"
+	unprivileged --pid nobody
+	child=$(child_of $watcher)
+	parent=$watcher watcher=$child
+	[ "$(field CapEff)" = 0000000000080004 ] ||
+	    bad "the child of --pid: CapEff $(field CapEff)"
+	[ "$(field CapPrm)" = 0000000000080004 ] ||
+	    bad "the child of --pid: CapPrm $(field CapPrm)"
+	[ "$(field NoNewPrivs)" = 1 ] || bad 'the child of --pid: new privileges'
+	[ "$(field Uid | xargs)" = "$(for i in 1 2 3 4; do
+	    id_of -u nobody; done | xargs)" ] ||
+	    bad "the child of --pid: Uid $(field Uid)"
+	[ "$(field Groups | xargs)" = '' ] ||
+	    bad "the child of --pid: Groups $(field Groups)"
+	kill -KILL "$parent"
+	wait "$parent" 2>/dev/null
+	watcher=
+	n=0
+	while kill -0 "$child" 2>/dev/null && [ $n -lt 200 ]; do
+		n=$((n + 1))
+		sleep 0.05
+	done
+	kill "$child" 2>/dev/null && bad 'the child of --pid remains'
+	if mere "$program" --help >/dev/null 2>&1; then
+		mere "$program" --pid $$ >"$dir/out" 2>&1
+		[ $? -eq 1 ] || bad '--pid without the right: not 1'
+		says '--pid without the right' 'no right to see its sockets'
+	fi
+	sleep 0 &
+	wait $!
+	run 1 --pid $!
+	grep -q 'no such process' "$dir/err" || bad '--pid, ended: no reason'
+	"$program" -i lo --seconds 1 --comm none-such >"$dir/out" \
+	    2>"$dir/err" </dev/null || bad "--comm none-such: status $?"
+	grep -q 'no process is called none-such yet' "$dir/err" ||
+	    bad "--comm none-such: $(cat "$dir/err")"
+else
+	skip "--pid: $(cat "$dir/out")"
 fi
 
 # A file that only root may read is opened before; its end is the same.
