@@ -178,10 +178,12 @@ detach(struct conns *cs, struct conn *c)
 static void
 tell(struct conns *cs, struct conn *c, int64_t now)
 {
-	if (c->whose == CONNS_OURS)
+	if (c->whose == CONNS_OURS) {
 		cs->tell(cs->arg, &c->flow, c->over_us);
-	else
+	} else {
 		cs->unsure++;
+		set_whose(cs, c, CONNS_UNSURE);
+	}
 	move(cs, c, REPORTED, now);
 }
 

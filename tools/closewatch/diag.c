@@ -60,10 +60,15 @@ static bool
 ask_kernel(int diag, const struct diag_request *request,
     struct diag_answer *answer)
 {
+	ssize_t n;
+
 	memset(answer, 0, sizeof(*answer));
-	return send(diag, request, sizeof(*request), 0) != -1 &&
-	    recv(diag, answer, sizeof(*answer), 0) >=
-	    (ssize_t)NLMSG_LENGTH(sizeof(answer->body.error));
+	if (send(diag, request, sizeof(*request), 0) == -1)
+		return false;
+	do	/* or the next question would have this answer */
+		n = recv(diag, answer, sizeof(*answer), 0);
+	while (n == -1 && errno == EINTR);
+	return n >= (ssize_t)NLMSG_LENGTH(sizeof(answer->body.error));
 }
 
 /*

@@ -284,8 +284,10 @@ holder_look(struct holder *h, struct holder_look *look)
 		errno = EPIPE;
 		return -1;
 	}
-	if ((inodes = calloc(a.n + 1, sizeof(*inodes))) == NULL)
+	if ((inodes = calloc(a.n + 1, sizeof(*inodes))) == NULL) {
+		shutdown(h->fd, SHUT_RDWR);	/* the rest is not read */
 		return -1;
+	}
 	free(h->inodes);
 	h->inodes = inodes;
 	if (!recv_all(h->fd, inodes, a.n * sizeof(*inodes))) {
