@@ -200,10 +200,27 @@ START_TEST(what_was_left_for_later_may_end_or_lose_its_place)
 	ck_assert_int_eq(conns_due(cs), INT64_MAX);
 	for (in_port_t i = 0; i < 30; i++)
 		begin(cs, 2000 + i, 0);
-	ck_assert_uint_eq(conns_count(cs).dropped, 20);
+	ck_assert_uint_eq(conns_count(cs).unsure, 1 + 20);
 	world.answer = CONNS_OURS;
 	conns_tick(cs, SECOND);
 	ck_assert_uint_eq(conns_count(cs).open, 10);
+	ck_assert_uint_eq(conns_count(cs).dropped, 0);
+	conns_close(cs);
+}
+END_TEST
+
+/* However long ours is silent. */
+START_TEST(ours_does_not_lose_its_place_to_one_in_doubt)
+{
+	struct conns *cs = judged(CONNS_OURS);
+
+	ck_assert(begin(cs, 1000, 0));
+	world.answer = CONNS_UNSURE;
+	for (in_port_t i = 0; i < 100; i++)
+		ck_assert(!begin(cs, 2000 + i, SECOND));
+	refuse(cs, 1000, 2 * SECOND);
+	conns_tick(cs, 4 * SECOND);
+	check_counts(cs, 1, 0, 91);
 	conns_close(cs);
 }
 END_TEST
@@ -221,6 +238,7 @@ main(void)
 	tcase_add_test(tc, an_unsure_judge_is_asked_less_and_less_often);
 	tcase_add_test(tc, a_judge_that_becomes_sure_decides);
 	tcase_add_test(tc, a_busy_judge_is_asked_again_soon);
+	tcase_add_test(tc, ours_does_not_lose_its_place_to_one_in_doubt);
 	tcase_add_test(tc, what_was_left_for_later_may_end_or_lose_its_place);
 	return t_main(s);
 }

@@ -423,10 +423,12 @@ said(struct watcher *w, const char *what)
 	ssize_t n;
 
 	while (strstr(w->text, what) == NULL) {
-		ck_assert_msg(t_ready(w->out, POLLIN, end),
-		    "no \"%s\": %s", what, w->text);
-		ck_assert_msg(w->have < sizeof(w->text) - 1, "no \"%s\": %.600s",
-		    what, w->text);
+		const char *tail = w->text + (w->have > 2000 ?
+		    w->have - 2000 : 0);
+
+		ck_assert_msg(w->have < sizeof(w->text) - 1 &&
+		    t_now_ms() < end && t_ready(w->out, POLLIN, end),
+		    "no \"%s\": %s", what, tail);
 		n = read(w->out, w->text + w->have,
 		    sizeof(w->text) - 1 - w->have);
 		if (n < 1)

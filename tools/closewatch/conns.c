@@ -14,11 +14,11 @@
 #define FORGET		(130 * SECOND)	/* reported: RTO_MAX is 120 s */
 
 /*
- * Each connection is in one of three queues; the first of a queue has been in
- * it longest.  A reported connection stays until its place is needed, so that a
+ * Each connection is in one of these queues; the first of a queue has been in
+ * it longest.  DOUBT: open, and not known to be ours.  A reported connection stays until its place is needed, so that a
  * very late segment does not begin a new one.
  */
-enum stage { OPEN, ENDED, REPORTED, STAGES };
+enum stage { OPEN, DOUBT, ENDED, REPORTED, STAGES };
 
 struct conn {
 	struct flow		flow;
@@ -206,6 +206,8 @@ judge(struct conns *cs, struct conn *c, int64_t now)
 	set_whose(cs, c, cs->judge(cs->judge_arg, &c->flow, c->side));
 	if (c->whose == CONNS_OTHERS)
 		move(cs, c, REPORTED, now);
+	else if (c->whose == CONNS_OURS && c->stage == DOUBT)
+		move(cs, c, OPEN, now);
 }
 
 /* Up to the first that must wait again. */
@@ -248,9 +250,18 @@ conns_due(const struct conns *cs)
 
 /* --- a segment ----------------------------------------------------------- */
 
+/* An open one is forgotten. */
+static void
+count_lost(struct conns *cs, const struct conn *c, uint64_t *count)
+{
+	if (c->stage == DOUBT)
+		count = &cs->unsure;
+	++*count;
+}
+
 /*
  * The place for a new connection: of one that was reported; else of one that
- * ended, which is reported early; else of an open one.
+ * ended, which is reported early; else of an open one, and of ours last.
  */
 static struct conn *
 room(struct conns *cs, int64_t now)
@@ -263,8 +274,9 @@ room(struct conns *cs, int64_t now)
 	    !TAILQ_EMPTY(&cs->queues[ENDED]))
 		tell(cs, TAILQ_FIRST(&cs->queues[ENDED]), now);
 	if ((c = TAILQ_FIRST(&cs->queues[REPORTED])) == NULL) {
-		c = TAILQ_FIRST(&cs->queues[OPEN]);
-		cs->dropped++;
+		if ((c = TAILQ_FIRST(&cs->queues[DOUBT])) == NULL)
+			c = TAILQ_FIRST(&cs->queues[OPEN]);
+		count_lost(cs, c, &cs->dropped);
 	}
 	detach(cs, c);
 	return c;
@@ -275,11 +287,11 @@ news(struct conns *cs, struct conn *c, const struct segment *s, int64_t now)
 {
 	bool over = flow_over(&c->flow);
 
-	if (c->stage != OPEN)
+	if (c->stage != OPEN && c->stage != DOUBT)
 		return;
 	if (over)
 		c->over_us = s->us;
-	move(cs, c, over ? ENDED : OPEN, now);
+	move(cs, c, over ? ENDED : c->stage, now);
 }
 
 /* The first four segments of a connection, and then each that doubles them. */
@@ -299,7 +311,7 @@ begin(struct conns *cs, struct conn *c, const struct segment *s, int64_t now)
 	c->whose = cs->judge == NULL ? CONNS_OURS : CONNS_UNSURE;
 	flow_begin(&c->flow, s);
 	LIST_INSERT_HEAD(chain_of(cs, s), c, chain);
-	enqueue(cs, c, OPEN, now);
+	enqueue(cs, c, c->whose == CONNS_OURS ? OPEN : DOUBT, now);
 	judge_early(cs, c, now);
 	news(cs, c, s, now);
 }
@@ -318,8 +330,8 @@ supersede(struct conns *cs, struct conn *c, const struct segment *s,
 {
 	if (c->stage == ENDED)
 		tell(cs, c, now);
-	else if (c->stage == OPEN)
-		cs->superseded++;
+	else if (c->stage != REPORTED)
+		count_lost(cs, c, &cs->superseded);
 	detach(cs, c);
 	begin(cs, c, s, now);
 }
@@ -364,8 +376,6 @@ conns_count(const struct conns *cs)
 
 	c = TAILQ_FIRST(&cs->queues[OPEN]);
 	for (; c != NULL; c = TAILQ_NEXT(c, queue)) {
-		if (c->whose != CONNS_OURS)
-			continue;
 		count.open++;
 		count.half_closed += c->flow.end == FLOW_HALF_CLOSED;
 	}

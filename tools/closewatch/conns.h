@@ -31,7 +31,8 @@ void	conns_close(struct conns *cs);
  * the judge is asked again, less and less often; LATER is unsure, and asks for
  * conns_tick() to ask again soon.  side[] is the judge's, to remember what is
  * known of each side.  A connection of others is neither reported nor counted,
- * and one that remained unsure is only counted.
+ * and one that remained unsure is only counted.  Such a one never takes the
+ * place of one that is ours.
  */
 enum conns_whose { CONNS_UNSURE, CONNS_LATER, CONNS_OURS, CONNS_OTHERS };
 
@@ -56,7 +57,7 @@ struct conns_count {
 	uint64_t	open, half_closed;	/* half_closed are open */
 	uint64_t	dropped;		/* all places were taken */
 	uint64_t	superseded;		/* by one with the same ports */
-	uint64_t	unsure;			/* ended so */
+	uint64_t	unsure;			/* ended or dropped so */
 };
 
 struct conns_count

@@ -188,8 +188,8 @@ trouble(const struct tally_summary *s)
 		    "ports\n",
 		    s->conns.superseded);
 	if (s->conns.unsure > 0)
-		printf("%" PRIu64 " ended before it was known whose they "
-		    "were\n", s->conns.unsure);
+		printf("%" PRIu64 " ended or were dropped before it was "
+		    "known whose they were\n", s->conns.unsure);
 	if (s->missed > 0)
 		printf("%" PRIu64 " packets missed: the lines may lack "
 		    "connections, or be wrong\n", s->missed);
