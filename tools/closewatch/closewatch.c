@@ -7,8 +7,8 @@
  * Modules, from the packet to the line of text: packets (libpcap), follow (a
  * file that grows), segment (one TCP header), flow (one connection), conns (all
  * of them), owner (whose they are), holder (the sockets of a process), diag
- * (those of the kernel), tally (the summary), text and json (the output), chosen
- * and svg (the picture), monitor (what happens when).
+ * (those of the kernel), tally (the summary), text and json (the output),
+ * chosen and svg (the picture), monitor (what happens when).
  */
 #include <err.h>
 #include <errno.h>

@@ -15,8 +15,9 @@
 
 /*
  * Each connection is in one of these queues; the first of a queue has been in
- * it longest.  DOUBT: open, and not known to be ours.  A reported connection stays until its place is needed, so that a
- * very late segment does not begin a new one.
+ * it longest.  DOUBT: open, and not known to be ours.  A reported connection
+ * stays until its place is needed, so that a very late segment does not begin a
+ * new one.
  */
 enum stage { OPEN, DOUBT, ENDED, REPORTED, STAGES };
 
