@@ -72,7 +72,7 @@ grep -hoE '(^\.| )Xr ([a-z_]*close[a-z_]*|replycheck) [1378]' man/*.[1378] |
 	[ -f "man/$page" ] || { echo "there is no man/$page"; exit 1; }
 done || status=1
 for page in man/*.[1378]; do
-	sed -nE 's/^(\..* |\.)Sx ([A-Z ]*[A-Z]).*/\2/p' "$page" |
+	sed -nE 's/^(\..* |\.)Sx (.*[A-Za-z])[ .,;:)]*$/\2/p' "$page" |
 	    while read -r section; do
 		grep -qxE "\.S[hs] $section" "$page" || {
 			echo "$page has no section $section to lead to"
