@@ -16,7 +16,10 @@ bad() { echo "check_servers: $name: $*"; status=1; }
 start() {	# start PROGRAM [ARGUMENT...]: its pid in $server, its port in $port
 	# shellcheck disable=SC3045 # every sh here has ulimit -n
 	(ulimit -n 64
-	"$@" >"$dir/$name.out" 2>"$dir/$name.err" </dev/null &
+	# Discards of two threads are a race for ThreadSanitizer, which takes
+	# each of their bytes for a write to address 0: see test/tsan.supp.
+	TSAN_OPTIONS="${TSAN_OPTIONS-} ignore_interceptors_accesses=1" \
+	    "$@" >"$dir/$name.out" 2>"$dir/$name.err" </dev/null &
 	echo $! >"$dir/$name.pid"
 	wait $!
 	echo $? >"$dir/$name.status") &
@@ -83,12 +86,6 @@ visit() {	# visit RECIPE
 	tls_*) scheme=https how=raw ;;
 	graceful_stop) how=stop ;;
 	esac
-	if [ "$name" = thread_per_client ] &&
-	    grep -qs -e -fsanitize=thread "$build/flags"; then
-		echo "SKIP check_servers: $name: ThreadSanitizer takes late" \
-		    'input that two threads discard for races, and is slow'
-		return 0
-	fi
 	set -- "$build/examples/recipes/$name"
 	case $name in inetd_*) set -- "$dir/inetd" "$@" ;; esac
 	if start "$@"; then
