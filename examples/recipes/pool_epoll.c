@@ -29,7 +29,7 @@ struct conn {
 	int		  fd, idle;
 	LIST_ENTRY(conn)  list;
 };
-static LIST_HEAD(, conn) idle = LIST_HEAD_INITIALIZER(idle);
+static LIST_HEAD(conns, conn) idle = LIST_HEAD_INITIALIZER(idle);
 static int epfd, news;			/* news: for the self-check */
 
 /* --- the recipe ---------------------------------------------------------- */

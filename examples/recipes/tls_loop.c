@@ -18,7 +18,6 @@
 
 #include <openssl/err.h>
 #include <openssl/ssl.h>
-
 #include <graceclose.h>
 
 #define CONNS	40			/* fewer than RLIMIT_NOFILE */
@@ -54,7 +53,7 @@ close_later(struct conn *c)
 	(void)graceclose_begin(&c->gc, c->fd, &quiet);	/* or the step fails */
 }
 
-/* 1: the close has begun, 0: OpenSSL waits, -1: it failed. */
+/* What SSL_get_error() says; SSL_ERROR_NONE: the close has begun. */
 static int
 conn_talk(struct conn *c)
 {
@@ -68,50 +67,51 @@ conn_talk(struct conn *c)
 		    c->phase == 2 ? SSL_write(c->ssl, reply, 200000) :
 		    SSL_shutdown(c->ssl) < 0 ? -1 : 1) > 0)
 			continue;
-		r = SSL_get_error(c->ssl, r);
-		return r == SSL_ERROR_WANT_READ || r == SSL_ERROR_WANT_WRITE ?
-		    0 : -1;
+		return SSL_get_error(c->ssl, r);
 	}
 	close_later(c);
-	return 1;
+	return SSL_ERROR_NONE;
 }
 
 /* 0: the connection is over, and was closed. */
 static int
 conn_turn(struct conn *c)
 {
-	int r = c->ssl == NULL ? 1 : conn_talk(c);
+	int e = c->ssl == NULL ? SSL_ERROR_NONE : conn_talk(c);
+	struct graceclose_report report = { .delivered = 0 };
 
-	if (r == 1 ? graceclose_step(&c->gc) == 1 :
-	    r == 0 && time(NULL) - c->came < LIFE_S)
+	if (e == SSL_ERROR_NONE ? graceclose_step(&c->gc) == 1 :
+	    (e == SSL_ERROR_WANT_READ || e == SSL_ERROR_WANT_WRITE) &&
+	    time(NULL) - c->came < LIFE_S)
 		return 1;
-	if (r == 1)
-		delivered += graceclose_end(&c->gc, NULL) == 0;
-	else
+	if (e != SSL_ERROR_NONE)
 		abort_close(c->fd);	/* the client sees an error, no EOF */
+	else	/* fails where the client did not read the close_notify */
+		graceclose_end(&c->gc, &report);
+	delivered += report.delivered;
 	SSL_free(c->ssl);
 	ended++;
 	return 0;
 }
 
 static void
-turn(int listener)
+turn(int fd)
 {
 	struct pollfd p[CONNS + 1];
 	int i, t, ms = 1000;
 	struct conn *c;
 
 	for (i = 0, c = conns; i < n; i++, c++) {
-		p[i].events = c->ssl == NULL ? graceclose_events(&c->gc) :
-		    SSL_want_write(c->ssl) ? POLLOUT : POLLIN;
+		p[i].events = (short)(c->ssl == NULL ?
+		    graceclose_events(&c->gc) :
+		    SSL_want_write(c->ssl) ? POLLOUT : POLLIN);
 		p[i].fd = p[i].events != 0 ? c->fd : -1;
 		t = c->ssl == NULL ? graceclose_timeout(&c->gc) : ms;
 		ms = t < ms ? t : ms;
 	}
-	p[n].fd = n < CONNS && !stopping ? listener : -1;
-	p[n].events = POLLIN;
+	p[n] = (struct pollfd){ stopping || n == CONNS ? -1 : fd, POLLIN, 0 };
 	if (poll(p, (nfds_t)n + 1, ms) > 0 && p[n].revents != 0) {
-		*c = (struct conn){ .fd = accept(listener, NULL, NULL),
+		*c = (struct conn){ .fd = accept(fd, NULL, NULL),
 		    .ssl = SSL_new(ctx), .came = time(NULL) };
 		if (!BIO_socket_nbio(c->fd, 1) || !SSL_set_fd(c->ssl, c->fd))
 			poll(NULL, 0, 10);	/* ENFILE: its turn fails */

@@ -25,7 +25,6 @@
 
 #include <openssl/err.h>
 #include <openssl/ssl.h>
-
 #include <graceclose.h>
 
 #define CHILDREN	40
@@ -42,18 +41,24 @@ stop(int sig)
 	stopping = sig;
 }
 
-/* For a blocking descriptor.  0: the client's TCP has the whole reply. */
+/*
+ * 1: the client's TCP has all.  Clients that close without reading the
+ * close_notify reset the connection: graceclose() fails, delivered is 1.
+ */
 static int
 tls_close(SSL *ssl, int fd)
 {
 	static const struct graceclose_opts quiet = {
 		.until = GRACECLOSE_QUIET, .timeout_ms = 3000, .idle_ms = 1000
 	};
-	int notified = SSL_shutdown(ssl);
+	struct graceclose_report report = { .delivered = 0 };
 
-	SSL_free(ssl);
-	return notified < 0 ? abort_close(fd), -1 :
-	    graceclose(fd, &quiet, NULL);
+	if (SSL_shutdown(ssl) < 0)
+		abort_close(fd);
+	else
+		graceclose(fd, &quiet, &report);
+	SSL_free(ssl);			/* leaves fd as it is */
+	return report.delivered;
 }
 
 /* The child: its exit status is 0 if the client's TCP has the whole reply. */
@@ -72,7 +77,7 @@ serve(SSL_CTX *ctx, int fd)
 		return 1;
 	}
 	alarm(0);			/* the close has its own limits */
-	return tls_close(ssl, fd) == -1;
+	return !tls_close(ssl, fd);
 }
 
 /* Count those that have ended; where there are more than MOST, wait. */
