@@ -84,13 +84,17 @@ visit() {	# visit RECIPE
 	name=$1 status=0 scheme=http how=''
 	case $name in
 	tls_*) scheme=https how=raw ;;
+	evhttp_*) size=0 ;;	# its own page: as the Content-Length says
 	graceful_stop) how=stop ;;
 	esac
 	set -- "$build/examples/recipes/$name"
 	case $name in inetd_*) set -- "$dir/inetd" "$@" ;; esac
 	if start "$@"; then
+		exec 9>"$dir/turn"	# uploads keep a processor busy
+		flock 9
 		uploads "$scheme://127.0.0.1:$port/"
 		[ "$how" != raw ] || notified "$port"
+		flock -u 9
 		"$dir/visit" "$port" $size "$server" $how || bad 'see above'
 		stop
 	fi
