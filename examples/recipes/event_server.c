@@ -65,9 +65,8 @@ close_turn(evutil_socket_t fd, short what, void *arg)
 static void
 close_later(struct bufferevent *bev, void *arg)
 {
-	static const struct graceclose_opts quiet = {
-		.until = GRACECLOSE_QUIET, .timeout_ms = 3000, .idle_ms = 1000
-	};
+	static const struct graceclose_opts quiet = { .timeout_ms = 3000,
+	    .until = GRACECLOSE_QUIET, .idle_ms = 1000 };
 	struct conn *c = arg;
 
 	bufferevent_setfd(bev, -1);	/* its events leave the loop */
@@ -117,11 +116,11 @@ on_accept(struct evconnlistener *l, evutil_socket_t fd, struct sockaddr *sa,
 		evconnlistener_disable(l);
 }
 
-/* Without a listener the loop ends with the last connection. */
 static void
-on_term(evutil_socket_t sig, short what, void *arg)
+on_term(evutil_socket_t sig, short what, void *self)
 {
-	(void)sig, (void)what, (void)arg;
+	(void)sig, (void)what;
+	event_free(self);
 	evconnlistener_free(listener);
 	listener = NULL;
 }
@@ -136,7 +135,8 @@ main(int argc, char *argv[])
 	sin.sin_port = htons((in_port_t)(argc > 1 ? atoi(argv[1]) : 0));
 	signal(SIGPIPE, SIG_IGN);	/* libevent writes with writev(2) */
 	base = event_base_new();
-	event_add(event_new(base, SIGTERM, EV_SIGNAL, on_term, NULL), NULL);
+	event_add(event_new(base, SIGTERM, EV_SIGNAL, on_term,
+	    event_self_cbarg()), NULL);
 	listener = evconnlistener_new_bind(base, on_accept, NULL,
 	    LEV_OPT_CLOSE_ON_FREE, 100, (struct sockaddr *)&sin, sizeof(sin));
 	if (listener == NULL || getsockname(evconnlistener_get_fd(listener),
@@ -144,7 +144,7 @@ main(int argc, char *argv[])
 		err(1, "listen");
 	printf("listening on 127.0.0.1 port %d\n", ntohs(sin.sin_port));
 	fflush(stdout);
-	event_base_dispatch(base);
+	event_base_dispatch(base);	/* until nothing is left to wait for */
 	printf("event_server: %d of %d delivered\n", delivered, ended);
 	return 0;
 }

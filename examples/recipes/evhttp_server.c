@@ -28,8 +28,8 @@
 
 #include <graceclose.h>
 
-#define CONNS	20			/* and as many closes */
-
+#define CONNS	12			/* and closes: less than */
+#define CLOSES	36			/* RLIMIT_NOFILE together */
 static const struct timeval life = { 3, 0 };	/* of a connection */
 static struct graceclose_reaper *reaper;
 static struct evhttp *http;
@@ -40,9 +40,8 @@ static int n;
 static void
 on_close(struct evhttp_connection *evcon, void *life_event)
 {
-	static const struct graceclose_opts quiet = {
-		.until = GRACECLOSE_QUIET, .timeout_ms = 3000, .idle_ms = 1000
-	};
+	static const struct graceclose_opts quiet = { .timeout_ms = 3000,
+	    .until = GRACECLOSE_QUIET, .idle_ms = 1000 };
 	struct bufferevent *bev = evhttp_connection_get_bufferevent(evcon);
 	int fd = fcntl(bufferevent_getfd(bev), F_DUPFD_CLOEXEC, 0);
 
@@ -84,7 +83,8 @@ meet(evutil_socket_t fd, short what, void *bev)
 static struct bufferevent *
 on_accept(struct event_base *base, void *arg)
 {
-	struct bufferevent *bev = bufferevent_socket_new(base, -1, 0);
+	struct bufferevent *bev = bufferevent_socket_new(base, -1,
+	    BEV_OPT_CLOSE_ON_FREE);
 
 	(void)arg;
 	/* It comes before any event of the connection. */
@@ -103,11 +103,11 @@ on_request(struct evhttp_request *req, void *arg)
 	evhttp_send_error(req, 413, NULL);
 }
 
-/* Without a listener the loop ends with the last connection. */
 static void
-on_term(evutil_socket_t sig, short what, void *arg)
+on_term(evutil_socket_t sig, short what, void *self)
 {
-	(void)sig, (void)what, (void)arg;
+	(void)sig, (void)what;
+	event_free(self);
 	evhttp_del_accept_socket(http, bound);
 	bound = NULL;
 }
@@ -115,16 +115,16 @@ on_term(evutil_socket_t sig, short what, void *arg)
 int
 main(int argc, char *argv[])
 {
-	const struct graceclose_reaper_opts oldest = {
-		.max = CONNS, .when_full = GRACECLOSE_OLDEST
-	};
+	const struct graceclose_reaper_opts oldest = { .max = CLOSES,
+	    .when_full = GRACECLOSE_OLDEST };
 	struct event_base *base = event_base_new();
 	struct graceclose_reaper_stats s;
 	struct sockaddr_in sin;
 	socklen_t len = sizeof(sin);
 
 	signal(SIGPIPE, SIG_IGN);	/* libevent writes with writev(2) */
-	event_add(event_new(base, SIGTERM, EV_SIGNAL, on_term, NULL), NULL);
+	event_add(event_new(base, SIGTERM, EV_SIGNAL, on_term,
+	    event_self_cbarg()), NULL);
 	http = evhttp_new(base);
 	evhttp_set_max_body_size(http, 1000);
 	evhttp_set_gencb(http, on_request, NULL);
@@ -138,7 +138,7 @@ main(int argc, char *argv[])
 		err(1, "listen");
 	printf("listening on 127.0.0.1 port %d\n", ntohs(sin.sin_port));
 	fflush(stdout);
-	event_base_dispatch(base);
+	event_base_dispatch(base);	/* until nothing is left to wait for */
 	graceclose_reaper_flush(reaper, 5000);
 	graceclose_reaper_stats(reaper, &s);
 	graceclose_reaper_free(reaper);
