@@ -513,7 +513,7 @@ lint: $(LINT_SRC:%=tidy/%)
 $(LINT_SRC:%=tidy/%): tidy/%:
 	clang-tidy --quiet $* -- -std=c11 -D_GNU_SOURCE -Iinclude \
 	    $(TEST_INC) -Iexamples $(CHECK_CFLAGS) $(PCAP_CFLAGS) \
-	    $(SSL_CFLAGS) $(PEER_CFLAGS)
+	    $(SSL_CFLAGS) $(PEER_CFLAGS) $(call other,$*)
 .PHONY: $(LINT_SRC:%=tidy/%)
 
 # --- install -------------------------------------------------------------

@@ -52,7 +52,7 @@ close_turn(evutil_socket_t fd, short what, void *arg)
 
 	if (graceclose_step(&c->gc) == 1) {
 		ms = graceclose_timeout(&c->gc);	/* has limits: not -1 */
-		tv = (struct timeval){ ms / 1000, ms % 1000 * 1000 };
+		tv = (struct timeval){ ms / 1000, ms % 1000 * 1000L };
 		fd = graceclose_events(&c->gc) != 0 ? c->fd : -1;
 		what = fd != -1 ? EV_READ | EV_TIMEOUT : EV_TIMEOUT;
 		if (event_base_once(base, fd, what, close_turn, c, &tv) == 0)
@@ -96,7 +96,6 @@ on_request(struct bufferevent *bev, void *arg)
 	bufferevent_write(bev, reply, sizeof(reply));
 }
 
-/* Where no place is free the others wait in the listener's queue. */
 static void
 on_accept(struct evconnlistener *l, evutil_socket_t fd, struct sockaddr *sa,
     int len, void *arg)
@@ -113,7 +112,7 @@ on_accept(struct evconnlistener *l, evutil_socket_t fd, struct sockaddr *sa,
 	bufferevent_set_timeouts(bev, &life, &life);
 	bufferevent_enable(bev, EV_READ);
 	if (++n == CONNS)
-		evconnlistener_disable(l);
+		evconnlistener_disable(l);	/* the others wait there */
 }
 
 static void
@@ -132,7 +131,8 @@ main(int argc, char *argv[])
 	    .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
 	socklen_t len = sizeof(sin);
 
-	sin.sin_port = htons((in_port_t)(argc > 1 ? atoi(argv[1]) : 0));
+	sin.sin_port = htons((in_port_t)(argc < 2 ? 0 :
+	    strtol(argv[1], NULL, 10)));
 	signal(SIGPIPE, SIG_IGN);	/* libevent writes with writev(2) */
 	base = event_base_new();
 	event_add(event_new(base, SIGTERM, EV_SIGNAL, on_term,

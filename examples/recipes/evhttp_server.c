@@ -119,7 +119,7 @@ main(int argc, char *argv[])
 	    .when_full = GRACECLOSE_OLDEST };
 	struct event_base *base = event_base_new();
 	struct graceclose_reaper_stats s;
-	struct sockaddr_in sin;
+	struct sockaddr_in sin = { 0 };
 	socklen_t len = sizeof(sin);
 
 	signal(SIGPIPE, SIG_IGN);	/* libevent writes with writev(2) */
@@ -130,7 +130,7 @@ main(int argc, char *argv[])
 	evhttp_set_gencb(http, on_request, NULL);
 	evhttp_set_bevcb(http, on_accept, NULL);
 	bound = evhttp_bind_socket_with_handle(http, "127.0.0.1",
-	    (ev_uint16_t)(argc > 1 ? atoi(argv[1]) : 0));
+	    (ev_uint16_t)(argc > 1 ? strtol(argv[1], NULL, 10) : 0));
 	reaper = graceclose_reaper_new(&oldest);
 	if (bound == NULL || reaper == NULL ||
 	    getsockname(evhttp_bound_socket_get_fd(bound),

@@ -12,7 +12,6 @@
 #include <err.h>
 #include <fcntl.h>
 #include <signal.h>
-#include <stdlib.h>
 
 #include <gio/gio.h>
 #include <glib-unix.h>
@@ -128,7 +127,8 @@ main(int argc, char *argv[])
 {
 	g_autoptr(GSocketAddress) bound = NULL;
 	g_autoptr(GSocketAddress) any = g_inet_socket_address_new_from_string(
-	    "127.0.0.1", argc > 1 ? (guint)atoi(argv[1]) : 0);
+	    "127.0.0.1", argc < 2 ? 0 :
+	    (guint)g_ascii_strtoull(argv[1], NULL, 10));
 
 	service = g_socket_service_new();
 	g_socket_listener_set_backlog(G_SOCKET_LISTENER(service), 100);
