@@ -88,7 +88,10 @@ visit() {	# visit RECIPE
 	graceful_stop) how=stop ;;
 	esac
 	set -- "$build/examples/recipes/$name"
-	case $name in inetd_*) set -- "$dir/inetd" "$@" ;; esac
+	case $name in inetd_*)	# a sanitizer's program starts slowly
+		export CHECK_PATIENCE=$((3 * ${CHECK_PATIENCE:-1}))
+		set -- "$dir/inetd" "$@" ;;
+	esac
 	if start "$@"; then
 		exec 9>"$dir/turn"	# uploads keep a processor busy
 		flock 9
