@@ -3,9 +3,15 @@
  * other processes, and what closewatch shows of them
  */
 #include <sys/types.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 
+#include <net/if.h>
+
+#include <err.h>
 #include <poll.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -519,6 +525,21 @@ START_TEST(only_the_connections_of_the_process_are_shown)
 }
 END_TEST
 
+/* Where it is allowed: other suites use the loopback that all have. */
+static void
+own_loopback(void)
+{
+	struct ifreq up = { .ifr_name = "lo", .ifr_flags = IFF_UP };
+	int fd;
+
+	if (unshare(CLONE_NEWNET) == -1)
+		return;
+	fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	if (fd == -1 || ioctl(fd, SIOCSIFFLAGS, &up) == -1)
+		err(1, "lo");
+	close(fd);
+}
+
 int
 main(void)
 {
@@ -540,5 +561,6 @@ main(void)
 	tc = t_case(s, "closewatch");
 	tcase_add_loop_test(tc, only_the_connections_of_the_process_are_shown,
 	    0, 2);
+	own_loopback();
 	return t_main(s);
 }
