@@ -250,6 +250,7 @@ advised early_reply 'take unread input .*, or remove SO_LINGER 0$'
 advised unread_zero_window 'take unread input .* as graceful_close(3) does$'
 advised linger0_loses 'look for SO_LINGER 0, connect(2) with AF_UNSPEC, or '
 advised late_data 'half-close, and read to the end, '
+grep -q '^graceclose_recipes(7) shows how' "$dir/out" || bad 'no recipe is named'
 for capture in four_way client_first refused; do
 	run 0 -r "$here/captures/$capture.pcap"
 	grep 'could change' "$dir/out" && bad "$capture: advice for nobody"

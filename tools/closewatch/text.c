@@ -173,7 +173,8 @@ advise(const struct tally_summary *s)
 		any = true;
 	}
 	if (any)
-		puts("replycheck(1) shows whether that loses replies.");
+		puts("graceclose_recipes(7) shows how, for each kind of "
+		    "program; replycheck(1), whether\nreplies are lost.");
 }
 
 /* Lines that appear only when something is wrong. */
