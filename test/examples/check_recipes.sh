@@ -20,6 +20,8 @@ for source in "$recipes"/*.c; do
 	    bad "$name: its head does not say what it is for"
 	grep -q "\`$name.c\`" "$recipes/README.md" ||
 	    bad "$name: README.md does not name it"
+	grep -q "^\.Pa $name.c :" man/graceclose_recipes.7 ||
+	    bad "$name: graceclose_recipes(7) does not name it"
 	[ -x "$build/examples/recipes/$name" ] || {
 		echo "SKIP check_recipes: $name:" \
 		    "$(sed -n 's/^ \* Needs //p' "$source")"

@@ -9,7 +9,7 @@ trap 'rm -rf "$dir"' EXIT
 
 names='graceful_close|linger_close|abort_close|peer_closed|graceclose(_[a-z_]+)?'
 # Pages that are named after no function.
-pages='graceclose_reaper|graceclose_faq'
+pages='graceclose_reaper|graceclose_faq|graceclose_recipes'
 
 # What the released nodes hold, for ever; a new release adds its own.
 cat >"$dir/released" <<'EOF'
