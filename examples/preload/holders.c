@@ -7,7 +7,8 @@
  * its place, the numbers differ, and the close is a plain one.  So a count that
  * a killed process left behind needs nobody to collect it.
  *
- * Errors are all on one side.  A count that is too high costs a plain close.
+ * A count that is too high costs a plain close.  It is too low for what another
+ * thread accepts or duplicates during a fork: the child has that, unknowingly.
  */
 #include <sys/mman.h>
 #include <sys/socket.h>
@@ -208,14 +209,26 @@ pre_drop(int fd, unsigned long *mask)
 }
 
 void
-pre_hide(int fd, bool hide)
+pre_hide(int fd)
 {
 	struct entry *e = entry(fd);
 
 	if (e == NULL || !pre_own())
 		return;
 	raise_top(fd);
-	e->id = hide ? PRE_HIDDEN : PRE_OTHER;
+	e->id = PRE_HIDDEN;
+}
+
+/* The number is the program's after the close, unless it is ours again. */
+void
+pre_closing(int fd, bool begins)
+{
+	struct entry *e = entry(fd);
+	uint64_t from = begins ? PRE_HIDDEN : PRE_CLOSING;
+
+	if (e != NULL && pre_own())
+		atomic_compare_exchange_strong(&e->id, &from,
+		    begins ? PRE_CLOSING : PRE_OTHER);
 }
 
 int
@@ -265,7 +278,8 @@ pre_holders_child(void)
 	*owner = getpid();
 	forking = false;
 	for (fd = 0; (fd = pre_next(fd, PRE_FDS)) != -1; fd++)
-		if (table[fd].id == PRE_HIDDEN) {
+		if (table[fd].id == PRE_HIDDEN ||
+		    table[fd].id == PRE_CLOSING) {
 			table[fd].id = PRE_OTHER;
 			(void)pre_real()->close(fd);
 		} else if (table[fd].id > PRE_HIDDEN &&

@@ -53,7 +53,7 @@ enum pre_why {
 
 #define PRE_FDS		65536	/* greater numbers are left alone */
 
-enum pre_kind { PRE_OTHER, PRE_HIDDEN, PRE_CONNECTION };
+enum pre_kind { PRE_OTHER, PRE_CLOSING, PRE_HIDDEN, PRE_CONNECTION };
 
 bool	pre_holders_open(void);		/* once, before any fork */
 bool	pre_own(void);			/* no child of vfork or clone */
@@ -62,7 +62,8 @@ void	pre_track(int fd);		/* what accept returned */
 void	pre_copied(int from, int to);	/* to is a duplicate */
 void	pre_uncertain(void);		/* whatever is open now */
 enum pre_why pre_drop(int fd, unsigned long *mask);
-void	pre_hide(int fd, bool hide);	/* ours, or no longer */
+void	pre_hide(int fd);		/* ours */
+void	pre_closing(int fd, bool begins);	/* and no longer */
 int	pre_next(int fd, int last);	/* the first that is known, or -1 */
 unsigned long pre_mask(void);		/* the signals blocked here */
 

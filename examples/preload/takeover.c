@@ -39,6 +39,12 @@ static atomic_ulong	counts[PRE_WHYS], pending, delivered, lost;
 static struct graceclose_reaper	*reaper;
 static pthread_t	feeder;
 
+/* The library's own calls; the linker puts these in their place (--wrap). */
+__typeof__(close)		__wrap_close;
+__typeof__(epoll_create1)	__wrap_epoll_create1, __real_epoll_create1;
+__typeof__(epoll_ctl)		__wrap_epoll_ctl;
+__typeof__(eventfd)		__wrap_eventfd, __real_eventfd;
+
 static void
 count_end(void *arg, void *cookie, const struct graceclose_report *report)
 {
@@ -61,8 +67,7 @@ feed(void *arg)
 
 	while (read(from, &fd, sizeof(fd)) == sizeof(fd))
 		if (graceclose_reaper_close(reaper, fd, &quiet, NULL) == -1) {
-			pre_hide(fd, false);
-			(void)pre_real()->close(fd);
+			(void)__wrap_close(fd);
 			lost++;
 			pending--;
 		}
@@ -80,7 +85,7 @@ high(int fd)
 		copy = -1;
 	}
 	if (copy != -1)
-		pre_hide(copy, true);
+		pre_hide(copy);
 	return copy;
 }
 
@@ -93,17 +98,15 @@ raised(int fd)
 	return copy;
 }
 
-/* The library's own calls; the linker puts these in their place (--wrap). */
-__typeof__(close)		__wrap_close;
-__typeof__(epoll_create1)	__wrap_epoll_create1, __real_epoll_create1;
-__typeof__(epoll_ctl)		__wrap_epoll_ctl;
-__typeof__(eventfd)		__wrap_eventfd, __real_eventfd;
-
 int
 __wrap_close(int fd)
 {
-	pre_hide(fd, false);
-	return pre_real()->close(fd);
+	int result;
+
+	pre_closing(fd, true);
+	result = pre_real()->close(fd);
+	pre_closing(fd, false);
+	return result;
 }
 
 int
@@ -289,6 +292,8 @@ flush(void)
 void
 pre_stop(void)
 {
+	while (pre_own() && state == STARTING)
+		(void)poll(NULL, 0, 1);
 	if (!pre_own() || atomic_exchange(&state, OFF) != RUNNING)
 		return;
 	flush();
@@ -312,7 +317,7 @@ write_log(void)
 		[PRE_SILENT] = "nothing sent", [PRE_REFUSED] = "no room"
 	};
 	const char *path = secure_getenv("GRACECLOSE_PRELOAD_STATS");
-	char line[400];
+	char line[1000];
 	unsigned long all = 0;
 	int fd, why, n;
 
@@ -321,7 +326,7 @@ write_log(void)
 	if (path == NULL || all == 0 || (fd = open(path, O_WRONLY | O_APPEND |
 	    O_CREAT | O_CLOEXEC, 0666)) == -1)
 		return;
-	n = snprintf(line, sizeof(line), "%s[%d]: closes %lu, taken over %lu,"
+	n = snprintf(line, sizeof(line), "%.100s[%d]: closes %lu, taken over %lu,"
 	    " delivered %lu, lost %lu, pending %lu, plain %lu",
 	    program_invocation_short_name, (int)getpid(), all,
 	    counts[PRE_TAKEN], delivered, lost, pending,

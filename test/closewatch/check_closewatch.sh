@@ -308,11 +308,12 @@ grep -o '"[a-z_]*":' "$dir/out" | tr -d '":' | sort -u | while read -r key; do
 done >"$dir/keys"
 [ -s "$dir/keys" ] && bad "the page does not name $(xargs <"$dir/keys")"
 
-await() {	# await PATTERN FILE: until a line of it is there, 10 s at most
+tries=$((200 * ${CHECK_PATIENCE:-1}))	# of 50 ms: see run.sh
+await() {	# await PATTERN FILE: until a line of it is there
 	n=0
 	until grep -q "$1" "$2" 2>/dev/null; do
 		n=$((n + 1))
-		[ $n -le 200 ] || { bad "no \"$1\" within 10 s"; return 1; }
+		[ $n -le $tries ] || { bad "no \"$1\" in time"; return 1; }
 		sleep 0.05
 	done
 }
@@ -336,7 +337,7 @@ await '10.0.0.1.5000' "$dir/out" &&
 # Nor does anybody read what it says: that is the end of it.
 unheard() {	# unheard WHAT: it ends by itself, with 1, and says why
 	n=0
-	while kill -0 "$watcher" 2>/dev/null && [ $n -lt 200 ]; do
+	while kill -0 "$watcher" 2>/dev/null && [ $n -lt $tries ]; do
 		n=$((n + 1))
 		sleep 0.05
 	done
@@ -392,7 +393,7 @@ tail -c +$((one + 1)) "$dir/two.pcap" >>"$dir/grow.pcap"
 n=0
 until [ "$(grep -c ' > ' "$dir/out")" -eq 2 ]; do
 	n=$((n + 1))
-	[ $n -le 200 ] || { bad '--follow tells no second connection'; break; }
+	[ $n -le $tries ] || { bad '--follow tells no second connection'; break; }
 	sleep 0.05
 done
 grep -q 'connections: ' "$dir/out" && bad '--follow: a summary before the end'
@@ -555,9 +556,16 @@ fi
 # The child that sees the sockets of a process keeps the right to do that, and
 # no other.  It ends with its parent, however that ends.
 child_of() {	# child_of PID
-	awk -v parent="$1" '/^Pid:/ { pid = $2 }
-	    /^PPid:/ && $2 == parent { print pid }' /proc/[0-9]*/status \
-	    2>/dev/null
+	for s in /proc/[0-9]*/status; do	# one may have ended
+		[ "$(sed -n 's/^PPid:[[:space:]]*//p' "$s" 2>/dev/null)" = \
+		    "$1" ] || continue
+		s=${s#/proc/}
+		echo "${s%/status}"
+	done
+}
+alive() {	# alive PID: and no zombie
+	sed -n 's/^State:[[:space:]]*//p' "/proc/$1/status" 2>/dev/null |
+	    grep -q '^[^ZX]'
 }
 if "$program" -i lo --pid $$ --seconds 1 >"$dir/out" 2>&1 </dev/null; then
 	: >"$dir/err"
@@ -581,11 +589,14 @@ if "$program" -i lo --pid $$ --seconds 1 >"$dir/out" 2>&1 </dev/null; then
 	wait "$parent" 2>/dev/null
 	watcher=
 	n=0
-	while kill -0 "$child" 2>/dev/null && [ $n -lt 200 ]; do
+	while alive "$child" && [ $n -lt $tries ]; do
 		n=$((n + 1))
 		sleep 0.05
 	done
-	kill "$child" 2>/dev/null && bad 'the child of --pid remains'
+	if alive "$child"; then
+		kill -KILL "$child"
+		bad 'the child of --pid remains'
+	fi
 	if mere "$program" --help >/dev/null 2>&1; then
 		mere "$program" --pid $$ >"$dir/out" 2>&1
 		[ $? -eq 1 ] || bad '--pid without the right: not 1'
@@ -601,6 +612,8 @@ if "$program" -i lo --pid $$ --seconds 1 >"$dir/out" 2>&1 </dev/null; then
 	    bad "--comm none-such: $(cat "$dir/err")"
 else
 	skip "--pid: $(cat "$dir/out")"
+	grep -q 'no sock_diag\|not say by sock_diag' "$dir/out" ||
+	    bad "--pid: $(cat "$dir/out")"
 fi
 
 # A file that only root may read is opened before; its end is the same.

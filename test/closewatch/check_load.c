@@ -307,6 +307,7 @@ START_TEST(each_connection_is_counted_once_in_bounded_memory)
 {
 	static struct result none, all;
 	int max = maxima[_i];
+	struct want w;
 	FILE *pcap;
 
 	pcap = capture(0);
@@ -315,6 +316,9 @@ START_TEST(each_connection_is_counted_once_in_bounded_memory)
 	pcap = capture(conns());
 	run(&all, pcap, max);
 	fclose(pcap);
+	expect(&w);
+	check_number(&all, "", "segments", w.segments);
+	check_number(&all, "", "not_tcp", 0);
 	if (max >= 10000)
 		check_counts(&all);
 	check_memory(&all, &none, max);

@@ -15,6 +15,7 @@
 
 #define LOOK_MS	250
 #define MS	((int64_t)1000)
+#define NEWS	(IN_MODIFY | IN_MOVE_SELF)
 
 struct follow {
 	struct follow_options options;
@@ -44,6 +45,7 @@ now_ms(void)
 static const char *
 start(struct follow *f, const char *path)
 {
+	char self[40];
 	struct stat st;
 
 	/* Without O_NONBLOCK a FIFO would wait for its writer. */
@@ -53,9 +55,12 @@ start(struct follow *f, const char *path)
 	if (!S_ISREG(st.st_mode))
 		return "no regular file, so it cannot be followed; -r alone "
 		    "waits for a pipe";
+	/* Its name may be another file's by now; a chroot may lack /proc. */
+	snprintf(self, sizeof(self), "/proc/self/fd/%d", f->fd);
 	f->events = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
-	if (f->events == -1 || inotify_add_watch(f->events, path,
-	    IN_MODIFY | IN_MOVE_SELF) == -1)
+	if (f->events == -1 || (inotify_add_watch(f->events, self, NEWS) == -1 &&
+	    (errno != ENOENT ||
+	    inotify_add_watch(f->events, path, NEWS) == -1)))
 		return strerror(errno);
 	return NULL;
 }

@@ -120,13 +120,13 @@ refresh(struct owner *o)
 {
 	int64_t now = now_us();
 
-	if (now < o->next_refresh)
+	if (now < o->next_refresh || now < o->next_look)
 		return;
-	o->next_refresh = now + REFRESH;
 	if (look(o) == -1)
 		complain(o);
 	if (!list(o))
 		complain(o);
+	o->next_refresh = now_us() + REFRESH;
 }
 
 /* --- a connection -------------------------------------------------------- */
@@ -210,7 +210,9 @@ whose_port(const struct owner *o, const struct endpoint *e)
 static enum conns_whose
 whose_socket(struct owner *o, uint32_t inode, int side)
 {
-	if (now_us() < o->next_look)
+	int64_t began = now_us(), ended;
+
+	if (began < o->next_look)
 		return CONNS_LATER;
 	for (int looks = side == FLOW_SERVER ? 2 : 1; looks > 0; looks--) {
 		if (look(o) == -1)
@@ -218,7 +220,25 @@ whose_socket(struct owner *o, uint32_t inode, int side)
 		if (holds(o, inode))
 			return CONNS_OURS;
 	}
+	ended = now_us();
+	o->next_look = ended + PAUSE * (ended - began);
 	return CONNS_OTHERS;
+}
+
+/* The list may be a second old: another process may have the port now. */
+static bool
+is_up_to_date(const struct owner *o, const struct endpoint *local)
+{
+	const struct endpoint nobody = { .family = local->family };
+	struct diag_socket now;
+
+	if (!diag_socket(o->diag, local, &nobody, &now) ||
+	    now.state != TCP_LISTEN)
+		return true;
+	for (size_t i = 0; i < o->n; i++)
+		if (o->listeners[i].inode == now.inode)
+			return true;
+	return false;
 }
 
 static enum conns_whose
@@ -236,8 +256,10 @@ whose_side(struct owner *o, const struct flow *f, int side)
 		inode = found.inode;
 	if (inode != 0 && holds(o, inode))
 		return CONNS_OURS;
-	if (side == FLOW_SERVER)
-		port = whose_port(o, me);
+	if (side == FLOW_SERVER &&
+	    (port = whose_port(o, me)) != CONNS_UNSURE &&
+	    !is_up_to_date(o, me))
+		port = CONNS_UNSURE;
 	if (inode == 0 || port == CONNS_OURS)
 		return port;
 	return whose_socket(o, inode, side);
