@@ -326,8 +326,8 @@ write_log(void)
 	if (path == NULL || all == 0 || (fd = open(path, O_WRONLY | O_APPEND |
 	    O_CREAT | O_CLOEXEC, 0666)) == -1)
 		return;
-	n = snprintf(line, sizeof(line), "%.100s[%d]: closes %lu, taken over %lu,"
-	    " delivered %lu, lost %lu, pending %lu, plain %lu",
+	n = snprintf(line, sizeof(line), "%.100s[%d]: closes %lu, "
+	    "taken over %lu, delivered %lu, lost %lu, pending %lu, plain %lu",
 	    program_invocation_short_name, (int)getpid(), all,
 	    counts[PRE_TAKEN], delivered, lost, pending,
 	    all - counts[PRE_TAKEN]);
@@ -351,8 +351,9 @@ is_alone(void)
 }
 
 /*
- * A child for each connection often leaves the close to its exit.  After exit(3)
- * a destructor of C++ may still write to standard output, after _exit(2) nobody.
+ * A child for each connection often leaves the close to its exit.  After
+ * exit(3) a destructor of C++ may still write to standard output, after
+ * _exit(2) nobody.
  */
 void
 pre_at_exit(bool flush_stdio)
@@ -361,7 +362,8 @@ pre_at_exit(bool flush_stdio)
 
 	if (!pre_own() || !pre_active() || atomic_exchange(&exiting, true))
 		return;
-	for (fd = flush_stdio ? 3 : 0; (fd = pre_next(fd, PRE_FDS)) != -1 && is_alone(); fd++)
+	for (fd = flush_stdio ? 3 : 0;
+	    (fd = pre_next(fd, PRE_FDS)) != -1 && is_alone(); fd++)
 		if (pre_kind(fd) == PRE_CONNECTION) {
 			if (flush_stdio)
 				(void)fflush(NULL);

@@ -1,14 +1,11 @@
 /*
  * epoll_level.c - recipe: a server with a level-triggered epoll(7) loop
- *
  * EPOLLET belongs to a registration: close_later() changes that of a connection
  * alone.  The old one would spin.  Copy close_turn(), close_later() and turn().
- *
  * Usage: epoll_level [port].  Each request gets a 413.  SIGTERM stops it.
  */
 #include <sys/epoll.h>
 #include <sys/socket.h>
-
 #include <netinet/in.h>
 
 #include <err.h>
@@ -23,7 +20,6 @@
 
 #define CONNS	40			/* and a few descriptors more */
 #define LIFE_S	3			/* until the reply is written */
-
 static const char reply[200000] = "HTTP/1.1 413 Content Too Large\r\n"
     "Content-Length: 199942\r\n\r\n";
 static struct conn {
@@ -68,9 +64,11 @@ close_later(int fd)
 	static const struct graceclose_opts quiet = { .flags = GRACECLOSE_EDGES,
 	    .until = GRACECLOSE_QUIET, .timeout_ms = 3000, .idle_ms = 1000 };
 
-	graceclose_begin(&conns[fd].gc, fd, &quiet);
-	wait_for(fd, EPOLL_CTL_MOD, GRACECLOSE_EPOLL);	/* an event comes now */
+	if (graceclose_begin(&conns[fd].gc, fd, &quiet) == -1)
+		abort_close(fd);		/* then the step fails */
 	conns[fd].turn = close_turn;
+	if (wait_for(fd, EPOLL_CTL_MOD, GRACECLOSE_EPOLL) == -1)
+		close_turn(fd);			/* else an event comes now */
 }
 
 static void
@@ -88,6 +86,7 @@ conn_turn(int fd)
 		close_later(fd);
 	else if (got == 0 || (got == -1 && errno != EAGAIN) ||
 	    time(NULL) >= c->late) {
+		wait_for(fd, EPOLL_CTL_DEL, 0);
 		abort_close(fd);	/* the client sees an error, no EOF */
 		c->turn = NULL;
 		ended++;
@@ -120,7 +119,7 @@ turn(int in)
 		    c->turn == conn_turn && time(NULL) >= c->late ? 0 : 1000;
 		if (t == 0)
 			c->turn((int)(c - conns));
-		ms = t < ms ? t : ms;
+		ms = t != -1 && t < ms ? t : ms;
 	}
 	wait_for(in, EPOLL_CTL_MOD, full ? 0 : EPOLLIN);
 	if (epoll_wait(ep, &ev, 1, ms) == 1)
@@ -130,18 +129,19 @@ turn(int in)
 int
 main(int argc, char *argv[])
 {
-	int in = socket(AF_INET, SOCK_STREAM, 0);
+	int in = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
 	struct sockaddr_in sin = { .sin_family = AF_INET,
 	    .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	struct sockaddr *addr = (struct sockaddr *)&sin;
 	socklen_t len = sizeof(sin);
 
-	conns[in].turn = take;
 	sin.sin_port = htons((in_port_t)(argc > 1 ? atoi(argv[1]) : 0));
-	if (signal(SIGTERM, stop) == SIG_ERR || (ep = epoll_create1(0)) == -1 ||
-	    bind(in, (struct sockaddr *)&sin, len) == -1 ||
+	if (in >= CONNS || (ep = epoll_create1(0)) == -1 ||
+	    signal(SIGTERM, stop) == SIG_ERR || bind(in, addr, len) == -1 ||
 	    listen(in, 100) == -1 || wait_for(in, EPOLL_CTL_ADD, 0) == -1 ||
-	    getsockname(in, (struct sockaddr *)&sin, &len) == -1)
+	    getsockname(in, addr, &len) == -1)
 		err(1, "listen");
+	conns[in].turn = take;
 	dprintf(1, "listening on 127.0.0.1 port %d\n", ntohs(sin.sin_port));
 	while (!stopping || ended < taken)
 		turn(in);

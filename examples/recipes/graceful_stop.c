@@ -46,8 +46,10 @@ static volatile sig_atomic_t told;
 static void
 stop(int sig)
 {
-	told = sig;
-	alarm(STOP_S);
+	if (told == 0)
+		alarm(STOP_S);
+	if (told != SIGALRM)
+		told = sig;
 }
 
 /* False: the connection is over, and was closed. */
@@ -93,7 +95,7 @@ take(void)
 	if (fd != -1) {
 		conns[n++] = (struct conn){ .fd = fd, .came = time(NULL) };
 	} else if (stopping == SIGALRM || (stopping && errno == EAGAIN)) {
-		close(listener);	/* its queue is empty */
+		close(listener);	/* the queue is empty, or it is late */
 		listener = -1;
 	} else
 		poll(NULL, 0, 10);	/* ENFILE, for example: wait */
@@ -112,7 +114,7 @@ turn(void)
 		if (conns[i].closing) {
 			p[i].events = graceclose_events(&conns[i].gc);
 			t = graceclose_timeout(&conns[i].gc);
-			ms = t < ms ? t : ms;
+			ms = t != -1 && t < ms ? t : ms;
 		}
 		p[i].fd = p[i].events != 0 ? conns[i].fd : -1;
 	}

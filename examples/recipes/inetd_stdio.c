@@ -79,6 +79,7 @@ stdio_close(void)
 	alarm(0);			/* the close has its own limits */
 	if (!written) {
 		abort_close(STDIN_FILENO);
+		errno = EPIPE;
 		return -1;
 	}
 	leave_connection(STDOUT_FILENO);

@@ -129,7 +129,7 @@ turn(int listener)
 int
 main(int argc, char *argv[])
 {
-	int listener = socket(AF_INET, SOCK_STREAM, 0);
+	int listener = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
 	const struct sigaction term = { .sa_handler = stop };
 	struct sockaddr_in sin = { .sin_family = AF_INET,
 	    .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };

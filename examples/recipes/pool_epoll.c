@@ -7,9 +7,9 @@
  * would be read as the next answer.  harmless() reads what the server may send
  * between answers.  With TLS these are session tickets: SSL_peek() reads them,
  * and returns -1 with SSL_ERROR_WANT_READ where nothing else is there.
- *
- * Copy all of the recipe.  Was: take the first one, and repeat what failed.
+ * One in use leaves the set, by EPOLL_CTL_DEL, before it is closed and freed.
  */
+#define _GNU_SOURCE 1			/* POLLRDHUP */
 #include <sys/epoll.h>
 #include <sys/queue.h>
 #include <sys/socket.h>
@@ -61,6 +61,7 @@ sweep(void)
 			    (peer_closed(c->fd) == 0 && harmless(c->fd)))
 				continue;
 			LIST_REMOVE(c, list);
+			epoll_ctl(epfd, EPOLL_CTL_DEL, c->fd, NULL);
 			abort_close(c->fd);	/* nothing to save */
 			free(c);
 		}
@@ -92,7 +93,7 @@ put(struct conn *c)
 	if (c->idle)
 		LIST_INSERT_HEAD(&idle, c, list);
 	else {				/* ENOSPC, for example */
-		graceful_close(c->fd);
+		close(c->fd);		/* nothing is under way */
 		free(c);
 	}
 }
@@ -112,12 +113,11 @@ main(void)
 	    .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
 	struct sockaddr *at = (struct sockaddr *)&sin;
 	socklen_t len = sizeof(sin);
-	int listener = socket(AF_INET, SOCK_STREAM, 0), server[MANY], i;
-	int used = 0;
+	int in = socket(AF_INET, SOCK_STREAM, 0), server[MANY], i, used = 0;
 
 	if ((epfd = epoll_create1(EPOLL_CLOEXEC)) == -1 ||
-	    bind(listener, at, len) == -1 || listen(listener, 1) == -1 ||
-	    getsockname(listener, at, &len) == -1)
+	    bind(in, at, len) == -1 || listen(in, 1) == -1 ||
+	    getsockname(in, at, &len) == -1)
 		err(1, "listen");
 	for (i = 0; i < MANY; i++) {
 		const struct fate *f = &fates[i % 7];
@@ -126,7 +126,7 @@ main(void)
 		    f->ends == 'F' ? POLLRDHUP : POLLIN, 0 };
 
 		if (c == NULL || connect(c->fd = p.fd, at, len) == -1 ||
-		    (server[i] = accept(listener, NULL, NULL)) == -1)
+		    (server[i] = accept(in, NULL, NULL)) == -1)
 			err(1, "connect");
 		put(c);
 		if (i % 2 == 1)		/* it is in use meanwhile */
@@ -139,12 +139,12 @@ main(void)
 		if (i % 2 == 1)
 			put(c);
 	}
-	for (struct conn *c; (c = take()) != NULL; free(c))
+	for (struct conn *c; (c = take()) != NULL; close(c->fd), free(c))
 		used += send(c->fd, "q", 1, MSG_NOSIGNAL) == 1;
 	for (i = 0; i < MANY; i++)
 		if (fates[i % 7].ends == 0 && fates[i % 7].stays !=
 		    (recv(server[i], &(char){ 0 }, 1, 0) == 1))
 			errx(1, "the fate of connection %d was missed", i);
 	printf("pool_epoll: %d are usable, %d had news\n", used, news);
-	return used != MANY / 7 * 2 || news != MANY / 7 * 6 / 2 * 3;
+	return used != MANY / 7 * 2 || news < MANY / 7 * 6 / 2 * 3;
 }

@@ -20,6 +20,7 @@
 
 #include <err.h>
 #include <poll.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <time.h>
@@ -49,14 +50,14 @@ now_ms(void)
  * Keep those that can take a request.  The return value of
  * graceclose_probe_many() does not count those with unread input alone.
  */
-static void
+static bool
 sweep(void)
 {
 	unsigned char bits[POOL_MAX];
 	size_t kept = 0;
 
 	if (graceclose_probe_many(pool, idle, bits) == -1)
-		return;			/* ENOMEM: ask again at the next one */
+		return false;		/* ENOMEM, for example */
 	swept = now_ms();
 	for (size_t i = 0; i < idle; i++)
 		if (bits[i] == 0)
@@ -64,24 +65,26 @@ sweep(void)
 		else
 			abort_close(pool[i]);	/* nothing to save */
 	idle = kept;
+	return true;
 }
 
 /* -1: there is none, connect. */
 static int
 take(void)
 {
-	if (now_ms() - swept >= FRESH_MS)
-		sweep();
+	if (now_ms() - swept >= FRESH_MS && !sweep())
+		return -1;
 	return idle > 0 ? pool[--idle] : -1;
 }
 
+/* What came with its last answer, or after that, makes it useless. */
 static void
 put(int fd)
 {
-	if (idle < POOL_MAX)
+	if (idle < POOL_MAX && graceclose_probe(fd) == 0)
 		pool[idle++] = fd;
 	else
-		graceful_close(fd);
+		close(fd);		/* nothing is under way */
 }
 
 /* --- the self-check ------------------------------------------------------ */
@@ -125,8 +128,8 @@ main(void)
 		    connect(client, (struct sockaddr *)&sin, len) == -1 ||
 		    (server[i] = accept(listener, NULL, NULL)) == -1)
 			err(1, "connect");
-		befall(i % FATES, client, server[i]);
 		put(client);
+		befall(i % FATES, client, server[i]);
 	}
 	while ((client = take()) != -1)
 		used += send(client, "q", 1, MSG_NOSIGNAL) == 1;

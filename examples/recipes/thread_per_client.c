@@ -126,7 +126,8 @@ take(int listener)
 int
 main(int argc, char *argv[])
 {
-	struct pollfd p = { socket(AF_INET, SOCK_STREAM, 0), POLLIN, 0 };
+	struct pollfd p = { socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK,
+	    0), POLLIN, 0 };
 	const struct sigaction term = { .sa_handler = stop };
 	struct sockaddr_in sin = { .sin_family = AF_INET,
 	    .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };

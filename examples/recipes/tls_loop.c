@@ -4,8 +4,7 @@
  *
  * SSL_shutdown() may want to write, as SSL_write() may.  While it returns -1,
  * OpenSSL still has the close_notify, and a FIN would cut it off.  With 0 or 1
- * the kernel has it: the close begins, and goes on as in poll_loop.c.
- * Copy conn_talk() and close_later().  Was: SSL_shutdown(), SSL_free(), close.
+ * the close begins.  Copy conn_talk(), close_later().  Was: SSL_shutdown().
  * Usage: tls_loop [port].  Each request gets a 413.  SIGTERM stops it.
  */
 #include <sys/socket.h>
@@ -50,7 +49,8 @@ close_later(struct conn *c)
 
 	SSL_free(c->ssl);		/* leaves the fd of SSL_set_fd() open */
 	c->ssl = NULL;
-	(void)graceclose_begin(&c->gc, c->fd, &quiet);	/* or the step fails */
+	if (graceclose_begin(&c->gc, c->fd, &quiet) == -1)
+		abort_close(c->fd);	/* and the step fails */
 }
 
 /* What SSL_get_error() says; SSL_ERROR_NONE: the close has begun. */
@@ -107,7 +107,7 @@ turn(int fd)
 		    SSL_want_write(c->ssl) ? POLLOUT : POLLIN);
 		p[i].fd = p[i].events != 0 ? c->fd : -1;
 		t = c->ssl == NULL ? graceclose_timeout(&c->gc) : ms;
-		ms = t < ms ? t : ms;
+		ms = t != -1 && t < ms ? t : ms;
 	}
 	p[n] = (struct pollfd){ stopping || n == CONNS ? -1 : fd, POLLIN, 0 };
 	if (poll(p, (nfds_t)n + 1, ms) > 0 && p[n].revents != 0) {

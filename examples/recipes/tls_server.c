@@ -1,14 +1,12 @@
 /*
  * tls_server.c - recipe: OpenSSL, and a process or thread for each connection
  * Needs libssl-dev (pkg-config openssl).
- *
  * The close_notify of TLS must go before the FIN, so SSL_shutdown() is called
  * first, and once.  It returns 0 when the close_notify was sent, and 1 if the
  * client's has come as well.  A second call would read, and fail where the
  * client still uploads.  graceclose() discards that upload without decrypting
- * it.  SSL_free() leaves a descriptor of SSL_set_fd() open; in a BIO of yours
- * BIO_NOCLOSE does so.
- *
+ * it.  SSL_free() leaves a descriptor of SSL_set_fd() open.  A thread has
+ * SO_RCVTIMEO and SO_SNDTIMEO instead of alarm(2).
  * Copy tls_close().  Was: SSL_shutdown(ssl); SSL_free(ssl); close(fd).
  *
  * Usage: tls_server [port].  Each request gets a 413.  SIGTERM stops it.
@@ -53,7 +51,10 @@ tls_close(SSL *ssl, int fd)
 	};
 	struct graceclose_report report = { .delivered = 0 };
 
-	if (SSL_shutdown(ssl) < 0)
+	int sent = SSL_shutdown(ssl);	/* may wait: the alarm is still on */
+
+	alarm(0);			/* the close has its own limits */
+	if (sent < 0)
 		abort_close(fd);
 	else
 		graceclose(fd, &quiet, &report);
@@ -68,7 +69,7 @@ serve(SSL_CTX *ctx, int fd)
 	SSL *ssl = SSL_new(ctx);
 	char request[1024];
 
-	alarm(LIFE_S);			/* ends a child that waits too long */
+	alarm(LIFE_S);			/* ends the child: no close_notify */
 	if (SSL_set_fd(ssl, fd) <= 0 || SSL_accept(ssl) <= 0 ||
 	    SSL_read(ssl, request, sizeof(request)) <= 0 ||
 	    SSL_write(ssl, reply, sizeof(reply)) <= 0) {
@@ -76,7 +77,6 @@ serve(SSL_CTX *ctx, int fd)
 		abort_close(fd);	/* after a fatal error of TLS */
 		return 1;
 	}
-	alarm(0);			/* the close has its own limits */
 	return !tls_close(ssl, fd);
 }
 
@@ -105,7 +105,7 @@ take(int listener, SSL_CTX *ctx)
 	}
 	n += child > 0;
 	if (fd != -1)
-		close(fd);		/* sends nothing: the child has it */
+		close(fd);		/* the child has it, or nobody */
 	if (child == -1)
 		poll(NULL, 0, 10);	/* ENFILE, for example: wait */
 }

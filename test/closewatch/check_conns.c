@@ -57,7 +57,8 @@ feed(struct conns *cs, bool by_client, in_port_t client, uint8_t flags,
 	struct endpoint s = { .family = AF_INET, .addr = { 11 }, .port = 80 };
 	struct segment segment = { .us = now, .from = by_client ? c : s,
 	    .to = by_client ? s : c, .seq = by_client ? world.isn : 0,
-	    .ack = by_client ? 0 : world.isn + 1, .window = 1000, .flags = flags };
+	    .ack = by_client ? 0 : world.isn + 1, .window = 1000,
+	    .flags = flags };
 
 	return conns_feed(cs, &segment, now);
 }

@@ -30,7 +30,7 @@ for source in "$recipes"/*.c; do
 	other=$(sed -n 's/^ \* Needs .*(pkg-config \(.*\))\.$/\1/p' "$source" |
 	    xargs -r pkg-config --cflags | sed 's/-I/-isystem /g')
 	# shellcheck disable=SC2086 # the words are meant to be split
-	"$cc" -std=c11 -D_GNU_SOURCE -Iinclude $other $warnings -Werror \
+	"$cc" -std=gnu11 -Iinclude $other $warnings -Werror \
 	    -fsyntax-only "$source" || bad "$name: does not compile"
 	grep -q '^ \* Usage: \(inetd \|.* \[port\]\)' "$source" && continue
 	if [ "$name" = relay ] && grep -qs GRACECLOSE_PORTABLE "$build/flags"

@@ -11,6 +11,7 @@ dir=$(mktemp -d) || exit 1
 trap 'kill $(cat "$dir"/*.pid 2>/dev/null) 2>/dev/null; rm -rf "$dir"' EXIT
 trap 'exit 1' HUP INT TERM
 size=200000
+tries=$((200 * ${CHECK_PATIENCE:-1}))	# of 50 ms: see run.sh
 bad() { echo "check_servers: $name: $*"; status=1; }
 
 start() {	# start PROGRAM [ARGUMENT...]: its pid in $server, its port in $port
@@ -33,7 +34,7 @@ start() {	# start PROGRAM [ARGUMENT...]: its pid in $server, its port in $port
 			rm "$dir/$name.pid"
 			return 1
 		}
-		[ $n -le 200 ] || { bad 'no port within 10 s'; return 1; }
+		[ $n -le $tries ] || { bad 'no port in time'; return 1; }
 		sleep 0.05
 	done
 	server=$(cat "$dir/$name.pid")
@@ -48,7 +49,7 @@ stop() {
 	n=0
 	until [ -s "$dir/$name.status" ]; do
 		n=$((n + 1))
-		[ $n -le 400 ] || {
+		[ $n -le $((2 * tries)) ] || {
 			bad 'it goes on after SIGTERM'
 			kill -KILL "$server"
 			n=0
@@ -57,6 +58,8 @@ stop() {
 	done
 	[ "$(cat "$dir/$name.status")" = 0 ] ||
 	    bad "exit status $(cat "$dir/$name.status")"
+	grep -q ': [1-9][0-9]* of [0-9]* delivered$' "$dir/$name.out" ||
+	    bad 'it says that nothing was delivered'
 	rm "$dir/$name.pid"
 }
 

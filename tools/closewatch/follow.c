@@ -58,9 +58,11 @@ start(struct follow *f, const char *path)
 	/* Its name may be another file's by now; a chroot may lack /proc. */
 	snprintf(self, sizeof(self), "/proc/self/fd/%d", f->fd);
 	f->events = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
-	if (f->events == -1 || (inotify_add_watch(f->events, self, NEWS) == -1 &&
+	if (f->events == -1)
+		return strerror(errno);
+	if (inotify_add_watch(f->events, self, NEWS) == -1 &&
 	    (errno != ENOENT ||
-	    inotify_add_watch(f->events, path, NEWS) == -1)))
+	    inotify_add_watch(f->events, path, NEWS) == -1))
 		return strerror(errno);
 	return NULL;
 }
