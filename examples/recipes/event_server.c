@@ -4,7 +4,7 @@
  * Was: bufferevent_free() in the write callback.  Now that is close_later(): it
  * takes the descriptor out of the bufferevent.  close_turn() waits for input,
  * or for the time alone where EPOLLHUP would always wake it.  Copy these two.
- *
+ * Add a limit for the whole, and evconnlistener_set_error_cb(): ENFILE spins.
  * Usage: event_server [port].  Each request gets a 413.  SIGTERM stops it.
  * Needs libevent-dev (pkg-config libevent).
  */
@@ -25,7 +25,6 @@
 static const struct timeval life = { 3, 0 };	/* without progress */
 static const char reply[200000] = "HTTP/1.1 413 Content Too Large\r\n"
     "Content-Length: 199942\r\n\r\n";
-
 struct conn {
 	evutil_socket_t		fd;
 	struct graceclose	gc;
@@ -71,7 +70,8 @@ close_later(struct bufferevent *bev, void *arg)
 
 	bufferevent_setfd(bev, -1);	/* its events leave the loop */
 	bufferevent_free(bev);
-	graceclose_begin(&c->gc, c->fd, &quiet);
+	if (graceclose_begin(&c->gc, c->fd, &quiet) == -1)
+		abort_close(c->fd);	/* and the step fails */
 	close_turn(-1, 0, c);
 }
 
@@ -91,9 +91,9 @@ on_event(struct bufferevent *bev, short what, void *arg)
 static void
 on_request(struct bufferevent *bev, void *arg)
 {
-	(void)arg;
 	bufferevent_disable(bev, EV_READ);
-	bufferevent_write(bev, reply, sizeof(reply));
+	if (bufferevent_write(bev, reply, sizeof(reply)) == -1)
+		on_event(bev, BEV_EVENT_ERROR, arg);
 }
 
 static void

@@ -7,7 +7,7 @@
  * a duplicate of the descriptor.  evhttp shows its connection only with a
  * request that it accepts; so on_accept() makes each bufferevent, and meet()
  * takes the connection from that.  Copy them, and main()'s reaper and bevcb.
- *
+ * A program adds evconnlistener_set_error_cb(), to wait: ENFILE spins here.
  * Usage: evhttp_server [port].  Each request gets a 413.  SIGTERM stops it.
  * Needs libevent-dev (pkg-config libevent).
  */
@@ -48,6 +48,7 @@ on_close(struct evhttp_connection *evcon, void *life_event)
 	/* evhttp closes first, and epoll(7) would keep the duplicate. */
 	bufferevent_disable(bev, EV_READ | EV_WRITE);
 	event_free(life_event);
+	/* It is empty between two chunks too: there, ask a flag as well. */
 	if (evbuffer_get_length(bufferevent_get_output(bev)) > 0)
 		abort_close(fd);	/* the client sees an error, no EOF */
 	else if (graceclose_reaper_close(reaper, fd, &quiet, NULL) == -1)
@@ -143,8 +144,7 @@ main(int argc, char *argv[])
 	graceclose_reaper_stats(reaper, &s);
 	graceclose_reaper_free(reaper);
 	evhttp_free(http);
-	printf("evhttp_server: %ju of %ju delivered\n", (uintmax_t)s.ok,
-	    (uintmax_t)(s.ok + s.reset + s.expired + s.flooded + s.aborted +
-	    s.invalid));
+	printf("evhttp_server: %d of %d delivered\n", (int)s.ok, (int)(s.ok +
+	    s.reset + s.expired + s.flooded + s.aborted + s.invalid));
 	return 0;
 }

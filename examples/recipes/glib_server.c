@@ -5,7 +5,8 @@
  * which close its descriptor.  Now close_later() takes a duplicate first, and a
  * GSource of its own drives the close.  It lets the loop poll while
  * graceclose_events() says so: POLLHUP would always wake it.  Copy close_*().
- *
+ * A program adds a limit for the whole.  Where accept(2) fails, with ENFILE for
+ * example, a GSocketService tries again at once, and spins.
  * Usage: glib_server [port].  Each request gets a 413.  SIGTERM stops it.
  * Needs libglib2.0-dev (pkg-config gio-2.0).
  */
@@ -20,7 +21,6 @@
 
 #define CONNS	40			/* fewer than RLIMIT_NOFILE */
 #define LIFE	3			/* s without progress */
-
 static const char reply[200000] = "HTTP/1.1 413 Content Too Large\r\n"
     "Content-Length: 199942\r\n\r\n";
 
@@ -45,8 +45,8 @@ close_dispatch(GSource *source, GSourceFunc callback, gpointer data)
 		g_source_remove_unix_fd(source, c->tag);
 	c->tag = graceclose_events(&c->gc) == 0 ? NULL :
 	    g_source_add_unix_fd(source, c->fd, G_IO_IN);
-	g_source_set_ready_time(source, g_get_monotonic_time() +
-	    graceclose_timeout(&c->gc) * G_TIME_SPAN_MILLISECOND);
+	g_source_set_ready_time(source, g_get_monotonic_time() + 1000L *
+	    graceclose_timeout(&c->gc));	/* has limits: not -1 */
 	return G_SOURCE_CONTINUE;
 }
 

@@ -1,6 +1,5 @@
 /*
  * uring_server.c - recipe: a server on io_uring, with liburing
- *
  * was: io_uring_prep_close(sqe, c->fd);	now: close_later(c);
  * A half-close overtakes queued sends: wait for their completions.  A request
  * in flight holds the connection: to cut a close, cancel it and wait for that.
@@ -23,10 +22,8 @@
 
 #define CONNS	40			/* fewer than RLIMIT_NOFILE */
 #define LIFE_MS	3000			/* to send a request, to read */
-
 static const char reply[200000] = "HTTP/1.1 413 Content Too Large\r\n"
     "Content-Length: 199942\r\n\r\n";
-
 static struct conn {			/* each has one request in flight */
 	enum { ACCEPT, RECV, SEND, CLOSE } doing;
 	int		  fd;
@@ -45,7 +42,7 @@ stop(int sig)
 
 /* It completes in any case: after ms (-1: no limit) it is cancelled. */
 static void
-request(struct conn *c, struct io_uring_sqe *sqe, int ms)
+request(struct conn *c, struct io_uring_sqe *sqe, long ms)
 {
 	c->limit = (struct __kernel_timespec){ ms / 1000, ms % 1000 * 1000000 };
 	io_uring_sqe_set_data(sqe, c);
@@ -89,7 +86,7 @@ close_later(struct conn *c)
 		io_uring_prep_poll_add(sqe, c->fd, POLLIN);
 	else				/* POLLHUP cannot be masked */
 		io_uring_prep_timeout(sqe, &c->limit, 0, 0);
-	request(c, sqe, graceclose_timeout(&c->gc));
+	request(c, sqe, graceclose_timeout(&c->gc));	/* has limits: not -1 */
 }
 
 static void
@@ -102,9 +99,12 @@ conn_turn(struct conn *c, int res)
 		n--;			/* SIGTERM */
 	} else if (c->doing == CLOSE || res == (int)sizeof(reply)) {
 		close_later(c);
+	} else if (c->doing == ACCEPT && res < 0 && res != -ETIME) {
+		sqe = io_uring_get_sqe(&ring);	/* ENFILE, for example: wait */
+		io_uring_prep_timeout(sqe, &c->limit, 0, 0);
+		request(c, sqe, 10);
 	} else if (res <= 0 || c->doing == SEND) {
-		if (abort_close(c->fd) == -1)	/* it sees an error, no EOF */
-			poll(NULL, 0, 10);	/* ENFILE, for example: wait */
+		abort_close(c->fd);	/* the client sees an error, no EOF */
 		conn_accept(c);
 	} else {
 		sqe = io_uring_get_sqe(&ring);
@@ -129,10 +129,10 @@ main(int argc, char *argv[])
 		errx(77, "io_uring is refused, as in many containers");
 	sin.sin_port = htons((in_port_t)(argc > 1 ? atoi(argv[1]) : 0));
 	listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	if (signal(SIGTERM, stop) == SIG_ERR ||
-	    bind(listener, (struct sockaddr *)&sin, len) == -1 ||
+	if (bind(listener, (struct sockaddr *)&sin, len) == -1 ||
 	    listen(listener, 100) == -1 ||
-	    getsockname(listener, (struct sockaddr *)&sin, &len) == -1)
+	    getsockname(listener, (struct sockaddr *)&sin, &len) == -1 ||
+	    signal(SIGTERM, stop) == SIG_ERR)
 		err(1, "listen");
 	dprintf(1, "listening on 127.0.0.1 port %d\n", ntohs(sin.sin_port));
 	while (n < CONNS)

@@ -3,13 +3,11 @@
  *
  * was: uv_close((uv_handle_t *)&c->tcp, on_gone);	now: close_later(c);
  * When all is written, a duplicate of the descriptor leaves libuv: uv_close()
- * ends nothing then.  A reaper closes it.  Without its thread that takes a
- * uv_poll_t, a uv_timer_t and 40 lines.  Copy close_later(), main()'s reaper.
+ * ends nothing then.  A reaper closes it.  Copy close_later(), main()'s reaper.
  * Needs libuv1-dev (pkg-config libuv).
  * Usage: uv_server [port].  Each request gets a 413.  SIGTERM stops it.
  */
 #include <err.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -18,10 +16,9 @@
 
 #define CONNS	20			/* twice that is < RLIMIT_NOFILE */
 #define LIFE_MS	3000			/* until the reply is written */
-
 static char reply[200000] = "HTTP/1.1 413 Content Too Large\r\n"
     "Content-Length: 199942\r\n\r\n";
-
+static char upload[1024];		/* of all: nobody looks at it */
 static struct conn {
 	uv_tcp_t	 tcp;
 	uv_write_t	 write;
@@ -36,7 +33,7 @@ static void
 on_gone(uv_handle_t *tcp)
 {
 	((struct conn *)tcp->data)->came = 0;
-	if (full)
+	if (full && !uv_is_closing((uv_handle_t *)&listener))
 		on_connection((uv_stream_t *)&listener, 0);
 }
 
@@ -66,15 +63,15 @@ on_second(uv_timer_t *timer)
 static void
 on_written(uv_write_t *write, int status)
 {
-	if (status != UV_ECANCELED)	/* by on_second() */
+	if (status == 0)
 		close_later(write->data);
+	else if (status != UV_ECANCELED)	/* by on_second() */
+		uv_tcp_close_reset((uv_tcp_t *)write->handle, on_gone);
 }
 
 static void
 on_alloc(uv_handle_t *tcp, size_t size, uv_buf_t *buf)
 {
-	static char upload[1024];
-
 	(void)tcp, (void)size;
 	*buf = uv_buf_init(upload, sizeof(upload));
 }
@@ -93,7 +90,6 @@ on_read(uv_stream_t *tcp, ssize_t got, const uv_buf_t *buf)
 		uv_close((uv_handle_t *)tcp, on_gone);
 }
 
-/* Where no place is free, clients wait in the listener's queue. */
 static void
 on_connection(uv_stream_t *l, int status)
 {
@@ -101,20 +97,22 @@ on_connection(uv_stream_t *l, int status)
 
 	while (c < conns + CONNS && c->came != 0)
 		c++;
-	if ((full = c == conns + CONNS) || status != 0)
-		return;
+	if (status != 0 || (full = c == conns + CONNS))
+		return;			/* they wait in the listener's queue */
 	uv_tcp_init(l->loop, &c->tcp);
 	c->tcp.data = c->write.data = c;
 	c->came = uv_now(l->loop);
-	uv_accept(l, (uv_stream_t *)&c->tcp);
-	uv_read_start((uv_stream_t *)&c->tcp, on_alloc, on_read);
+	if (uv_accept(l, (uv_stream_t *)&c->tcp) != 0 || uv_read_start(
+	    (uv_stream_t *)&c->tcp, on_alloc, on_read) != 0)
+		uv_close((uv_handle_t *)&c->tcp, on_gone);
 }
 
 static void
 on_term(uv_signal_t *term, int sig)
 {
 	(void)sig;
-	uv_stop(term->loop);		/* closes under way go on */
+	uv_close((uv_handle_t *)term, NULL);
+	uv_close((uv_handle_t *)&listener, NULL);	/* replies go on */
 }
 
 int
@@ -129,6 +127,7 @@ main(int argc, char *argv[])
 	uv_signal_t term;
 	uv_timer_t second;
 
+	signal(SIGPIPE, SIG_IGN);	/* libuv writes with write(2) */
 	uv_ip4_addr("127.0.0.1", argc > 1 ? atoi(argv[1]) : 0, &sin);
 	if ((reaper = graceclose_reaper_new(&oldest)) == NULL ||
 	    uv_timer_init(loop, &second) != 0 ||
@@ -141,7 +140,8 @@ main(int argc, char *argv[])
 	    uv_tcp_getsockname(&listener, (struct sockaddr *)&sin, &len) != 0)
 		errx(1, "cannot listen");
 	dprintf(1, "listening on 127.0.0.1 port %d\n", ntohs(sin.sin_port));
-	uv_run(loop, UV_RUN_DEFAULT);
+	uv_unref((uv_handle_t *)&second);
+	uv_run(loop, UV_RUN_DEFAULT);	/* until the last connection's end */
 	graceclose_reaper_flush(reaper, 10000);
 	graceclose_reaper_stats(reaper, &stats);
 	graceclose_reaper_free(reaper);
