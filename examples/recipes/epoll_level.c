@@ -135,7 +135,7 @@ main(int argc, char *argv[])
 	struct sockaddr *addr = (struct sockaddr *)&sin;
 	socklen_t len = sizeof(sin);
 
-	sin.sin_port = htons((in_port_t)(argc > 1 ? atoi(argv[1]) : 0));
+	sin.sin_port = htons((in_port_t)strtol(argc > 1 ? argv[1] : "", 0, 10));
 	if (in >= CONNS || (ep = epoll_create1(0)) == -1 ||
 	    signal(SIGTERM, stop) == SIG_ERR || bind(in, addr, len) == -1 ||
 	    listen(in, 100) == -1 || wait_for(in, EPOLL_CTL_ADD, 0) == -1 ||

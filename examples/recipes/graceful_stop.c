@@ -135,7 +135,7 @@ main(int argc, char *argv[])
 	socklen_t len = sizeof(sin);
 
 	listener = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
-	sin.sin_port = htons((in_port_t)(argc > 1 ? atoi(argv[1]) : 0));
+	sin.sin_port = htons((in_port_t)strtol(argc > 1 ? argv[1] : "", 0, 10));
 	if (signal(SIGTERM, stop) == SIG_ERR ||
 	    signal(SIGALRM, stop) == SIG_ERR ||
 	    bind(listener, (struct sockaddr *)&sin, len) == -1 ||

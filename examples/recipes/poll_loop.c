@@ -135,7 +135,7 @@ main(int argc, char *argv[])
 	    .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
 	socklen_t len = sizeof(sin);
 
-	sin.sin_port = htons((in_port_t)(argc > 1 ? atoi(argv[1]) : 0));
+	sin.sin_port = htons((in_port_t)strtol(argc > 1 ? argv[1] : "", 0, 10));
 	if (sigaction(SIGTERM, &term, NULL) == -1 ||
 	    bind(listener, (struct sockaddr *)&sin, len) == -1 ||
 	    listen(listener, 100) == -1 ||

@@ -127,7 +127,7 @@ main(int argc, char *argv[])
 
 	if (io_uring_queue_init(2 * CONNS, &ring, 0) < 0)
 		errx(77, "io_uring is refused, as in many containers");
-	sin.sin_port = htons((in_port_t)(argc > 1 ? atoi(argv[1]) : 0));
+	sin.sin_port = htons((in_port_t)strtol(argc > 1 ? argv[1] : "", 0, 10));
 	listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	if (bind(listener, (struct sockaddr *)&sin, len) == -1 ||
 	    listen(listener, 100) == -1 ||

@@ -128,7 +128,7 @@ main(int argc, char *argv[])
 	uv_timer_t second;
 
 	signal(SIGPIPE, SIG_IGN);	/* libuv writes with write(2) */
-	uv_ip4_addr("127.0.0.1", argc > 1 ? atoi(argv[1]) : 0, &sin);
+	uv_ip4_addr("127.0.0.1", (int)strtol(argc > 1 ? argv[1] : "", 0, 10), &sin);
 	if ((reaper = graceclose_reaper_new(&oldest)) == NULL ||
 	    uv_timer_init(loop, &second) != 0 ||
 	    uv_timer_start(&second, on_second, 1000, 1000) != 0 ||

@@ -41,13 +41,13 @@ address(const struct order *o)
 static in_port_t
 port_of(int fd)
 {
-	struct sockaddr_storage ss;
-	socklen_t len = sizeof(ss);
+	struct sockaddr_in6 sin6 = { .sin6_port = 0 };
+	socklen_t len = sizeof(sin6);
 
 	/* Both families have the port in the same place. */
-	if (getsockname(fd, (struct sockaddr *)&ss, &len) == -1)
+	if (getsockname(fd, (struct sockaddr *)&sin6, &len) == -1)
 		return 0;
-	return ntohs(((struct sockaddr_in *)(void *)&ss)->sin_port);
+	return ntohs(sin6.sin6_port);
 }
 
 static int

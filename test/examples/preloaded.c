@@ -220,7 +220,7 @@ main(int argc, char **argv)
 	    listen(listener, 100) == -1 || pipe(go) == -1 ||
 	    getsockname(listener, (struct sockaddr *)&sin, &len) == -1)
 		err(1, "listen");
-	alarm(60U * (patience != NULL ? (unsigned)atoi(patience) : 1));
+	alarm(60U * (patience != NULL ? (unsigned)strtol(patience, NULL, 10) : 1));
 	printf("%d\n", ntohs(sin.sin_port));
 	fflush(stdout);
 	while (n-- > 0)

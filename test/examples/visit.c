@@ -76,7 +76,7 @@ static int64_t
 limit_ms(void)
 {
 	const char *s = getenv("CHECK_PATIENCE");
-	int n = s == NULL ? 1 : atoi(s);
+	int64_t n = s == NULL ? 1 : strtol(s, NULL, 10);
 
 	return LIMIT_MS * (n < 1 ? 1 : n);
 }
@@ -119,7 +119,7 @@ whole(const char *head)
 	if (body == NULL || length == NULL)
 		return SIZE_MAX;
 	return (size_t)(body + 4 - head) +
-	    (size_t)atol(length + strlen("\r\nContent-Length:"));
+	    strtoul(length + strlen("\r\nContent-Length:"), NULL, 10);
 }
 
 /* All of the answer, and the server's FIN. */
@@ -238,7 +238,7 @@ static double
 processor_time(const char *pid)
 {
 	char path[64], line[1024] = "", *at;
-	unsigned long user = 0, kernel = 0;
+	unsigned long user, kernel;
 	FILE *f;
 
 	snprintf(path, sizeof(path), "/proc/%s/stat", pid);
@@ -248,8 +248,10 @@ processor_time(const char *pid)
 	fclose(f);
 	for (int field = 2; at != NULL && field < 14; field++)
 		at = strchr(at + 1, ' ');
-	if (at == NULL || sscanf(at, " %lu %lu", &user, &kernel) != 2)
+	if (at == NULL)
 		errx(1, "%s is not understood", path);
+	user = strtoul(at, &at, 10);
+	kernel = strtoul(at, NULL, 10);
 	return (double)(user + kernel) / (double)sysconf(_SC_CLK_TCK);
 }
 
@@ -388,9 +390,9 @@ main(int argc, char *argv[])
 
 	if (argc < 4)
 		errx(2, "usage: visit PORT SIZE PID [raw | stop]");
-	server.sin_port = htons((in_port_t)atoi(argv[1]));
+	server.sin_port = htons((in_port_t)strtol(argv[1], NULL, 10));
 	server.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-	size = (size_t)atol(argv[2]);
+	size = strtoul(argv[2], NULL, 10);
 	raw = argc > 4 && strcmp(argv[4], "raw") == 0;
 	if (!raw) {
 		reads_to_the_end("reads to the end");
@@ -405,6 +407,6 @@ main(int argc, char *argv[])
 	if (!raw)
 		reads_to_the_end("after a crowd");
 	if (argc > 4 && strcmp(argv[4], "stop") == 0)
-		stops((pid_t)atoi(argv[3]));
+		stops((pid_t)strtol(argv[3], NULL, 10));
 	return failed > 0;
 }

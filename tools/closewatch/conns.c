@@ -204,7 +204,8 @@ judge(struct conns *cs, struct conn *c, int64_t now)
 {
 	if (TAILQ_EMPTY(&cs->later))
 		cs->again = now + AGAIN;
-	set_whose(cs, c, cs->judge(cs->judge_arg, &c->flow, c->side));
+	set_whose(cs, c, cs->judge == NULL ? CONNS_OURS :
+	    cs->judge(cs->judge_arg, &c->flow, c->side));
 	if (c->whose == CONNS_OTHERS)
 		move(cs, c, REPORTED, now);
 	else if (c->whose == CONNS_OURS && c->stage == DOUBT)

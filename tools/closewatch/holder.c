@@ -6,7 +6,6 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <inttypes.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -59,16 +58,17 @@ more_room(struct scan *s)
 static void
 scan_link(struct scan *s, int dir, const char *name)
 {
+	static const char socket[] = "socket:[";
+	const size_t prefix = sizeof(socket) - 1;
 	char text[40];
 	ssize_t n = readlinkat(dir, name, text, sizeof(text) - 1);
-	uint32_t inode;
 
-	if (n == -1)
+	if (n < (ssize_t)prefix || memcmp(text, socket, prefix) != 0)
 		return;
 	text[n] = '\0';
-	if (sscanf(text, "socket:[%" SCNu32 "]", &inode) == 1 &&
-	    (s->answer.n < s->room || more_room(s)))
-		s->inodes[s->answer.n++] = inode;
+	if (s->answer.n < s->room || more_room(s))
+		s->inodes[s->answer.n++] =
+		    (uint32_t)strtoul(text + prefix, NULL, 10);
 }
 
 /* /proc/PID/fd, of which `path` is the part behind s->dir. */
