@@ -405,13 +405,17 @@ SANITIZE = -O1 -g -fno-omit-frame-pointer -fno-sanitize-recover=all \
 
 asan:
 	@CK_FORK=no $(MAKE) --no-print-directory BUILD=$(BUILD)/asan \
-	    CFLAGS='$(SANITIZE)' check-programs check-recipes
+	    CFLAGS='$(SANITIZE)' check-programs
+	@$(MAKE) --no-print-directory BUILD=$(BUILD)/asan \
+	    CFLAGS='$(SANITIZE)' check-recipes
 
 tsan:
-	@CK_FORK=no \
-	    TSAN_OPTIONS='halt_on_error=1 suppressions=$(CURDIR)/test/tsan.supp' \
+	@export CK_FORK=no \
+	    TSAN_OPTIONS='halt_on_error=1 suppressions=$(CURDIR)/test/tsan.supp'; \
+	for target in check-programs check-recipes; do \
 	    $(MAKE) --no-print-directory BUILD=$(BUILD)/tsan \
-	    CFLAGS='-O1 -g -fsanitize=thread' check-programs check-recipes
+	        CFLAGS='-O1 -g -fsanitize=thread' $$target || exit 1; \
+	done
 
 VALGRIND = valgrind -q --fair-sched=try --child-silent-after-fork=yes \
 	   --leak-check=full --show-leak-kinds=definite \
