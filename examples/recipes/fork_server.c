@@ -38,7 +38,7 @@ serve(int fd)
 {
 	char request[1024];
 
-	alarm(60);			/* ends a child that waits too long */
+	alarm(15);			/* ends a child that waits too long */
 	setpriority(PRIO_PROCESS, 0, 10);	/* the parent comes first */
 	if (recv(fd, request, sizeof(request), 0) <= 0 ||
 	    send(fd, reply, sizeof(reply), MSG_NOSIGNAL) != sizeof(reply)) {

@@ -1,7 +1,8 @@
 #!/bin/sh
 # The recipes that are servers serve clients that upload, read late, half-close,
 # drip, stay and reset, with 64 descriptors, and stop when they are told to.
-# inetd.c starts those that inetd(8) would start.
+# inetd.c starts those that inetd(8) would start.  Those that are functions of a
+# server get what they lack from served.c, and are stopped by a signal.
 #
 # usage: check_servers.sh [RECIPE...]
 cc=${CC:-cc}
@@ -23,7 +24,7 @@ start() {	# start PROGRAM [ARGUMENT...]: its pid in $server, its port in $port
 	    "$@" >"$dir/$name.out" 2>"$dir/$name.err" </dev/null &
 	echo $! >"$dir/$name.pid"
 	wait $!
-	echo $? >"$dir/$name.status") &
+	echo $? >"$dir/$name.status") 2>/dev/null &
 	n=0
 	until port=$(sed -n 's/^listening .* port \([0-9]*\)$/\1/p' \
 	    "$dir/$name.out" 2>/dev/null) && [ -n "$port" ]; do
@@ -83,7 +84,29 @@ notified() {	# notified PORT
 	    bad 'openssl did not get the whole reply'
 }
 
+# The flags of the build, where they are for linking as well.
+sanitizer=$(grep -o -e '-fsanitize=[a-z,]*' "$build/flags" | sort -u)
+serve() {	# serve RECIPE FUNCTION [OPTION]: visits it
+	name=$1 status=0
+	# shellcheck disable=SC2086 # no word, or more than one
+	"$cc" -std=c11 -D_GNU_SOURCE -O2 -Iinclude $sanitizer -DSERVER="$2" \
+	    -DRECIPE="\"$PWD/examples/recipes/$name.c\"" ${3-} \
+	    -o "$dir/$name" "$here/served.c" "$build/libgraceclose.a" \
+	    -pthread || return 1
+	if start "$dir/$name"; then
+		"$dir/visit" "$port" $size "$server" || bad 'see above'
+		[ ! -e "$dir/$name.status" ] || bad 'it has ended'
+		kill "$server"
+	fi
+	[ $status = 0 ] || cat "$dir/$name.out" "$dir/$name.err"
+	return $status
+}
+
 visit() {	# visit RECIPE
+	case $1 in
+	thread_server | fork_server)	serve "$1" run; return ;;
+	epoll_loop)			serve "$1" looped -DLOOP; return ;;
+	esac
 	name=$1 status=0 scheme=http how=''
 	case $name in
 	tls_*) scheme=https how=raw ;;
@@ -109,6 +132,7 @@ visit() {	# visit RECIPE
 }
 
 if [ $# = 0 ]; then
+	set -- thread_server fork_server epoll_loop
 	for source in examples/recipes/*.c; do
 		grep -q '^ \* Usage: \(inetd \|.* \[port\]\)' "$source" ||
 		    continue
