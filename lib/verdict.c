@@ -142,8 +142,10 @@ graceclose_acknowledge(struct graceclose *gc, bool early)
 void
 graceclose_fail(struct graceclose *gc, int outcome, int error)
 {
-	if (!gc->delivered && (outcome != GRACECLOSE_WAS_RESET ||
-	    graceclose_tcp_remembers(gc->fd, gc->kind)))
+	if (gc->delivered)
+		(void)in_doubt(gc);	/* a layer may have told since */
+	else if (outcome != GRACECLOSE_WAS_RESET ||
+	    graceclose_tcp_remembers(gc->fd, gc->kind))
 		(void)graceclose_acknowledge(gc, false);
 	if (gc->phase == OVER && outcome != GRACECLOSE_INVALID &&
 	    outcome != GRACECLOSE_ABORTED)	/* by what that look found */
