@@ -208,7 +208,6 @@ static void (*const waits[])(struct t_pair *) = {
 };
 #define NWAITS	3
 
-/* Level POLLOUT, POLLIN after EOF and POLLHUP are all ready meanwhile. */
 #define FLOOD	((size_t)16 << 20)	/* more than queues hold */
 
 static size_t behind_the_window;
@@ -247,6 +246,7 @@ START_TEST(input_is_taken_while_an_acknowledgement_is_awaited)
 }
 END_TEST
 
+/* Level POLLOUT, POLLIN after EOF and POLLHUP are all ready meanwhile. */
 START_TEST(waiting_costs_next_to_no_cpu)
 {
 	struct t_pair p;

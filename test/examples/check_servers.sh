@@ -96,7 +96,8 @@ serve() {	# serve RECIPE FUNCTION [OPTION]: visits it
 	if start "$dir/$name"; then
 		"$dir/visit" "$port" $size "$server" || bad 'see above'
 		[ ! -e "$dir/$name.status" ] || bad 'it has ended'
-		kill "$server"
+		kill "$server" 2>/dev/null
+		rm "$dir/$name.pid"	# soon another's number
 	fi
 	[ $status = 0 ] || cat "$dir/$name.out" "$dir/$name.err"
 	return $status

@@ -7,7 +7,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -297,4 +296,11 @@ holder_look(struct holder *h, struct holder_look *look)
 	*look = (struct holder_look){ inodes, a.n, a.processes };
 	errno = a.error;
 	return a.error != 0 ? -1 : 0;
+}
+
+bool
+holder_holds(const struct holder_look *look, uint32_t inode)
+{
+	return look->n > 0 && bsearch(&inode, look->inodes, look->n,
+	    sizeof(inode), by_number) != NULL;
 }

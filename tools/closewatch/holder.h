@@ -16,6 +16,7 @@
 
 #include <sys/types.h>
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -50,5 +51,6 @@ struct holder_look {
 };
 
 int	holder_look(struct holder *h, struct holder_look *look);
+bool	holder_holds(const struct holder_look *look, uint32_t inode);
 
 #endif /* HOLDER_H */

@@ -131,21 +131,6 @@ refresh(struct owner *o)
 
 /* --- a connection -------------------------------------------------------- */
 
-static int
-by_number(const void *a, const void *b)
-{
-	uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
-
-	return (x > y) - (x < y);
-}
-
-static bool
-holds(const struct owner *o, uint32_t inode)
-{
-	return o->look.n > 0 && bsearch(&inode, o->look.inodes, o->look.n,
-	    sizeof(inode), by_number) != NULL;
-}
-
 static const void *
 address_of(const struct sockaddr *sa)
 {
@@ -194,7 +179,7 @@ whose_port(const struct owner *o, const struct endpoint *e)
 	for (size_t i = 0; i < o->n; i++) {
 		if (!listens_at(&o->listeners[i], e))
 			continue;
-		if (holds(o, o->listeners[i].inode))
+		if (holder_holds(&o->look, o->listeners[i].inode))
 			ours = true;
 		else
 			others = true;
@@ -217,7 +202,7 @@ whose_socket(struct owner *o, uint32_t inode, int side)
 	for (int looks = side == FLOW_SERVER ? 2 : 1; looks > 0; looks--) {
 		if (look(o) == -1)
 			complain(o);
-		if (holds(o, inode))
+		if (holder_holds(&o->look, inode))
 			return CONNS_OURS;
 	}
 	ended = now_us();
@@ -254,7 +239,7 @@ whose_side(struct owner *o, const struct flow *f, int side)
 	if (diag_socket(o->diag, me, peer, &found) &&
 	    found.state != TCP_LISTEN)
 		inode = found.inode;
-	if (inode != 0 && holds(o, inode))
+	if (inode != 0 && holder_holds(&o->look, inode))
 		return CONNS_OURS;
 	if (side == FLOW_SERVER &&
 	    (port = whose_port(o, me)) != CONNS_UNSURE &&
